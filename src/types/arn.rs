@@ -1,0 +1,221 @@
+//! Amazon Resource Names, and the parts of them that are used alone.
+//!
+//! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html>
+
+use std::fmt;
+use std::str::FromStr;
+
+/// `arn:partition:service:region:account:resource`, split but otherwise as it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arn<'a> {
+    /// `aws`, `aws-us-gov`, `aws-cn`, `aws-eusc`.
+    pub partition: &'a str,
+    /// `bedrock`, `sagemaker`, …
+    pub service: &'a str,
+    /// May be empty.
+    pub region: &'a str,
+    /// May be empty: foundation models belong to no account.
+    pub account: &'a str,
+    /// All that follows, such as `application-inference-profile/abc123`.
+    pub resource: &'a str,
+}
+
+impl<'a> Arn<'a> {
+    /// Splits an ARN, or `None` where the text is none.
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let mut parts = text.splitn(6, ':');
+        if parts.next() != Some("arn") {
+            return None;
+        }
+        let mut next = || parts.next();
+        let arn = Self { partition: next()?, service: next()?, region: next()?, account: next()?, resource: next()? };
+        let named = !arn.partition.is_empty() && !arn.service.is_empty() && !arn.resource.is_empty();
+        named.then_some(arn)
+    }
+
+    /// The resource's kind and id: `("application-inference-profile", "abc123")`.
+    pub fn kind_and_id(&self) -> Option<(&'a str, &'a str)> {
+        self.resource.split_once('/').filter(|(kind, id)| !kind.is_empty() && !id.is_empty())
+    }
+}
+
+/// The ARN of an application inference profile: the only kind of name that Tollgate sends model calls to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProfileArn {
+    text: String,
+    region: Region,
+    account: AccountId,
+    id_at: usize,
+}
+
+impl ProfileArn {
+    /// The ARN as written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The profile's id, the part after the last `/`.
+    pub fn id(&self) -> &str {
+        self.text.get(self.id_at..).unwrap_or_default()
+    }
+
+    /// The Region whose endpoint serves the profile.
+    pub const fn region(&self) -> &Region {
+        &self.region
+    }
+
+    /// The account that owns the profile.
+    pub const fn account(&self) -> &AccountId {
+        &self.account
+    }
+
+    /// `aws`, `aws-us-gov`, …
+    pub fn partition(&self) -> &str {
+        self.text.split(':').nth(1).unwrap_or_default()
+    }
+}
+
+impl FromStr for ProfileArn {
+    type Err = ArnError;
+
+    fn from_str(text: &str) -> Result<Self, ArnError> {
+        let arn = Arn::parse(text).ok_or(ArnError::NotAnArn)?;
+        let (kind, id) = arn.kind_and_id().ok_or(ArnError::NotAnApplicationProfile)?;
+        if arn.service != "bedrock" || kind != "application-inference-profile" {
+            return Err(ArnError::NotAnApplicationProfile);
+        }
+        if !matches!(arn.partition, "aws" | "aws-us-gov" | "aws-cn" | "aws-eusc") {
+            return Err(ArnError::Partition);
+        }
+        if id.len() > 64 || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return Err(ArnError::ProfileId);
+        }
+        Ok(Self {
+            text: text.to_owned(),
+            region: arn.region.parse()?,
+            account: arn.account.parse()?,
+            id_at: text.len() - id.len(),
+        })
+    }
+}
+
+impl fmt::Display for ProfileArn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// A Region's name, such as `eu-central-1`. It becomes part of a host name, so its grammar is checked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Region(String);
+
+impl Region {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Region {
+    type Err = ArnError;
+
+    fn from_str(text: &str) -> Result<Self, ArnError> {
+        let plain = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        let framed = text.starts_with(|c: char| c.is_ascii_lowercase()) && text.ends_with(|c: char| c.is_ascii_digit());
+        if plain && framed && text.contains('-') && text.len() <= 32 {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(ArnError::Region)
+        }
+    }
+}
+
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A twelve-digit account id, kept as text because it may start with zeros.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AccountId(String);
+
+impl AccountId {
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for AccountId {
+    type Err = ArnError;
+
+    fn from_str(text: &str) -> Result<Self, ArnError> {
+        let digits = text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
+        if digits { Ok(Self(text.to_owned())) } else { Err(ArnError::Account) }
+    }
+}
+
+impl fmt::Display for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why a text is not the ARN that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ArnError {
+    /// Not `arn:partition:service:region:account:resource`.
+    #[error("not an ARN (arn:partition:service:region:account:resource)")]
+    NotAnArn,
+    /// An ARN of another kind.
+    #[error(
+        "not an application inference profile (arn:…:bedrock:<region>:<account>:application-inference-profile/<id>)"
+    )]
+    NotAnApplicationProfile,
+    /// An unknown partition.
+    #[error("unknown partition: known are aws, aws-us-gov, aws-cn and aws-eusc")]
+    Partition,
+    /// A Region that is none.
+    #[error("not a Region's name, such as eu-central-1")]
+    Region,
+    /// An account that is none.
+    #[error("not a twelve-digit account id")]
+    Account,
+    /// A profile id outside its grammar.
+    #[error("a profile's id is letters and digits, 64 at most")]
+    ProfileId,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_application_profile_arn_gives_its_parts() {
+        let arn: ProfileArn =
+            "arn:aws:bedrock:eu-central-1:012345678901:application-inference-profile/a1b2c3".parse().unwrap();
+        assert_eq!(
+            (arn.region().as_str(), arn.account().as_str(), arn.id(), arn.partition()),
+            ("eu-central-1", "012345678901", "a1b2c3", "aws")
+        );
+    }
+
+    #[test]
+    fn every_other_arn_is_refused_with_its_reason() {
+        for (text, error) in [
+            ("anthropic.claude-v2", ArnError::NotAnArn),
+            ("arn:aws:bedrock:us-east-1:012345678901:inference-profile/us.x", ArnError::NotAnApplicationProfile),
+            (
+                "arn:aws:sagemaker:us-east-1:012345678901:application-inference-profile/a",
+                ArnError::NotAnApplicationProfile,
+            ),
+            ("arn:aws:bedrock:us-east-1:12345:application-inference-profile/a", ArnError::Account),
+            ("arn:aws:bedrock:us/../1:012345678901:application-inference-profile/a", ArnError::Region),
+            ("arn:aws:bedrock:us-east-1:012345678901:application-inference-profile/a/b", ArnError::ProfileId),
+            ("arn:awsx:bedrock:us-east-1:012345678901:application-inference-profile/a", ArnError::Partition),
+        ] {
+            assert_eq!(text.parse::<ProfileArn>(), Err(error), "{text}");
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Floor 0: the nouns that every stage speaks of.
+//!
+//! Nothing here knows of HTTP, of configuration or of another module. Each type with a rule can only be made by a
+//! function that checks the rule.
+
+mod arn;
+mod clock;
+mod model;
+mod money;
+mod principal_tags;
+mod secret;
+mod usage;
+
+pub use arn::{AccountId, Arn, ArnError, ProfileArn, Region};
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use model::{Geography, ModelId, ModelIdError, ModelName};
+pub use money::{Money, MoneyError, TokenPrice};
+pub use principal_tags::Tags;
+pub use secret::Secret;
+pub use usage::{GuardrailUnits, ServiceTier, TokenUsage};

@@ -1,0 +1,197 @@
+//! The names by which a caller can ask for a model, and what kind of name each is.
+//!
+//! The grammar is that of the Runtime API's `modelId` member: at most 2,048 characters of letters, digits and
+//! `_ . - / :`. Which profile a name leads to is decided in `profiles`, not here.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::arn::Arn;
+
+/// A foundation model's id (`anthropic.claude-sonnet-4-5-20250929-v1:0`) or a system-defined profile's
+/// (`us.anthropic.…`): letters, digits and `. - : _`, at least one dot, at most 256 characters.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ModelId(String);
+
+impl ModelId {
+    /// The id as written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Where calls through this id may be served: its geographic prefix, if it has one.
+    pub fn geography(&self) -> Option<Geography> {
+        self.0.split_once('.').and_then(|(prefix, rest)| Geography::from_prefix(prefix).filter(|_| rest.contains('.')))
+    }
+
+    /// The id without its geographic prefix: the foundation model's own.
+    #[must_use]
+    pub fn base(&self) -> Self {
+        match (self.geography(), self.0.split_once('.')) {
+            (Some(_), Some((_, rest))) => Self(rest.to_owned()),
+            _ => self.clone(),
+        }
+    }
+
+    /// Who made the model: `anthropic`, `amazon`, `meta`, …
+    pub fn provider(&self) -> &str {
+        let base = match (self.geography(), self.0.split_once('.')) {
+            (Some(_), Some((_, rest))) => rest,
+            _ => &self.0,
+        };
+        base.split_once('.').map_or(base, |(provider, _)| provider)
+    }
+}
+
+impl FromStr for ModelId {
+    type Err = ModelIdError;
+
+    fn from_str(text: &str) -> Result<Self, ModelIdError> {
+        let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:_".contains(&byte));
+        let dotted = text.split_once('.').is_some_and(|(provider, name)| !provider.is_empty() && !name.is_empty());
+        if plain && dotted && text.len() <= 256 && !text.contains("..") {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(ModelIdError)
+        }
+    }
+}
+
+impl fmt::Display for ModelId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The text is no foundation model's id and no system-defined profile's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a model id, such as anthropic.claude-sonnet-4-5-20250929-v1:0")]
+pub struct ModelIdError;
+
+/// The geographic prefix of a system-defined inference profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Geography {
+    /// United States.
+    Us,
+    /// European Union.
+    Eu,
+    /// Asia Pacific.
+    Apac,
+    /// Japan.
+    Jp,
+    /// Australia and New Zealand.
+    Au,
+    /// Canada.
+    Ca,
+    /// AWS GovCloud (US).
+    UsGov,
+    /// Any commercial Region.
+    Global,
+}
+
+impl Geography {
+    const ALL: [Self; 8] = [Self::Us, Self::Eu, Self::Apac, Self::Jp, Self::Au, Self::Ca, Self::UsGov, Self::Global];
+
+    /// Reads a prefix (without its dot).
+    pub fn from_prefix(prefix: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|geography| geography.prefix() == prefix)
+    }
+
+    /// The prefix without its dot.
+    pub const fn prefix(self) -> &'static str {
+        match self {
+            Self::Us => "us",
+            Self::Eu => "eu",
+            Self::Apac => "apac",
+            Self::Jp => "jp",
+            Self::Au => "au",
+            Self::Ca => "ca",
+            Self::UsGov => "us-gov",
+            Self::Global => "global",
+        }
+    }
+}
+
+/// A model as the caller named it, and what kind of name that is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ModelName {
+    /// A foundation model's id, or a system-defined profile's: both as ids, or taken from their ARNs.
+    Model(ModelId),
+    /// An application inference profile's ARN. Whose it is, `profiles` knows.
+    ApplicationProfile(super::ProfileArn),
+    /// A word with none of the above shapes: an alias, a profile's name or id, or nothing at all.
+    Word(String),
+    /// A kind of name that never leads to a profile; the text says which kind.
+    Refused(&'static str),
+}
+
+impl ModelName {
+    /// Tells what kind of name a text is. The text has passed the `modelId` grammar already.
+    pub fn classify(text: &str) -> Self {
+        let Some(arn) = Arn::parse(text) else {
+            if text.contains('/') {
+                return Self::Refused("a name with a slash that is no ARN");
+            }
+            return text.parse().map_or_else(|_| Self::Word(text.to_owned()), Self::Model);
+        };
+        if arn.service == "sagemaker" {
+            return Self::Refused("a SageMaker endpoint");
+        }
+        if arn.service != "bedrock" {
+            return Self::Refused("an ARN of another service");
+        }
+        let Some((kind, id)) = arn.kind_and_id() else { return Self::Refused("an ARN of no known kind") };
+        match kind {
+            "foundation-model" | "inference-profile" => {
+                id.parse().map_or(Self::Refused("an ARN whose model id is malformed"), Self::Model)
+            }
+            "application-inference-profile" => text
+                .parse()
+                .map_or(Self::Refused("a malformed application inference profile ARN"), Self::ApplicationProfile),
+            "provisioned-model" => Self::Refused("a provisioned model"),
+            "custom-model" | "custom-model-deployment" => Self::Refused("a custom model"),
+            "imported-model" => Self::Refused("an imported model"),
+            "prompt" => Self::Refused("a prompt of Prompt management"),
+            "prompt-router" | "default-prompt-router" => Self::Refused("a prompt router"),
+            _ => Self::Refused("an ARN of no known kind"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_geographic_prefix_is_told_from_a_provider() {
+        let id: ModelId = "us.anthropic.claude-sonnet-4-5-20250929-v1:0".parse().unwrap();
+        assert_eq!(id.geography(), Some(Geography::Us));
+        assert_eq!(id.base().as_str(), "anthropic.claude-sonnet-4-5-20250929-v1:0");
+        assert_eq!((id.provider(), id.base().provider()), ("anthropic", "anthropic"));
+        let titan: ModelId = "amazon.titan-text-lite-v1".parse().unwrap();
+        assert_eq!((titan.geography(), titan.base()), (None, titan.clone()));
+    }
+
+    #[test]
+    fn every_kind_of_name_is_told_apart() {
+        let model = |text: &str| ModelName::Model(text.parse().unwrap());
+        for (text, name) in [
+            ("amazon.nova-lite-v1:0", model("amazon.nova-lite-v1:0")),
+            ("arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0", model("amazon.nova-lite-v1:0")),
+            (
+                "arn:aws:bedrock:us-east-1:012345678901:inference-profile/us.amazon.nova-lite-v1:0",
+                model("us.amazon.nova-lite-v1:0"),
+            ),
+            ("sonnet", ModelName::Word("sonnet".to_owned())),
+            ("arn:aws:bedrock:us-east-1:1:provisioned-model/x", ModelName::Refused("a provisioned model")),
+            ("arn:aws:bedrock:us-east-1:1:imported-model/x", ModelName::Refused("an imported model")),
+            ("arn:aws:bedrock:us-east-1:1:custom-model/a.b/c", ModelName::Refused("a custom model")),
+            ("arn:aws:bedrock:us-east-1:1:prompt/X:1", ModelName::Refused("a prompt of Prompt management")),
+            ("arn:aws:bedrock:us-east-1:1:default-prompt-router/a:1", ModelName::Refused("a prompt router")),
+            ("arn:aws:sagemaker:us-east-1:1:endpoint/x", ModelName::Refused("a SageMaker endpoint")),
+            ("a/b", ModelName::Refused("a name with a slash that is no ARN")),
+        ] {
+            assert_eq!(ModelName::classify(text), name, "{text}");
+        }
+    }
+}
