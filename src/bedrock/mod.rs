@@ -2,6 +2,11 @@
 //!
 //! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_Operations_Amazon_Bedrock_Runtime.html>
 
+mod call;
+pub mod headers;
 mod operation;
+mod path;
 
+pub use call::{Call, Subject};
 pub use operation::{Operation, Treatment};
+pub use path::{PathError, guardrail_path, model_path};
