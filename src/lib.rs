@@ -8,3 +8,4 @@ pub mod bedrock;
 pub mod identity;
 pub mod sigv4;
 pub mod types;
+pub mod upstream;

@@ -1,0 +1,115 @@
+//! A rejection: Tollgate answers in Bedrock's place. The one file that knows HTTP statuses.
+//!
+//! The answer is AWS-shaped: the error's type in `x-amzn-ErrorType`, `{"message": …}` as the body, so that an SDK raises its
+//! own exception. `x-tollgate-reason` tells it from Bedrock's own. Statuses are chosen by what clients were measured to
+//! do: 402 for an exhausted budget is shown at once and tried once everywhere, where 429 would be tried up to eight times;
+//! `x-should-retry: false` stops the anthropic SDKs and Claude Code where another try cannot help.
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::{Response, StatusCode};
+use serde_json::json;
+
+use crate::bedrock::headers::{ERROR_TYPE, REQUEST_ID, SHOULD_RETRY, TOLLGATE_REASON};
+use crate::telemetry::RefusalReason;
+
+/// Why a request goes no further: one text for the caller, one for the log.
+#[derive(Debug, thiserror::Error)]
+#[error("{log}")]
+pub struct Rejection {
+    pub(super) reason: RefusalReason,
+    pub(super) caller: String,
+    pub(super) log: String,
+}
+
+impl Rejection {
+    pub(super) fn new(reason: RefusalReason, caller: impl Into<String>, log: impl Into<String>) -> Self {
+        Self { reason, caller: caller.into(), log: log.into() }
+    }
+
+    /// A rejection whose log line has nothing to add to what the caller is told.
+    pub(super) fn plain(reason: RefusalReason, text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { reason, caller: text.clone(), log: text }
+    }
+
+    /// The machine-readable reason.
+    pub const fn reason(&self) -> RefusalReason {
+        self.reason
+    }
+
+    /// The status and AWS's name of the error.
+    pub const fn status(&self) -> (StatusCode, &'static str) {
+        use RefusalReason as R;
+        match self.reason {
+            R::UnknownOperation | R::OperationRefused => (StatusCode::NOT_FOUND, "UnknownOperationException"),
+            R::InvalidPath | R::BodyNotJson | R::DuplicateKey | R::BodyIncomplete | R::HeadersTooLarge => {
+                (StatusCode::BAD_REQUEST, "ValidationException")
+            }
+            R::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "ValidationException"),
+            R::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "ValidationException"),
+            R::MissingCredentials => (StatusCode::FORBIDDEN, "MissingAuthenticationTokenException"),
+            R::UnknownKey | R::AmbiguousCredentials => (StatusCode::FORBIDDEN, "UnrecognizedClientException"),
+            R::ExpiredKey => (StatusCode::FORBIDDEN, "ExpiredTokenException"),
+            R::NoSuchModel => (StatusCode::NOT_FOUND, "ResourceNotFoundException"),
+            R::ModelUnmapped
+            | R::ModelRefusedKind
+            | R::ProfileNotYours
+            | R::PolicyDenied
+            | R::GuardrailMissing
+            | R::GuardrailDifferent
+            | R::GuardrailSelective
+            | R::GuardrailAsync
+            | R::PriceUnknown => (StatusCode::FORBIDDEN, "AccessDeniedException"),
+            R::BudgetExhausted => (StatusCode::PAYMENT_REQUIRED, "ServiceQuotaExceededException"),
+            R::StoreUnavailable
+            | R::CredentialsUnavailable
+            | R::UpstreamConnect
+            | R::Overloaded
+            | R::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException"),
+            R::UpstreamTimeout => (StatusCode::GATEWAY_TIMEOUT, "ServiceUnavailableException"),
+            R::UpstreamReset => (StatusCode::BAD_GATEWAY, "ServiceUnavailableException"),
+            R::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerException"),
+        }
+    }
+
+    /// Whether the same request can succeed a moment later.
+    const fn passes(&self) -> bool {
+        use RefusalReason as R;
+        matches!(
+            self.reason,
+            R::BodyTimeout
+                | R::BodyIncomplete
+                | R::StoreUnavailable
+                | R::CredentialsUnavailable
+                | R::UpstreamConnect
+                | R::UpstreamTimeout
+                | R::UpstreamReset
+                | R::Overloaded
+                | R::ShuttingDown
+                | R::Internal
+        )
+    }
+
+    /// The answer.
+    pub(super) fn answer(&self, request_id: &HeaderValue) -> Response<Bytes> {
+        let (status, error_type) = self.status();
+        let body = Bytes::from(json!({ "message": self.caller }).to_string());
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        let length = HeaderValue::from(response.body().len());
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_LENGTH, length);
+        headers.insert(ERROR_TYPE, HeaderValue::from_static(error_type));
+        headers.insert(TOLLGATE_REASON, HeaderValue::from_static(self.reason.as_str()));
+        headers.insert(REQUEST_ID, request_id.clone());
+        if self.passes() {
+            // Short: the anthropic SDKs sleep for as long as they are told.
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        } else {
+            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+        }
+        response
+    }
+}

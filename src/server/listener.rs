@@ -1,0 +1,117 @@
+//! Accepts connections until told to stop, then lets the open ones finish.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::connection::drive;
+use crate::gateway::Gateway;
+
+/// Bounds on what a listener holds.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerLimits {
+    /// Connections open at once. One more waits in the kernel's queue until another closes.
+    pub max_connections: usize,
+    /// For the TLS handshake, and for each request's head, the wait for it included.
+    pub header_timeout: Duration,
+    /// How long open streams may go on once the listener has been told to stop.
+    pub drain_timeout: Duration,
+}
+
+/// Who may speak without TLS on a listener that has a certificate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Plaintext {
+    /// Callers on this machine only.
+    #[default]
+    Loopback,
+    /// Nobody.
+    Refuse,
+    /// Anybody: something before the listener ends TLS.
+    Allow,
+}
+
+/// Serves `listener` until `stop` is cancelled and the open streams have ended or run out of time.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<(Arc<ServerConfig>, Plaintext)>,
+    gateway: Arc<Gateway>,
+    limits: ServerLimits,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let slots = Arc::new(Semaphore::new(limits.max_connections));
+    let connections = TaskTracker::new();
+    let cut = CancellationToken::new();
+    loop {
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { break };
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let (tcp, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, or a connection that was gone before it was accepted: go on, but do not spin.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                continue;
+            }
+        };
+        let (gateway, tls, stop, cut) = (Arc::clone(&gateway), tls.clone(), stop.clone(), cut.clone());
+        connections.spawn(async move {
+            let _slot = slot;
+            let _open = gateway.metrics().connection_opened();
+            tokio::select! {
+                () = cut.cancelled() => {}
+                ended = one(tcp, peer, tls, gateway, limits, stop) => if let Err(error) = ended {
+                    tracing::debug!(%error, "connection ended");
+                },
+            }
+        });
+    }
+    drop(listener);
+    connections.close();
+    if tokio::time::timeout(limits.drain_timeout, connections.wait()).await.is_err() {
+        tracing::warn!(open = connections.len(), "the drain timeout has passed: open streams are cut");
+        cut.cancel();
+        connections.wait().await;
+    }
+    Ok(())
+}
+
+async fn one(
+    tcp: TcpStream,
+    peer: SocketAddr,
+    tls: Option<(Arc<ServerConfig>, Plaintext)>,
+    gateway: Arc<Gateway>,
+    limits: ServerLimits,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    tcp.set_nodelay(true)?;
+    let late = || io::Error::new(io::ErrorKind::TimedOut, "no handshake in time");
+    let Some((config, plaintext)) = tls else { return drive(tcp, gateway, limits, stop).await };
+    let mut first = [0];
+    let seen = tokio::time::timeout(limits.header_timeout, tcp.peek(&mut first)).await.map_err(|_| late())??;
+    if seen == 1 && first != [TLS_HANDSHAKE] {
+        return match plaintext {
+            Plaintext::Allow => drive(tcp, gateway, limits, stop).await,
+            Plaintext::Loopback if peer.ip().to_canonical().is_loopback() => drive(tcp, gateway, limits, stop).await,
+            Plaintext::Loopback | Plaintext::Refuse => {
+                Err(io::Error::new(io::ErrorKind::PermissionDenied, "plain text on a TLS listener"))
+            }
+        };
+    }
+    let accepting = TlsAcceptor::from(config).accept(tcp);
+    let stream = tokio::time::timeout(limits.header_timeout, accepting).await.map_err(|_| late())??;
+    drive(stream, gateway, limits, stop).await
+}
+
+/// The first byte of a TLS connection: a record that carries a handshake.
+const TLS_HANDSHAKE: u8 = 0x16;

@@ -1,0 +1,18 @@
+//! Floor 8: reaching Bedrock. Credentials, signing, connections; no policy and no metering.
+//!
+//! A request leaves only as a `Signed`, which only `RequestSigner` makes, from a guarded call and its reservation.
+//! Nothing is ever sent twice: a request is tried again only where the connection gave it back unwritten.
+
+mod body;
+mod connector;
+mod credentials;
+mod endpoint;
+mod error;
+mod pool;
+
+pub use body::UpstreamBody;
+pub use connector::Connector;
+pub use credentials::{AwsChain, CredentialError, CredentialSource, Credentials, Fixed, Loaded};
+pub use endpoint::{Endpoint, EndpointError, Endpoints};
+pub use error::{Phase, Reached, UpstreamError};
+pub use pool::{Limits, Pool, PoolCounts};
