@@ -1,0 +1,119 @@
+//! From the signed request to Bedrock's answer under the meter.
+
+use std::sync::Arc;
+
+use http::header::{HeaderMap, HeaderValue};
+use http::{Response, StatusCode};
+
+use super::body::{Body, MeteredBody};
+use super::exchange::{Answer, Exchange};
+use super::rejection::Rejection;
+use super::{Begun, Gateway, rejected, request_id};
+use crate::bedrock::headers::{ERROR_TYPE, REQUEST_ID, TOLLGATE_BUDGET_REMAINING, remove_hop_by_hop};
+use crate::bedrock::usage::UsageReader;
+use crate::budget::{Reservation, ReservedReason};
+use crate::telemetry::{
+    Conclusion, Downstream, Ended, FaultKind, FaultName, Forwarded, Guardrail, Record, Settlement,
+};
+use crate::types::Money;
+use crate::upstream::{Phase, Reached, UpstreamError};
+
+impl Gateway {
+    /// Sends a call and answers with what comes back. Runs to its end even if the caller is gone.
+    pub(super) async fn forward(self: Arc<Self>, begun: Box<Begun>, record: Record) -> Response<Body> {
+        let Begun { operation, signed, reservation, tariff } = *begun;
+        let response = match signed.send(&self.pool).await {
+            Ok(response) => response,
+            Err(error) => return self.failed(error, reservation, record),
+        };
+        let (mut head, body) = response.into_parts();
+        let fault = fault_name(head.status, &head.headers);
+        self.renew_if_refused(fault);
+        let remaining = reservation.remaining();
+        let exchange = Exchange {
+            meter: UsageReader::new(operation, head.status, &head.headers),
+            reservation,
+            tariff,
+            answer: Answer {
+                status: head.status,
+                fault: fault.unwrap_or(FaultName::Other),
+                upstream_request_id: text(&head.headers, &REQUEST_ID),
+                downstream: Downstream::Stayed,
+            },
+            open: operation.streams().then(|| self.metrics.stream_opened()),
+            metrics: Arc::clone(&self.metrics),
+            record,
+        };
+        remove_hop_by_hop(&mut head.headers);
+        if !head.headers.contains_key(&REQUEST_ID) {
+            head.headers.insert(REQUEST_ID, request_id(&exchange.record));
+        }
+        if let Some(value) = remaining.and_then(|amount| HeaderValue::from_str(&dollars(amount)).ok()) {
+            head.headers.insert(TOLLGATE_BUDGET_REMAINING, value);
+        }
+        let metered = MeteredBody::new(body, exchange, self.drains.clone());
+        Response::from_parts(head, Body::Metered(Box::new(metered)))
+    }
+
+    /// Bedrock did not answer. Whether it acted decides who pays: what was not sent is given back, what may have been is
+    /// settled at the reservation.
+    fn failed(&self, error: UpstreamError, reservation: Reservation, record: Record) -> Response<Body> {
+        let (reached, kind) = (error.reached(), kind(&error));
+        let rejection = Rejection::from(error);
+        tracing::warn!(request_id = record.request_id(), why = %rejection, "Bedrock did not answer");
+        if reached == Reached::No {
+            reservation.release();
+            if let Some(kind) = kind {
+                self.metrics.upstream_fault(kind);
+            }
+            return rejected(&rejection, record);
+        }
+        let held = reservation.held_cost().unwrap_or(Money::ZERO);
+        reservation.settle_at_reservation(ReservedReason::UpstreamLost);
+        let response = rejection.answer(&request_id(&record)).map(Body::from);
+        record.finish(Conclusion::Forwarded(Forwarded {
+            status: response.status(),
+            upstream_request_id: None,
+            ending: if kind == Some(FaultKind::Timeout) { Ended::IdleTimeout } else { Ended::Reset },
+            downstream: Downstream::Stayed,
+            usage: None,
+            tier: None,
+            settlement: Settlement::AtReservation(held, ReservedReason::UpstreamLost),
+            guardrail: Guardrail::None,
+        }));
+        response
+    }
+
+    /// Bedrock does not know our signature any more: fetch new credentials now, not when they are due.
+    fn renew_if_refused(&self, fault: Option<FaultName>) {
+        if matches!(fault, Some(FaultName::ExpiredToken | FaultName::UnrecognizedClient)) {
+            tracing::error!("Bedrock refuses the gateway's own AWS credentials; fetching new ones");
+            self.signer.credentials().renew();
+        }
+    }
+}
+
+fn fault_name(status: StatusCode, headers: &HeaderMap) -> Option<FaultName> {
+    if status.is_success() {
+        return None;
+    }
+    Some(text(headers, &ERROR_TYPE).map_or(FaultName::Other, |name| FaultName::from_wire(&name)))
+}
+
+const fn kind(error: &UpstreamError) -> Option<FaultKind> {
+    match error {
+        UpstreamError::Connect { .. } | UpstreamError::Timeout(Phase::Connect) => Some(FaultKind::Connect),
+        UpstreamError::Timeout(Phase::FirstByte | Phase::Idle) => Some(FaultKind::Timeout),
+        UpstreamError::Reset(_) => Some(FaultKind::Reset),
+        UpstreamError::Credentials(_) | UpstreamError::Overloaded(_) | UpstreamError::Malformed(_) => None,
+    }
+}
+
+fn text(headers: &HeaderMap, name: &http::HeaderName) -> Option<String> {
+    headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+}
+
+/// An amount as a header's value: `12.345678`.
+fn dollars(amount: Money) -> String {
+    amount.to_string().replace('$', "")
+}

@@ -1,0 +1,247 @@
+//! Floor 10: the request's way. Start reading at [`Gateway::way`].
+//!
+//! Every step is a plain function of a stage, and each stage is the only maker of the value that the next one demands, so a
+//! path to Bedrock that skips the guardrail or the budget does not compile. Up to the signature a request can be refused and
+//! nothing has happened; from then on it is a [`Persistent`] future, because Bedrock bills what it was sent, whoever still
+//! listens.
+
+mod body;
+mod drains;
+mod exchange;
+mod forward;
+mod from;
+mod persist;
+mod read_body;
+mod rejection;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap, HeaderValue, USER_AGENT};
+use http::{Request, Response, StatusCode, request::Parts};
+use http_body::Body as HttpBody;
+use uuid::Uuid;
+
+pub use body::{Body, MeteredBody};
+pub use drains::Drains;
+pub use read_body::BodyLimits;
+pub use rejection::Rejection;
+
+use crate::bedrock::headers::{REQUEST_ID, SINGLE};
+use crate::bedrock::{Call, Operation, Subject, Treatment};
+use crate::budget::{Estimate, Item, Ledger, Reservation};
+use crate::guardrail::{Guarded, Guardrails};
+use crate::identity::{Identity, Principal};
+use crate::policy::Policies;
+use crate::profiles::price::PriceTable;
+use crate::profiles::{Directory, Target, look_alike};
+use crate::telemetry::{Client, Conclusion, Metrics, ModelLabel, ProfileLabel, Record, RefusalReason};
+use crate::upstream::{Pool, RequestSigner, Signed};
+use exchange::Tariff;
+use persist::Persistent;
+use read_body::{discard, read_body};
+
+/// The gateway: every stage, in the order of the way.
+#[derive(Debug)]
+pub struct Gateway {
+    /// The path below which Bedrock's API is served, without a trailing slash.
+    pub base_path: String,
+    /// Who is asking.
+    pub identity: Identity,
+    /// Through which profile.
+    pub directory: Directory,
+    /// Whether at all.
+    pub policies: Policies,
+    /// How much of a body is read.
+    pub body_limits: BodyLimits,
+    /// With which guardrail.
+    pub guardrails: Guardrails,
+    /// What it can cost.
+    pub prices: Arc<PriceTable>,
+    /// Whether there is money for it.
+    pub ledger: Ledger,
+    /// Under which signature.
+    pub signer: RequestSigner,
+    /// Over which connection.
+    pub pool: Arc<Pool>,
+    /// Reading on for those who left.
+    pub drains: Drains,
+    /// Counting.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Where the way has led.
+enum Passage {
+    /// To an answer of our own.
+    Answered(Bytes),
+    /// To a request for Bedrock, paid for and signed.
+    Signed(Box<Begun>),
+}
+
+/// A call that is about to be sent.
+struct Begun {
+    operation: Operation,
+    signed: Signed,
+    reservation: Reservation,
+    tariff: Tariff,
+}
+
+impl Gateway {
+    /// Answers a request, whatever it is.
+    pub async fn handle<B>(self: Arc<Self>, request: Request<B>) -> Response<Body>
+    where
+        B: HttpBody<Data = Bytes> + Unpin,
+    {
+        let (head, mut body) = request.into_parts();
+        let request_id = Uuid::new_v4().to_string();
+        let mut record = Record::begin(Arc::clone(&self.metrics), request_id, client(&head));
+        match self.way(&head, &mut body, &mut record).await {
+            Ok(Passage::Signed(begun)) => Persistent::new(self.forward(begun, record)).await,
+            Ok(Passage::Answered(json)) => answered(json, record),
+            Err(rejection) => {
+                if !head.headers.contains_key(EXPECT) {
+                    discard(body, self.body_limits).await;
+                }
+                rejected(&rejection, record)
+            }
+        }
+    }
+
+    /// The request's way, up to the signature.
+    async fn way<B>(&self, head: &Parts, body: &mut B, record: &mut Record) -> Result<Passage, Rejection>
+    where
+        B: HttpBody<Data = Bytes> + Unpin,
+    {
+        let call = Call::parse(&head.method, &head.uri, &self.base_path)?;
+        record.asks(call.operation(), Some(call.requested()).filter(|name| !name.is_empty()));
+        let principal = self.identity.authenticate(&head.headers, self.signer.now())?;
+        record.is_from(&principal);
+        if call.operation().treatment() != Treatment::Forwarded {
+            return self.answer(&principal, &call).map(Passage::Answered);
+        }
+        unambiguous(&head.headers)?;
+        let target = self.resolve(&principal, &call)?;
+        if let Some(profile) = target.profile() {
+            record.goes_through(ProfileLabel::configured(profile.name()), ModelLabel::of_profile(profile.source()));
+        }
+        let permitted = self.policies.authorize(Arc::clone(&principal), target, call.operation())?;
+        let body = read_body(body, self.body_limits).await?;
+        record.received(u64::try_from(body.len()).unwrap_or(u64::MAX));
+        let guarded = self.guardrails.enforce(permitted, &head.headers, body)?;
+        let (estimate, tariff) = self.price(&guarded);
+        let item = item(&guarded, record.request_id());
+        let reservation = self.ledger.reserve(&principal, item, &estimate).await?;
+        let signed = match self.signer.sign(guarded, &reservation, &head.headers) {
+            Ok(signed) => signed,
+            Err(error) => {
+                reservation.release();
+                return Err(error.into());
+            }
+        };
+        if let Some(held) = reservation.held_cost() {
+            record.reserved(held);
+        }
+        Ok(Passage::Signed(Box::new(Begun { operation: call.operation(), signed, reservation, tariff })))
+    }
+
+    /// The metrics that its requests are counted in.
+    pub const fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// What is not forwarded: the control plane's two GETs are answered from the caller's own map, all else is refused.
+    fn answer(&self, principal: &Principal, call: &Call) -> Result<Bytes, Rejection> {
+        match (call.operation(), call.subject()) {
+            (Operation::ListInferenceProfiles, _) => Ok(look_alike::list(&self.directory, principal, call.query())?),
+            (Operation::GetInferenceProfile, Subject::Profile { name, text }) => {
+                Ok(look_alike::describe(&self.directory, principal, name, text)?)
+            }
+            (operation, _) => Err(Rejection::plain(
+                RefusalReason::OperationRefused,
+                format!("{operation} is not available through this gateway: it cannot be guarded and metered here."),
+            )),
+        }
+    }
+
+    fn resolve(&self, principal: &Principal, call: &Call) -> Result<Target, Rejection> {
+        match call.subject() {
+            Subject::Model { name, text } => Ok(self.directory.resolve(principal, call.operation(), name, text)?),
+            Subject::Guardrail { identifier, version } => {
+                Ok(Target::Guardrail { identifier: identifier.clone(), version: version.clone() })
+            }
+            Subject::Profile { .. } | Subject::None => {
+                Err(Rejection::plain(RefusalReason::UnknownOperation, "The path names no model."))
+            }
+        }
+    }
+
+    /// The most that a call can cost, and the prices by which it will be settled.
+    fn price(&self, guarded: &Guarded) -> (Estimate, Tariff) {
+        let facts = from::facts(guarded);
+        let guardrail = *self.prices.guardrail();
+        let (cache, table) = (facts.cache, Arc::clone(&self.prices));
+        match guarded.permitted().target() {
+            Target::Profile(profile) => {
+                let price = self.prices.price(profile.source(), profile.arn().region());
+                let estimate = Estimate::model(facts, profile.source().clone(), price.clone());
+                let estimate = if guarded.is_guarded() { estimate.with_guardrail(guardrail) } else { estimate };
+                (estimate, Tariff { model: price, table, cache })
+            }
+            Target::BaseModel(_) => (Estimate::free(), Tariff { model: None, table, cache }),
+            Target::Guardrail { .. } => {
+                let estimate = Estimate::guardrail(facts.body_bytes, from::images(guarded), guardrail);
+                (estimate, Tariff { model: None, table, cache })
+            }
+        }
+    }
+}
+
+fn item(guarded: &Guarded, request_id: &str) -> Item {
+    let permitted = guarded.permitted();
+    let profile = permitted.target().profile();
+    Item {
+        request_id: request_id.to_owned(),
+        operation: permitted.operation(),
+        model: profile.map(|profile| profile.source().clone()),
+        profile: profile.map(|profile| profile.name().to_owned()),
+    }
+}
+
+/// A forwarded header that means one thing must not be there twice: Bedrock and Tollgate could read different ones.
+fn unambiguous(headers: &HeaderMap) -> Result<(), Rejection> {
+    match SINGLE.iter().find(|name| headers.get_all(*name).iter().nth(1).is_some()) {
+        None => Ok(()),
+        Some(name) => Err(Rejection::plain(
+            RefusalReason::InvalidHeader,
+            format!("The header {name} may be sent once; it was sent more than once."),
+        )),
+    }
+}
+
+fn client(head: &Parts) -> Client {
+    let user_agent = head.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    Client { http_version: head.version, user_agent }
+}
+
+fn answered(json: Bytes, record: Record) -> Response<Body> {
+    let length = HeaderValue::from(json.len());
+    let id = request_id(&record);
+    let mut response = Response::new(Body::from(json));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_LENGTH, length);
+    headers.insert(REQUEST_ID, id);
+    record.finish(Conclusion::Answered { status: StatusCode::OK });
+    response
+}
+
+fn rejected(rejection: &Rejection, record: Record) -> Response<Body> {
+    let response = rejection.answer(&request_id(&record)).map(Body::from);
+    tracing::debug!(request_id = record.request_id(), reason = rejection.reason().as_str(), why = %rejection, "refused");
+    record.finish(Conclusion::Refused { status: response.status(), reason: rejection.reason() });
+    response
+}
+
+fn request_id(record: &Record) -> HeaderValue {
+    HeaderValue::from_str(record.request_id()).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+}

@@ -1,0 +1,145 @@
+//! The request that goes to Bedrock: written anew from the target, with the caller's body and the allowed headers, and signed.
+//!
+//! The path is made from the target's own name, so no byte of the caller's path is in it. Of the headers, those of Bedrock's
+//! own API and the content type are signed beside `host` and SigV4's; `accept` and `user-agent` go along unsigned.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Request, Response};
+use http_body_util::Full;
+use sha2::{Digest, Sha256};
+
+use super::body::UpstreamBody;
+use super::credentials::Credentials;
+use super::endpoint::{Endpoint, Endpoints};
+use super::error::UpstreamError;
+use super::pool::Pool;
+use crate::bedrock::headers::FORWARDED;
+use crate::bedrock::{guardrail_path, model_path};
+use crate::budget::Reservation;
+use crate::guardrail::Guarded;
+use crate::profiles::Target;
+use crate::sigv4::{CanonicalRequest, Signer};
+use crate::types::{Clock, Region};
+
+/// A request that may be sent: guarded, paid for and signed. Only [`RequestSigner::sign`] makes one.
+#[derive(Debug)]
+pub struct Signed {
+    endpoint: Arc<Endpoint>,
+    request: Request<Full<Bytes>>,
+}
+
+impl Signed {
+    /// Sends it.
+    pub async fn send(self, pool: &Arc<Pool>) -> Result<Response<UpstreamBody>, UpstreamError> {
+        pool.send(&self.endpoint, self.request).await
+    }
+}
+
+/// Writes and signs requests to Bedrock.
+#[derive(Debug)]
+pub struct RequestSigner {
+    credentials: Arc<Credentials>,
+    endpoints: Endpoints,
+    /// For calls whose target names no Region: `ApplyGuardrail` with a bare id.
+    region: Region,
+    signer: Signer,
+    clock: Arc<dyn Clock>,
+}
+
+impl RequestSigner {
+    /// Signs with `credentials`, for `endpoints`.
+    pub fn new(credentials: Arc<Credentials>, endpoints: Endpoints, region: Region, clock: Arc<dyn Clock>) -> Self {
+        Self { credentials, endpoints, region, signer: Signer::default(), clock }
+    }
+
+    /// The credentials it signs with.
+    pub const fn credentials(&self) -> &Arc<Credentials> {
+        &self.credentials
+    }
+
+    /// Writes and signs the request of a guarded call. The reservation is asked for because nothing may be signed without one.
+    pub fn sign(&self, guarded: Guarded, _paid_for: &Reservation, sent: &HeaderMap) -> Result<Signed, UpstreamError> {
+        let malformed = |what: &str| UpstreamError::Malformed(what.to_owned());
+        let target = guarded.permitted().target();
+        let region = target.region().unwrap_or(&self.region).clone();
+        let partition = target.profile().map_or("aws", |profile| profile.arn().partition());
+        let endpoint = self.endpoints.of(partition, &region);
+        let path = match target {
+            Target::Guardrail { identifier, version } => Some(guardrail_path(identifier, version)),
+            Target::Profile(_) | Target::BaseModel(_) => {
+                target.model_id().and_then(|name| model_path(name, guarded.permitted().operation()))
+            }
+        }
+        .ok_or_else(|| malformed("the target has no path"))?;
+
+        let mut request = Request::new(Full::new(guarded.body().clone()));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = path.parse().map_err(|_| malformed("the target's name makes no path"))?;
+        let host = HeaderValue::from_str(endpoint.authority()).map_err(|_| malformed("the endpoint's name"))?;
+        let headers = request.headers_mut();
+        headers.reserve(16);
+        headers.insert(HOST, host);
+        for name in &FORWARDED {
+            for value in sent.get_all(name) {
+                headers.append(name, value.clone());
+            }
+        }
+        for (name, value) in guarded.headers() {
+            headers.insert(name, value.clone());
+        }
+        self.sign_head(headers, &path, guarded.body(), &region)?;
+        Ok(Signed { endpoint, request })
+    }
+
+    fn sign_head(&self, headers: &mut HeaderMap, path: &str, body: &[u8], region: &Region) -> Result<(), UpstreamError> {
+        let malformed = |_| UpstreamError::Malformed("a header that has to be signed is not plain text".to_owned());
+        let credentials = &self.credentials.current()?.credentials;
+        let now = self.clock.now();
+        let amz_date = Signer::amz_date(now);
+        headers.insert(AMZ_DATE, HeaderValue::from_str(&amz_date).map_err(|_| clock_is_off())?);
+        if let Some(token) = &credentials.session_token {
+            let mut value = HeaderValue::from_str(token.expose())
+                .map_err(|_| UpstreamError::Credentials("the session token is not a header value".to_owned()))?;
+            value.set_sensitive(true);
+            headers.insert(SECURITY_TOKEN, value);
+        }
+        let authorization = {
+            let mut signed: Vec<(&str, &str)> = Vec::with_capacity(12);
+            for (name, value) in &*headers {
+                if is_signed(name) {
+                    signed.push((name.as_str(), value.to_str().map_err(malformed)?));
+                }
+            }
+            signed.sort_unstable();
+            let payload_sha256 = hex::encode(Sha256::digest(body));
+            let request =
+                CanonicalRequest { method: "POST", path, query: "", headers: &signed, payload_sha256: &payload_sha256 };
+            self.signer.sign(&request, &amz_date, now, credentials, region).authorization
+        };
+        let mut value = HeaderValue::from_str(&authorization)
+            .map_err(|_| UpstreamError::Credentials("the access key id is not a header value".to_owned()))?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+        Ok(())
+    }
+
+    /// The time by which it signs.
+    pub fn now(&self) -> SystemTime {
+        self.clock.now()
+    }
+}
+
+fn is_signed(name: &HeaderName) -> bool {
+    *name == HOST || *name == CONTENT_TYPE || name.as_str().starts_with("x-amz")
+}
+
+fn clock_is_off() -> UpstreamError {
+    UpstreamError::Malformed("the clock tells no date".to_owned())
+}
+
+const AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
+const SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
