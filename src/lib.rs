@@ -6,4 +6,6 @@
 
 pub mod bedrock;
 pub mod identity;
+pub mod policy;
+pub mod profiles;
 pub mod types;
