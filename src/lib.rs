@@ -7,5 +7,7 @@
 pub mod bedrock;
 pub mod identity;
 pub mod sigv4;
+pub mod policy;
+pub mod profiles;
 pub mod types;
 pub mod upstream;

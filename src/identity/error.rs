@@ -1,0 +1,166 @@
+//! Why a caller is not known, in AWS's names and in two texts: one for the caller, one for the log.
+//!
+//! The caller's text tells no one whether a key id exists: an unknown key, a wrong secret, a revoked key and a key whose
+//! owner is gone read the same. The log's text says which it was. Neither holds a secret: a key's id is public, and only an
+//! id of the right form is repeated.
+
+use jiff::Timestamp;
+
+use super::keys::{KeyFormatError, KeyId};
+
+/// Why a caller is not known. All of these are the caller's side's to mend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdentityError {
+    /// No credential at all.
+    Missing,
+    /// Two credentials, or one header twice.
+    Several,
+    /// A header longer than any credential.
+    TooLong,
+    /// A request signed with SigV4.
+    Signed,
+    /// An `Authorization` scheme other than `Bearer`.
+    Scheme,
+    /// A bearer token that is no key of this gateway, or a mistyped one.
+    Malformed(KeyFormatError),
+    /// No key has this id.
+    Unknown {
+        /// The id that was asked for.
+        id: KeyId,
+    },
+    /// A key has this id, but another secret.
+    WrongSecret {
+        /// The key's id.
+        id: KeyId,
+    },
+    /// The key was revoked.
+    Revoked {
+        /// The key's id.
+        id: KeyId,
+        /// Since when.
+        at: Timestamp,
+    },
+    /// The key's time is over.
+    Expired {
+        /// The key's id.
+        id: KeyId,
+        /// Since when.
+        at: Timestamp,
+    },
+    /// The key is good, but its owner is no principal of the configuration.
+    NoSuchPrincipal {
+        /// The key's id.
+        id: KeyId,
+        /// The owner that the key names.
+        principal: String,
+    },
+}
+
+/// The AWS exceptions by which a failed authentication is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum IdentityException {
+    /// There was nothing to authenticate.
+    MissingAuthenticationToken,
+    /// The credential is none that is known here.
+    UnrecognizedClient,
+    /// The credential was good once.
+    ExpiredToken,
+}
+
+impl IdentityException {
+    /// AWS's name, as `x-amzn-ErrorType` carries it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MissingAuthenticationToken => "MissingAuthenticationTokenException",
+            Self::UnrecognizedClient => "UnrecognizedClientException",
+            Self::ExpiredToken => "ExpiredTokenException",
+        }
+    }
+}
+
+impl IdentityError {
+    /// The AWS exception.
+    pub const fn exception(&self) -> IdentityException {
+        match self {
+            Self::Missing => IdentityException::MissingAuthenticationToken,
+            Self::Expired { .. } => IdentityException::ExpiredToken,
+            Self::Several
+            | Self::TooLong
+            | Self::Signed
+            | Self::Scheme
+            | Self::Malformed(_)
+            | Self::Unknown { .. }
+            | Self::WrongSecret { .. }
+            | Self::Revoked { .. }
+            | Self::NoSuchPrincipal { .. } => IdentityException::UnrecognizedClient,
+        }
+    }
+
+    /// A word for `x-tollgate-reason` and for metrics. Like the caller's text it does not tell the four kinds apart that
+    /// a caller must not tell apart.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Missing => "credential-missing",
+            Self::Several => "credential-ambiguous",
+            Self::Signed | Self::Scheme => "credential-unsupported",
+            Self::TooLong | Self::Malformed(_) => "key-malformed",
+            Self::Expired { .. } => "key-expired",
+            Self::Unknown { .. } | Self::WrongSecret { .. } | Self::Revoked { .. } | Self::NoSuchPrincipal { .. } => {
+                "key-unknown"
+            }
+        }
+    }
+
+    /// What the person at the keyboard reads.
+    pub fn caller_text(&self) -> String {
+        match self {
+            Self::Missing => "Missing Authentication Token: send the key you were given for this gateway as \
+                 `Authorization: Bearer tg_…` or `x-api-key: tg_…` (AWS SDKs and the AWS CLI send it from AWS_BEARER_TOKEN_BEDROCK)."
+                .to_owned(),
+            Self::Several => "The request carries more than one credential: send one key, in one header.".to_owned(),
+            Self::TooLong => "The credential is too long to be a key of this gateway: send `Authorization: Bearer tg_…`.".to_owned(),
+            Self::Signed => "This gateway does not take requests signed with AWS credentials (SigV4): set AWS_BEARER_TOKEN_BEDROCK to the \
+                 tg_… key you were given for it."
+                .to_owned(),
+            Self::Scheme => "This gateway takes `Authorization: Bearer tg_…` and no other scheme.".to_owned(),
+            Self::Malformed(error) => format!("The security token included in the request is invalid: {error}."),
+            Self::Expired { id, at } => format!(
+                "The security token included in the request is expired: key {id} was good until {at}. Ask the operator of this \
+                 gateway for a new one."
+            ),
+            Self::Unknown { id } | Self::WrongSecret { id } | Self::Revoked { id, .. } | Self::NoSuchPrincipal { id, .. } => {
+                format!(
+                    "The security token included in the request is invalid: key {id} is not known here, or no longer. Ask the \
+                     operator of this gateway for a new one."
+                )
+            }
+        }
+    }
+
+    /// What the operator reads.
+    pub fn log_text(&self) -> String {
+        match self {
+            Self::Missing => "no credential".to_owned(),
+            Self::Several => "more than one credential, or a credential header twice".to_owned(),
+            Self::TooLong => "a credential header that is too long".to_owned(),
+            Self::Signed => "signed with SigV4, which is not taken here".to_owned(),
+            Self::Scheme => "an Authorization scheme other than Bearer".to_owned(),
+            Self::Malformed(error) => format!("malformed key: {error}"),
+            Self::Unknown { id } => format!("no key has the id {id}"),
+            Self::WrongSecret { id } => format!("key {id} was presented with a wrong secret"),
+            Self::Revoked { id, at } => format!("key {id} was revoked at {at}"),
+            Self::Expired { id, at } => format!("key {id} expired at {at}"),
+            Self::NoSuchPrincipal { id, principal } => {
+                format!("key {id} belongs to {principal:?}, which is no principal of the configuration")
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for IdentityError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.log_text())
+    }
+}
+
+impl std::error::Error for IdentityError {}

@@ -1,0 +1,135 @@
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::time::Duration;
+
+use super::super::key::Key;
+use super::*;
+
+const NOON: u64 = 1_795_262_400; // 2026-11-21T12:00:00Z
+
+fn at(seconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+fn stamp(seconds: u64) -> Timestamp {
+    Timestamp::try_from(at(seconds)).unwrap()
+}
+
+fn record(key: &Key) -> KeyRecord {
+    KeyRecord::of(key, "alice", stamp(NOON))
+}
+
+fn standing(ring: &KeyRing, key: &Key, now: u64) -> Standing {
+    ring.standing(&PresentedKey::parse(key.expose().as_bytes()).unwrap(), at(now))
+}
+
+#[test]
+fn a_key_is_live_until_the_instant_it_expires() {
+    let key = Key::generate().unwrap();
+    let expiring = KeyRecord { expires: Some(stamp(NOON + 60)), ..record(&key) };
+    let ring = KeyRing::holding([expiring.clone()]);
+    assert_eq!(standing(&ring, &key, NOON + 59), Standing::Live(Arc::new(expiring)));
+    assert_eq!(standing(&ring, &key, NOON + 60), Standing::Expired { at: stamp(NOON + 60) });
+    let beyond = SystemTime::UNIX_EPOCH + Duration::from_hours(24 * 365 * 20_000);
+    let presented = PresentedKey::parse(key.expose().as_bytes()).unwrap();
+    assert_eq!(ring.standing(&presented, beyond), Standing::Expired { at: stamp(NOON + 60) });
+}
+
+#[test]
+fn a_revoked_key_is_revoked_also_when_it_has_expired() {
+    let key = Key::generate().unwrap();
+    let ring =
+        KeyRing::holding([KeyRecord { expires: Some(stamp(NOON)), revoked: Some(stamp(NOON + 100)), ..record(&key) }]);
+    for now in [NOON - 1, NOON, NOON + 200] {
+        assert_eq!(standing(&ring, &key, now), Standing::Revoked { at: stamp(NOON + 100) });
+    }
+}
+
+#[test]
+fn another_secret_under_a_known_id_learns_nothing_of_the_key() {
+    let (known, other) = (Key::generate().unwrap(), Key::generate().unwrap());
+    let mut stolen_id = record(&other);
+    stolen_id.id = known.id();
+    stolen_id.revoked = Some(stamp(NOON));
+    let ring = KeyRing::holding([stolen_id]);
+    assert_eq!(standing(&ring, &known, NOON), Standing::WrongSecret);
+    assert_eq!(standing(&ring, &other, NOON), Standing::Unknown);
+}
+
+#[test]
+fn a_revocation_is_seen_at_the_next_look() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = KeyFile::new(folder.path().join("keys.json"));
+    let ring = KeyRing::open(file.clone()).unwrap();
+    assert!(ring.is_empty());
+    assert!(matches!(ring.refresh_if_changed(), Refresh::Unchanged));
+
+    let key = Key::generate().unwrap();
+    file.add(record(&key)).unwrap();
+    assert_eq!(standing(&ring, &key, NOON), Standing::Unknown, "not before a look");
+    assert!(matches!(ring.refresh_if_changed(), Refresh::Reloaded { keys: 1 }));
+    assert_eq!(standing(&ring, &key, NOON), Standing::Live(Arc::new(record(&key))));
+    assert!(matches!(ring.refresh_if_changed(), Refresh::Unchanged));
+
+    file.revoke(key.id(), stamp(NOON + 5)).unwrap();
+    assert!(matches!(ring.refresh_if_changed(), Refresh::Reloaded { keys: 1 }));
+    assert_eq!(standing(&ring, &key, NOON), Standing::Revoked { at: stamp(NOON + 5) });
+}
+
+#[test]
+fn a_replacement_of_the_same_length_is_seen_however_soon_it_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = KeyFile::new(folder.path().join("keys.json"));
+    let keys: Vec<_> = (0..30).map(|_| Key::generate().unwrap()).collect();
+    let ring = KeyRing::open(file.clone()).unwrap();
+    for key in &keys {
+        // Each file has one key and the same size, and the inode of the one before last is free again.
+        drop(fs::remove_file(file.path()));
+        file.add(record(key)).unwrap();
+        assert!(matches!(ring.refresh_if_changed(), Refresh::Reloaded { keys: 1 }));
+        assert!(matches!(standing(&ring, key, NOON), Standing::Live(_)));
+    }
+}
+
+#[test]
+fn a_broken_file_keeps_the_old_keys_and_says_so_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = KeyFile::new(folder.path().join("keys.json"));
+    let key = Key::generate().unwrap();
+    file.add(record(&key)).unwrap();
+    let good = fs::read(file.path()).unwrap();
+    let ring = KeyRing::open(file.clone()).unwrap();
+
+    OpenOptions::new().append(true).open(file.path()).unwrap().write_all(b"oops").unwrap();
+    let Refresh::Broken(error) = ring.refresh_if_changed() else { panic!("it says so") };
+    assert!(error.to_string().contains("malformed"), "{error}");
+    assert!(matches!(ring.refresh_if_changed(), Refresh::StillBroken));
+    assert!(matches!(standing(&ring, &key, NOON), Standing::Live(_)));
+
+    fs::write(file.path(), "{").unwrap();
+    assert!(matches!(ring.refresh_if_changed(), Refresh::Broken(_)), "a new reason is told");
+    fs::write(file.path(), good).unwrap();
+    assert!(matches!(ring.refresh_if_changed(), Refresh::Reloaded { keys: 1 }));
+    assert!(matches!(ring.refresh_if_changed(), Refresh::Unchanged));
+}
+
+#[test]
+fn a_file_that_is_taken_away_takes_its_keys_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = KeyFile::new(folder.path().join("keys.json"));
+    let key = Key::generate().unwrap();
+    file.add(record(&key)).unwrap();
+    let ring = KeyRing::open(file.clone()).unwrap();
+    fs::remove_file(file.path()).unwrap();
+    assert!(matches!(ring.refresh_if_changed(), Refresh::Reloaded { keys: 0 }));
+    assert_eq!(standing(&ring, &key, NOON), Standing::Unknown);
+    assert!(matches!(ring.refresh_if_changed(), Refresh::Unchanged));
+}
+
+#[test]
+fn a_broken_file_at_the_start_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.json");
+    fs::write(&path, "nonsense").unwrap();
+    assert!(matches!(KeyRing::open(KeyFile::new(path)), Err(KeyFileError::Malformed { .. })));
+}

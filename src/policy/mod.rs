@@ -1,0 +1,209 @@
+//! Floor 5: may this principal use this operation on this target.
+//!
+//! The first kind of policy is an allow-list of operations, for everyone or for some. As in IAM, what several rules allow
+//! adds up, and what no rule allows is denied. The stage is the only maker of [`Permitted`], which the next stage demands.
+//! Whatever the rules say, an operation that is not forwarded is denied, and so is one on a target of the wrong kind: a
+//! model is called through a profile or not at all.
+//!
+//! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html>
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::bedrock::{Operation, Treatment};
+use crate::identity::Principal;
+use crate::profiles::Target;
+use crate::types::Owners;
+
+/// Operations that some principals may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyRule {
+    /// Who.
+    pub owners: Owners,
+    /// What.
+    pub operations: Vec<Operation>,
+}
+
+/// The rules there are.
+#[derive(Clone, Debug)]
+pub struct Policies {
+    rules: Vec<PolicyRule>,
+}
+
+impl Policies {
+    /// Policies of these rules. Without any rule at all every forwarded operation is allowed to everyone: profiles,
+    /// guardrails and budgets then say what can be done. With rules, only what they allow is allowed.
+    pub fn new(rules: Vec<PolicyRule>) -> Result<Self, PolicyError> {
+        let named = rules.iter().flat_map(|rule| &rule.operations);
+        match named.copied().find(|operation| operation.treatment() != Treatment::Forwarded) {
+            Some(operation) => Err(PolicyError { operation }),
+            None if rules.is_empty() => Ok(Self { rules: vec![PolicyRule::all_forwarded()] }),
+            None => Ok(Self { rules }),
+        }
+    }
+
+    /// Decides whether a call may go on.
+    pub fn authorize(
+        &self,
+        principal: Arc<Principal>,
+        target: Target,
+        operation: Operation,
+    ) -> Result<Permitted, Denied> {
+        let cause = if !fits(operation, &target) {
+            Some(Cause::Mismatch)
+        } else if self.allow(&principal, operation) {
+            None
+        } else {
+            Some(Cause::NoRule)
+        };
+        match cause {
+            None => Ok(Permitted { principal, target, operation }),
+            Some(cause) => {
+                let resource = match &target {
+                    Target::Guardrail { identifier, .. } => identifier.chars().take(200).collect(),
+                    Target::Profile(profile) | Target::BaseModel(profile) => profile.arn().to_string(),
+                };
+                Err(Denied { principal: principal.name().to_owned(), operation, resource, cause })
+            }
+        }
+    }
+
+    fn allow(&self, principal: &Principal, operation: Operation) -> bool {
+        self.rules.iter().any(|rule| {
+            rule.operations.contains(&operation) && rule.owners.rank(principal.name(), principal.groups()).is_some()
+        })
+    }
+}
+
+impl Default for Policies {
+    /// Every forwarded operation, for everyone.
+    fn default() -> Self {
+        Self { rules: vec![PolicyRule::all_forwarded()] }
+    }
+}
+
+impl PolicyRule {
+    /// Every forwarded operation, for everyone.
+    fn all_forwarded() -> Self {
+        let forwarded = Operation::ALL.into_iter().filter(|operation| operation.treatment() == Treatment::Forwarded);
+        Self { owners: Owners::Everyone, operations: forwarded.collect() }
+    }
+}
+
+/// Whether an operation can be done on such a target at all, and is forwarded at all.
+const fn fits(operation: Operation, target: &Target) -> bool {
+    match operation {
+        Operation::InvokeModel
+        | Operation::InvokeModelWithResponseStream
+        | Operation::Converse
+        | Operation::ConverseStream => matches!(target, Target::Profile(_)),
+        Operation::CountTokens => matches!(target, Target::BaseModel(_)),
+        Operation::ApplyGuardrail => matches!(target, Target::Guardrail { .. }),
+        Operation::ListInferenceProfiles
+        | Operation::GetInferenceProfile
+        | Operation::InvokeModelWithBidirectionalStream
+        | Operation::InvokeGuardrailChecks
+        | Operation::StartAsyncInvoke
+        | Operation::ListAsyncInvokes
+        | Operation::GetAsyncInvoke
+        | Operation::ListFoundationModels
+        | Operation::GetFoundationModel
+        | Operation::OpenAiApi => false,
+    }
+}
+
+/// Proof that a principal may use an operation on a target. Only [`Policies::authorize`] makes one.
+#[derive(Clone, Debug)]
+pub struct Permitted {
+    principal: Arc<Principal>,
+    target: Target,
+    operation: Operation,
+}
+
+impl Permitted {
+    /// Who is asking.
+    pub const fn principal(&self) -> &Arc<Principal> {
+        &self.principal
+    }
+
+    /// Where the call goes.
+    pub const fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// What is asked.
+    pub const fn operation(&self) -> Operation {
+        self.operation
+    }
+}
+
+/// The call may not go on: a 403 `AccessDeniedException`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denied {
+    principal: String,
+    operation: Operation,
+    resource: String,
+    cause: Cause,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// No rule allows it.
+    NoRule,
+    /// The operation is not forwarded, or not on such a target. The stages before this one do not let it come so far.
+    Mismatch,
+}
+
+impl Denied {
+    /// A word for `x-tollgate-reason` and for metrics.
+    pub const fn reason(&self) -> &'static str {
+        match self.cause {
+            Cause::NoRule => "operation-not-allowed",
+            Cause::Mismatch => "operation-not-forwarded",
+        }
+    }
+
+    /// What the person at the keyboard reads: IAM's own sentence, which people and tools know, and what to do about it.
+    pub fn caller_text(&self) -> String {
+        let Self { principal, operation, resource, cause } = self;
+        let action = operation.iam_action();
+        let why = match cause {
+            Cause::NoRule => format!(
+                "no identity-based policy allows the {action} action. Ask the operator of this gateway to allow you the \
+                 operation {operation}."
+            ),
+            Cause::Mismatch => format!("this gateway does not forward the operation {operation} on such a resource."),
+        };
+        format!("User: {principal} is not authorized to perform: {action} on resource: {resource} because {why}")
+    }
+
+    /// What the operator reads.
+    pub fn log_text(&self) -> String {
+        let Self { principal, operation, resource, cause } = self;
+        match cause {
+            Cause::NoRule => format!("no policy allows {principal} the operation {operation} on {resource}"),
+            Cause::Mismatch => format!("the operation {operation} is not forwarded on such a target as {resource}"),
+        }
+    }
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.log_text())
+    }
+}
+
+impl std::error::Error for Denied {}
+
+/// A rule names an operation that is never forwarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the operation {operation} cannot be allowed, as it is not forwarded to Bedrock; those that are: InvokeModel, \
+     InvokeModelWithResponseStream, Converse, ConverseStream, CountTokens and ApplyGuardrail"
+)]
+pub struct PolicyError {
+    operation: Operation,
+}
+
+#[cfg(test)]
+mod tests;

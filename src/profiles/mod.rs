@@ -1,0 +1,106 @@
+//! Floor 4: through which inference profile a call goes.
+//!
+//! What holds: a call to a model goes through an application inference profile that was granted to its caller, or nowhere.
+//! There is no default profile and no passing through; a name that is not understood leads nowhere. This floor does not
+//! decide whether the caller may use the operation (`policy`), and asks AWS nothing: it knows the profiles it was told of.
+
+mod directory;
+pub mod look_alike;
+mod resolve;
+
+use std::sync::Arc;
+
+use crate::types::{ModelId, Owners, ProfileArn, Region};
+
+pub use directory::{Directory, DirectoryError};
+pub use resolve::{ResolveError, ResolveException};
+
+/// An application inference profile and the model behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    arn: ProfileArn,
+    name: String,
+    source: ModelId,
+    base_model: ModelId,
+}
+
+impl Profile {
+    /// A profile by its name, its ARN, and what it was made from: a system-defined profile's id (`us.anthropic.…`) or a
+    /// foundation model's. AWS does not tell the source afterwards, so whoever lists the profile must.
+    pub fn new(name: impl Into<String>, arn: ProfileArn, source: ModelId) -> Self {
+        let base_model = source.base();
+        Self { arn, name: name.into(), source, base_model }
+    }
+
+    /// What a call is sent to.
+    pub const fn arn(&self) -> &ProfileArn {
+        &self.arn
+    }
+
+    /// The name, unique in a directory; it labels metrics and logs.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it was made from. Prices depend on this, not on the base model: a geography has its own.
+    pub const fn source(&self) -> &ModelId {
+        &self.source
+    }
+
+    /// The foundation model.
+    pub const fn base_model(&self) -> &ModelId {
+        &self.base_model
+    }
+}
+
+/// A profile and who may call through it, under which further names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The profile.
+    pub profile: Profile,
+    /// Whose it is.
+    pub owners: Owners,
+    /// Words that its owners may call it by, besides its name, its id, its ARN and its model's ids. A model's id may be
+    /// one: it sends those who ask for that model through this profile.
+    pub aliases: Vec<String>,
+}
+
+/// Where a call goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Through one of the caller's own profiles.
+    Profile(Arc<Profile>),
+    /// To the foundation model behind one of the caller's own profiles: `CountTokens` may not know profiles, and is free.
+    BaseModel(Arc<Profile>),
+    /// To a guardrail by itself, for `ApplyGuardrail`.
+    Guardrail {
+        /// Id or ARN.
+        identifier: String,
+        /// A number or `DRAFT`.
+        version: String,
+    },
+}
+
+impl Target {
+    /// The profile of the caller's that the call is for; a guardrail has none.
+    pub const fn profile(&self) -> Option<&Arc<Profile>> {
+        match self {
+            Self::Profile(profile) | Self::BaseModel(profile) => Some(profile),
+            Self::Guardrail { .. } => None,
+        }
+    }
+
+    /// What stands in the upstream path in place of the caller's `modelId`; a guardrail has none.
+    pub fn model_id(&self) -> Option<&str> {
+        match self {
+            Self::Profile(profile) => Some(profile.arn.as_str()),
+            Self::BaseModel(profile) => Some(profile.base_model.as_str()),
+            Self::Guardrail { .. } => None,
+        }
+    }
+
+    /// The Region whose endpoint serves the call, where the profile says so.
+    pub fn region(&self) -> Option<&Region> {
+        self.profile().map(|profile| profile.arn.region())
+    }
+}

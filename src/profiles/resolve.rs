@@ -1,0 +1,217 @@
+//! From a principal and a name to the one profile that is meant, or to a refusal that says what to ask for.
+//!
+//! The order, in which the first that fits is taken:
+//!
+//! 1. closeness of the owner: the principal's own profiles, then those of their groups in the order in which the principal
+//!    has the groups, then everyone's;
+//! 2. closeness of the name: exactly the profile's (alias, name, id, ARN), then the very model or system-defined profile it
+//!    was made from, then the same foundation model in another geography;
+//! 3. the order of the configuration.
+//!
+//! So a profile of the caller's own for another geography comes before one of their group that fits exactly: whose bill it
+//! is matters more than where it is served. An application profile's ARN fits exactly or not at all. A refusal never tells
+//! whether a profile exists that is another's.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::directory::{Directory, Granted};
+use super::{Profile, Target};
+use crate::bedrock::Operation;
+use crate::identity::Principal;
+use crate::types::ModelName;
+
+impl Directory {
+    /// Finds where a call on a model goes. `text` is the name as the caller wrote it; it is repeated in a refusal.
+    pub fn resolve(
+        &self,
+        principal: &Principal,
+        operation: Operation,
+        name: &ModelName,
+        text: &str,
+    ) -> Result<Target, ResolveError> {
+        let Some(profile) = self.best(principal, name) else {
+            let (text, yours) = (clip(text), self.offer(principal));
+            return Err(match name {
+                ModelName::ApplicationProfile(_) => ResolveError::NotYours { arn: text, yours },
+                ModelName::Model(_) => ResolveError::Unmapped { model: text, yours },
+                ModelName::Word(_) => ResolveError::NoSuchName { name: text, yours },
+                ModelName::Refused(kind) => ResolveError::RefusedKind { kind, yours },
+            });
+        };
+        let profile = Arc::clone(profile);
+        if operation == Operation::CountTokens {
+            return Ok(Target::BaseModel(profile));
+        }
+        Ok(Target::Profile(profile))
+    }
+
+    /// The profile that a name means for a principal.
+    fn best(&self, principal: &Principal, name: &ModelName) -> Option<&Arc<Profile>> {
+        self.owners_of(principal).find_map(|names| names.best(name))
+    }
+
+    /// The profile of a principal's that has exactly this name, id, ARN or alias.
+    pub(super) fn exact(&self, principal: &Principal, word: &str) -> Option<&Arc<Profile>> {
+        self.owners_of(principal).find_map(|names| names.exact(word))
+    }
+
+    /// What a principal can ask for, for a refusal.
+    pub(super) fn offer(&self, principal: &Principal) -> Offer {
+        let mut granted = self.granted_to(principal);
+        let named = granted.by_ref().take(OFFERED).map(|granted| self.call_it(principal, granted)).collect();
+        Offer { named, more: granted.count() }
+    }
+
+    /// The friendliest word that leads this principal to this profile: a word that a closer profile has does not.
+    fn call_it(&self, principal: &Principal, granted: &Granted) -> String {
+        let profile = &granted.profile;
+        let leads_here = |word: &&str| {
+            self.exact(principal, word).is_some_and(|found| found.arn() == profile.arn()) && !word.contains(' ')
+        };
+        let words = [granted.alias.as_deref(), Some(profile.name())];
+        let word = words.into_iter().flatten().find(leads_here).unwrap_or(profile.arn().as_str());
+        format!("{word} ({})", profile.source())
+    }
+}
+
+/// Why a name leads to no profile of the caller's. The caller's side's to mend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResolveError {
+    /// An application inference profile that is another's, or none at all.
+    NotYours {
+        /// The ARN that was asked for.
+        arn: String,
+        /// What to ask for instead.
+        yours: Offer,
+    },
+    /// A model for which the caller has no profile.
+    Unmapped {
+        /// The model that was asked for.
+        model: String,
+        /// What to ask for instead.
+        yours: Offer,
+    },
+    /// A kind of name that no profile can stand for.
+    RefusedKind {
+        /// Which kind.
+        kind: &'static str,
+        /// What to ask for instead.
+        yours: Offer,
+    },
+    /// A word that is no model's id and nothing of the caller's.
+    NoSuchName {
+        /// The word.
+        name: String,
+        /// What to ask for instead.
+        yours: Offer,
+    },
+}
+
+/// The AWS exceptions by which a name is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ResolveException {
+    /// 403.
+    AccessDenied,
+    /// 404.
+    ResourceNotFound,
+}
+
+impl ResolveException {
+    /// AWS's name, as `x-amzn-ErrorType` carries it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AccessDenied => "AccessDeniedException",
+            Self::ResourceNotFound => "ResourceNotFoundException",
+        }
+    }
+}
+
+/// The first few names that a principal can ask for, and how many more there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Offer {
+    named: Vec<String>,
+    more: usize,
+}
+
+impl fmt::Display for Offer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.named.is_empty() {
+            return f.write_str(
+                "ask the operator of this gateway for an inference profile of your own, as you have none yet",
+            );
+        }
+        write!(f, "ask for one of yours: {}", self.named.join(", "))?;
+        if self.more > 0 {
+            write!(f, " and {} more", self.more)?;
+        }
+        Ok(())
+    }
+}
+
+impl ResolveError {
+    /// The AWS exception.
+    pub const fn exception(&self) -> ResolveException {
+        match self {
+            Self::NotYours { .. } | Self::Unmapped { .. } | Self::RefusedKind { .. } => ResolveException::AccessDenied,
+            Self::NoSuchName { .. } => ResolveException::ResourceNotFound,
+        }
+    }
+
+    /// A word for `x-tollgate-reason` and for metrics.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::NotYours { .. } => "profile-not-yours",
+            Self::Unmapped { .. } => "model-unmapped",
+            Self::RefusedKind { .. } => "model-kind-refused",
+            Self::NoSuchName { .. } => "model-unknown",
+        }
+    }
+
+    /// What the person at the keyboard reads: what is wrong, and what to do about it.
+    pub fn caller_text(&self) -> String {
+        match self {
+            Self::NotYours { arn, yours } => {
+                format!("The inference profile {arn} is not one that you may call through; {yours}.")
+            }
+            Self::Unmapped { model, yours } => {
+                format!("You have no inference profile for the model {model} at this gateway; {yours}.")
+            }
+            Self::RefusedKind { kind, yours } => {
+                format!("What you asked for is {kind}, and this gateway calls inference profiles only; {yours}.")
+            }
+            Self::NoSuchName { name, yours } => {
+                format!("There is no model, profile or alias named `{name}` at this gateway; {yours}.")
+            }
+        }
+    }
+
+    /// What the operator reads.
+    pub fn log_text(&self) -> String {
+        match self {
+            Self::NotYours { arn, .. } => format!("inference profile {arn} is not granted to the caller"),
+            Self::Unmapped { model, .. } => format!("no profile of the caller's is for the model {model}"),
+            Self::RefusedKind { kind, .. } => format!("the model was named by {kind}"),
+            Self::NoSuchName { name, .. } => format!("`{name}` is no model's id and no name of the caller's"),
+        }
+    }
+}
+
+impl fmt::Display for ResolveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.log_text())
+    }
+}
+
+impl std::error::Error for ResolveError {}
+
+/// A caller's text, short enough to be repeated to them and to the log. The longest useful name is an ARN.
+pub(super) fn clip(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).take(200).collect()
+}
+
+/// How many names a refusal offers: more would not be read.
+const OFFERED: usize = 4;
+
+#[cfg(test)]
+mod tests;
