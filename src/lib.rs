@@ -6,4 +6,5 @@
 
 pub mod bedrock;
 pub mod identity;
+pub mod telemetry;
 pub mod types;
