@@ -4,6 +4,7 @@
 //! request passes them. `tests/tidy.rs` holds the table and checks it. Start reading at `gateway`: its one function is
 //! the request's way.
 
+pub mod admin;
 pub mod bedrock;
 pub mod identity;
 pub mod telemetry;
