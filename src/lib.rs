@@ -4,10 +4,12 @@
 //! request passes them. `tests/tidy.rs` holds the table and checks it. Start reading at `gateway`: its one function is
 //! the request's way.
 
+pub mod admin;
 pub mod bedrock;
 pub mod identity;
 pub mod sigv4;
 pub mod policy;
 pub mod profiles;
+pub mod telemetry;
 pub mod types;
 pub mod upstream;

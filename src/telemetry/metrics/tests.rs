@@ -1,0 +1,125 @@
+//! What a scrape reads.
+
+use super::*;
+use crate::identity::Principal;
+use crate::telemetry::{BudgetReading, FaultName, Level, UpstreamReading};
+use crate::types::Tags;
+
+fn spend(principal: &str) -> SpendLabels {
+    SpendLabels {
+        principal: (&Principal::new(principal, Vec::new(), Tags::default())).into(),
+        model: ModelLabel::of_profile(&"us.amazon.nova-lite-v1:0".parse().unwrap()),
+        profile: ProfileLabel::configured("alice-nova"),
+    }
+}
+
+#[test]
+fn a_quiet_gateway_shows_its_build_and_zeroes_to_alert_on() {
+    let text = Metrics::new(Sources::default()).encode();
+    assert!(text.ends_with("# EOF\n"));
+    for line in [
+        concat!("tollgate_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+        "tollgate_open_streams 0",
+        "tollgate_open_connections 0",
+        "tollgate_draining_streams 0",
+        "tollgate_upstream_connections 0",
+        "tollgate_upstream_connections_opened_total 0",
+        "tollgate_upstream_connections_reused_total 0",
+        "tollgate_upstream_faults_total{kind=\"connect\"} 0",
+        "tollgate_settled_at_reservation_total{reason=\"truncated\"} 0",
+        "tollgate_unmetered_total{kind=\"malformed_message\"} 0",
+        "tollgate_reloads_total{what=\"config\",result=\"failed\"} 0",
+    ] {
+        assert!(text.lines().any(|own| own == line), "{line} is not in\n{text}");
+    }
+}
+
+#[test]
+fn tokens_and_money_stand_under_principal_model_and_profile() {
+    let metrics = Metrics::new(Sources::default());
+    let usage = TokenUsage { input: 10, output: 20, cache_write_1h: 5, ..TokenUsage::default() };
+    for _ in 0..2 {
+        metrics.used(&spend("alice"), &usage);
+        metrics.spent(&spend("alice"), "0.25".parse().unwrap());
+    }
+    metrics.spent(&spend("alice"), Money::from_nanos(-1));
+    let text = metrics.encode();
+    let labels = "principal=\"alice\",model=\"us.amazon.nova-lite-v1:0\",profile=\"alice-nova\"";
+    for line in [
+        format!("tollgate_tokens_total{{{labels},kind=\"input\"}} 20"),
+        format!("tollgate_tokens_total{{{labels},kind=\"output\"}} 40"),
+        format!("tollgate_tokens_total{{{labels},kind=\"cache_write_1h\"}} 10"),
+        format!("tollgate_cost_usd_total{{{labels}}} 0.5"),
+    ] {
+        assert!(text.lines().any(|own| own == line), "{line} is not in\n{text}");
+    }
+    assert!(!text.contains("cache_read"), "a kind that never occurred makes no series");
+}
+
+#[test]
+fn a_name_from_configuration_cannot_break_out_of_its_label() {
+    let metrics = Metrics::new(Sources::default());
+    metrics.spent(&spend("a\"} 1\ntollgate_fake 2"), Money::ZERO);
+    assert!(metrics.encode().contains(r#"principal="a\"} 1\ntollgate_fake 2""#));
+}
+
+#[test]
+fn a_gauge_is_held_for_as_long_as_its_guard_lives() {
+    let metrics = Metrics::new(Sources::default());
+    let (first, second) = (metrics.stream_opened(), metrics.stream_opened());
+    let (_connection, _drain) = (metrics.connection_opened(), metrics.drain_started());
+    drop(first);
+    let text = metrics.encode();
+    for line in ["tollgate_open_streams 1", "tollgate_open_connections 1", "tollgate_draining_streams 1"] {
+        assert!(text.lines().any(|own| own == line), "{line} is not in\n{text}");
+    }
+    drop(second);
+    assert!(metrics.encode().contains("tollgate_open_streams 0"));
+}
+
+#[test]
+fn budgets_and_connections_are_asked_for_at_every_scrape() {
+    let asked = std::sync::Arc::new(AtomicU64::new(0));
+    let upstream = std::sync::Arc::clone(&asked);
+    let metrics = Metrics::new(Sources {
+        budgets: Box::new(|| {
+            let usd = Level { limit: "5".parse().unwrap(), remaining: "1.5".parse().unwrap() };
+            let reading =
+                |usd, tokens| BudgetReading { budget: "daily".to_owned(), principal: "alice".to_owned(), usd, tokens };
+            vec![reading(Some(usd), None), reading(None, Some(Level { limit: 100, remaining: 40 }))]
+        }),
+        upstream: Box::new(move || {
+            let opened = upstream.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
+            UpstreamReading { open: 3, opened, reused: 7 }
+        }),
+    });
+    metrics.encode();
+    let text = metrics.encode();
+    for line in [
+        "tollgate_budget_limit_usd{budget=\"daily\",principal=\"alice\"} 5.0",
+        "tollgate_budget_remaining_usd{budget=\"daily\",principal=\"alice\"} 1.5",
+        "tollgate_budget_limit_tokens{budget=\"daily\",principal=\"alice\"} 100.0",
+        "tollgate_budget_remaining_tokens{budget=\"daily\",principal=\"alice\"} 40.0",
+        "tollgate_upstream_connections 3",
+        "tollgate_upstream_connections_opened_total 2",
+        "tollgate_upstream_connections_reused_total 7",
+    ] {
+        assert!(text.lines().any(|own| own == line), "{line} is not in\n{text}");
+    }
+}
+
+#[test]
+fn faults_of_retried_attempts_can_be_counted_by_themselves() {
+    let metrics = Metrics::new(Sources::default());
+    metrics.upstream_fault(FaultKind::Connect);
+    metrics.upstream_fault(FaultKind::Exception(FaultName::ModelStreamError));
+    metrics.reloaded(Reloaded::Keys, Success::Ok);
+    let text = metrics.encode();
+    for line in [
+        "tollgate_upstream_faults_total{kind=\"connect\"} 1",
+        "tollgate_upstream_faults_total{kind=\"exception:ModelStreamErrorException\"} 1",
+        "tollgate_reloads_total{what=\"keys\",result=\"ok\"} 1",
+    ] {
+        assert!(text.lines().any(|own| own == line), "{line} is not in\n{text}");
+    }
+}

@@ -1,0 +1,164 @@
+//! Why a request was refused, and why a call was paid for at its reservation: the words for it.
+//!
+//! The words are public API: they are a label in metrics, a field in the log, and the value of `x-tollgate-reason`. Which
+//! HTTP status and message go with a refusal is not decided here.
+
+use super::labels::{Outcome, words};
+
+words! {
+    /// Why Tollgate answered in Bedrock's place.
+    pub enum RefusalReason {
+        /// Method and path are no operation of Bedrock.
+        UnknownOperation => "unknown_operation",
+        /// The path is not in canonical form.
+        InvalidPath => "invalid_path",
+        /// The operation is known and not allowed.
+        OperationRefused => "operation_refused",
+        /// No credential was sent.
+        MissingCredentials => "missing_credentials",
+        /// The key belongs to nobody, or was revoked.
+        UnknownKey => "unknown_key",
+        /// The key has expired.
+        ExpiredKey => "expired_key",
+        /// More than one credential was sent, and they differ.
+        AmbiguousCredentials => "ambiguous_credentials",
+        /// The caller has no profile for the model.
+        ModelUnmapped => "model_unmapped",
+        /// The name is of a kind that never leads to a profile.
+        ModelRefusedKind => "model_refused_kind",
+        /// The profile belongs to somebody else.
+        ProfileNotYours => "profile_not_yours",
+        /// The name is no model at all.
+        NoSuchModel => "no_such_model",
+        /// A policy denies the call.
+        PolicyDenied => "policy_denied",
+        /// A required guardrail is absent.
+        GuardrailMissing => "guardrail_missing",
+        /// Another guardrail than the required one was sent.
+        GuardrailDifferent => "guardrail_different",
+        /// The request asks for only parts of it to be guarded.
+        GuardrailSelective => "guardrail_selective",
+        /// The request asks for the guardrail to run behind the stream.
+        GuardrailAsync => "guardrail_async",
+        /// The body is not the JSON that the operation takes.
+        BodyNotJson => "body_not_json",
+        /// A key that matters occurs twice.
+        DuplicateKey => "duplicate_key",
+        /// The body is above the limit.
+        BodyTooLarge => "body_too_large",
+        /// The body did not arrive in time.
+        BodyTimeout => "body_timeout",
+        /// The body broke off.
+        BodyIncomplete => "body_incomplete",
+        /// A budget is used up.
+        BudgetExhausted => "budget_exhausted",
+        /// The model has no price, so the call cannot be reserved.
+        PriceUnknown => "price_unknown",
+        /// The ledger's store does not answer.
+        StoreUnavailable => "store_unavailable",
+        /// The gateway has no AWS credentials.
+        CredentialsUnavailable => "credentials_unavailable",
+        /// No connection to Bedrock could be made.
+        UpstreamConnect => "upstream_connect",
+        /// Bedrock did not answer in time.
+        UpstreamTimeout => "upstream_timeout",
+        /// The connection to Bedrock broke before an answer came.
+        UpstreamReset => "upstream_reset",
+        /// Too much is open already.
+        Overloaded => "overloaded",
+        /// The gateway is draining.
+        ShuttingDown => "shutting_down",
+        /// The request's headers are above the limit.
+        HeadersTooLarge => "headers_too_large",
+        /// A mistake of Tollgate's own.
+        Internal => "internal",
+    }
+}
+
+impl RefusalReason {
+    /// Whether the refusal was Tollgate's decision or Bedrock's absence.
+    pub const fn outcome(self) -> Outcome {
+        match self {
+            Self::UpstreamConnect | Self::UpstreamTimeout | Self::UpstreamReset => Outcome::UpstreamFailed,
+            Self::UnknownOperation
+            | Self::InvalidPath
+            | Self::OperationRefused
+            | Self::MissingCredentials
+            | Self::UnknownKey
+            | Self::ExpiredKey
+            | Self::AmbiguousCredentials
+            | Self::ModelUnmapped
+            | Self::ModelRefusedKind
+            | Self::ProfileNotYours
+            | Self::NoSuchModel
+            | Self::PolicyDenied
+            | Self::GuardrailMissing
+            | Self::GuardrailDifferent
+            | Self::GuardrailSelective
+            | Self::GuardrailAsync
+            | Self::BodyNotJson
+            | Self::DuplicateKey
+            | Self::BodyTooLarge
+            | Self::BodyTimeout
+            | Self::BodyIncomplete
+            | Self::BudgetExhausted
+            | Self::PriceUnknown
+            | Self::StoreUnavailable
+            | Self::CredentialsUnavailable
+            | Self::Overloaded
+            | Self::ShuttingDown
+            | Self::HeadersTooLarge
+            | Self::Internal => Outcome::Refused,
+        }
+    }
+}
+
+words! {
+    /// Why a call was settled at what had been reserved for it, in place of what it cost.
+    pub enum SettledReason {
+        /// The stream broke off before its counts.
+        Truncated => "truncated",
+        /// The stream could not be parsed.
+        Malformed => "malformed",
+        /// A whole answer told no counts.
+        NoCounts => "no_counts",
+        /// The counts are known and the price is not.
+        PriceUnknown => "price_unknown",
+        /// The client hung up and too many such streams were being read on already.
+        DrainLimit => "drain_limit",
+        /// The client hung up and the stream did not end in time.
+        DrainTimeout => "drain_timeout",
+        /// The connection to Bedrock broke, or nothing came for too long.
+        UpstreamFailed => "upstream_failed",
+        /// The request was dropped with its call under way.
+        Dropped => "dropped",
+    }
+}
+
+words! {
+    /// What the meter could not read.
+    pub enum Unmetered {
+        /// A message that does not parse, or whose checksum is wrong.
+        MalformedMessage => "malformed_message",
+        /// An answer that broke off.
+        Truncated => "truncated",
+        /// A whole answer without token counts.
+        NoCounts => "no_counts",
+        /// Counts of a model whose price is unknown.
+        PriceUnknown => "price_unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_reason_has_a_word_of_its_own_that_can_stand_in_a_header() {
+        let words: HashSet<&str> = RefusalReason::ALL.iter().map(|reason| reason.as_str()).collect();
+        assert_eq!(words.len(), RefusalReason::ALL.len());
+        assert!(words.iter().all(|word| word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')));
+    }
+}

@@ -1,0 +1,160 @@
+//! Takes credentials out of text that came from outside, before it is logged.
+//!
+//! The gateway does not log headers or bodies at all; this is for the texts it does log (a user agent, a model name, an
+//! error of AWS's, the detail of a failed check), in which a credential has no business and sometimes is. It looks for
+//! shapes, so it takes out too much rather than too little; an ordinary secret word (`hunter2`) without a name before it
+//! has no shape and stays.
+//!
+//! Shapes, with their source: Tollgate's own keys (`tg_…`); Bedrock API keys, long-term (`ABSK…`) and short-term
+//! (`bedrock-api-key-…`); AWS secret access keys (40 characters of base64) and session tokens (long base64);
+//! JSON web tokens (`eyJ…`); Anthropic keys (`sk-ant-…`); whatever follows `Bearer`, `Basic` or the name of a secret
+//! (`X-Amz-Signature=`, `x-api-key:`, `"secretAccessKey": "`, …). Access key ids (`AKIA…`, `ASIA…`) are names, not
+//! secrets, and stay, because an operator needs them to find whose key it was.
+
+use std::borrow::Cow;
+
+/// The text with everything that looks like a credential replaced by `[redacted]`; a known prefix stays in front of it, so
+/// that a reader sees what kind of thing was there.
+pub fn redact(text: &str) -> Cow<'_, str> {
+    let mut clean = String::new();
+    let mut copied = 0;
+    for (start, end) in secrets(text) {
+        clean.push_str(text.get(copied..start).unwrap_or_default());
+        clean.push_str(REDACTED);
+        copied = end;
+    }
+    if copied == 0 {
+        return Cow::Borrowed(text);
+    }
+    clean.push_str(text.get(copied..).unwrap_or_default());
+    Cow::Owned(clean)
+}
+
+/// A text from outside as it may stand in a log: redacted, on one line, with no control characters, and no longer than
+/// `limit_bytes` (a text that was cut ends in `…`).
+pub fn excerpt(text: &str, limit_bytes: usize) -> String {
+    let considered = whole_words(text, limit_bytes.saturating_add(MARGIN_BYTES));
+    let one_line = redact(considered).replace(|character: char| character.is_control(), " ");
+    let kept = cut(&one_line, limit_bytes);
+    if kept.len() < one_line.len() || considered.len() < text.len() { format!("{kept}…") } else { one_line }
+}
+
+const REDACTED: &str = "[redacted]";
+/// How far beyond an excerpt's limit a text is looked at: what is redacted makes room for what follows it.
+const MARGIN_BYTES: usize = 4_096;
+
+/// A credential's known beginning, and how many more characters make it one.
+const PREFIXES: [(&str, usize); 5] = [("tg_", 10), ("ABSK", 16), ("bedrock-api-key-", 1), ("eyJ", 16), ("sk-ant-", 1)];
+
+/// Words after which a secret follows.
+const NAMES: [&str; 16] = [
+    "bearer",
+    "basic",
+    "authorization",
+    "signature",
+    "x-amz-signature",
+    "x-amz-security-token",
+    "x-api-key",
+    "secret",
+    "client_secret",
+    "secretaccesskey",
+    "aws_secret_access_key",
+    "aws_session_token",
+    "sessiontoken",
+    "aws_bearer_token_bedrock",
+    "token",
+    "password",
+];
+
+/// Words that may stand between `Authorization:` and its secret.
+const SCHEMES: [&str; 3] = ["bearer", "basic", "aws4-hmac-sha256"];
+
+/// The byte spans of all secrets, in order and apart.
+fn secrets(text: &str) -> Vec<(usize, usize)> {
+    let mut spans = Vec::new();
+    let mut at = 0;
+    while let Some((start, end)) = next_word(text, at) {
+        let word = text.get(start..end).unwrap_or_default();
+        at = end;
+        if let Some(secret) = after_name(text, word, end) {
+            at = secret.1;
+            spans.push(secret);
+        } else if let Some(offset) = shape(word) {
+            spans.push((start + offset, end));
+        }
+    }
+    spans
+}
+
+/// The next run of characters of which credentials and their names consist.
+fn next_word(text: &str, from: usize) -> Option<(usize, usize)> {
+    let rest = text.get(from..)?;
+    let start = from + rest.find(is_word)?;
+    let word = text.get(start..)?;
+    Some((start, word.find(|character| !is_word(character)).map_or(text.len(), |length| start + length)))
+}
+
+const fn is_word(character: char) -> bool {
+    matches!(character, 'A'..='Z' | 'a'..='z' | '0'..='9' | '+' | '/' | '-' | '_' | '.' | '~')
+}
+
+/// Where the value ends that follows a secret's name: `name=value`, `name: value`, `"name":"value"`, `Bearer value`.
+fn after_name(text: &str, word: &str, end: usize) -> Option<(usize, usize)> {
+    let is_scheme = SCHEMES.iter().any(|scheme| word.eq_ignore_ascii_case(scheme));
+    if !NAMES.iter().any(|name| word.eq_ignore_ascii_case(name)) {
+        return None;
+    }
+    let rest = text.get(end..)?;
+    let gap = rest.find(|character: char| !matches!(character, ' ' | '\t' | '=' | ':' | '"' | '\'' | '\\'))?;
+    let assigned = rest.get(..gap)?.contains(['=', ':']);
+    if !(assigned || is_scheme && gap > 0) {
+        return None;
+    }
+    let value = rest.get(gap..)?;
+    let length = value.find(ends_value).unwrap_or(value.len());
+    let value = value.get(..length)?;
+    if value.starts_with(REDACTED.trim_end_matches(']')) {
+        return None;
+    }
+    let names_scheme = SCHEMES.iter().any(|scheme| value.eq_ignore_ascii_case(scheme));
+    (length > 0 && !names_scheme).then_some((end + gap, end + gap + length))
+}
+
+const fn ends_value(character: char) -> bool {
+    character.is_whitespace() || matches!(character, '&' | ',' | ';' | '"' | '\'' | ')' | ']' | '}' | '\\' | '<' | '>')
+}
+
+/// Where in a word a secret begins, judged by its shape alone.
+fn shape(word: &str) -> Option<usize> {
+    let by_prefix = PREFIXES.iter().filter_map(|&(prefix, least)| {
+        word.match_indices(prefix)
+            .filter(|&(at, _)| {
+                word.get(..at).is_some_and(|before| !before.ends_with(|c: char| c.is_ascii_alphanumeric()))
+            })
+            .map(|(at, _)| at + prefix.len())
+            .find(|&secret| word.len() - secret >= least)
+    });
+    by_prefix.min().or_else(|| looks_random(word).then_some(0))
+}
+
+/// A secret access key has 40 characters of base64; session tokens have hundreds. A hash in hexadecimal has no capitals.
+fn looks_random(word: &str) -> bool {
+    let base64 = word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/');
+    let mixed = word.bytes().any(|byte| byte.is_ascii_uppercase())
+        && word.bytes().any(|byte| byte.is_ascii_lowercase())
+        && word.bytes().any(|byte| byte.is_ascii_digit());
+    base64 && mixed && (word.len() == 40 || word.len() >= 80)
+}
+
+/// The beginning of a text without the word that its end falls into: a credential that is cut in half has lost its shape.
+fn whole_words(text: &str, limit_bytes: usize) -> &str {
+    let beginning = cut(text, limit_bytes);
+    if beginning.len() == text.len() { text } else { beginning.trim_end_matches(is_word) }
+}
+
+fn cut(text: &str, limit_bytes: usize) -> &str {
+    text.get(..text.floor_char_boundary(limit_bytes)).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests;
