@@ -3,5 +3,6 @@
 //! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_Operations_Amazon_Bedrock_Runtime.html>
 
 mod operation;
+pub mod usage;
 
 pub use operation::{Operation, Treatment};
