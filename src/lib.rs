@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod bedrock;
+pub mod eventstream;
 pub mod identity;
 pub mod sigv4;
 pub mod policy;

@@ -6,6 +6,7 @@ mod call;
 pub mod headers;
 mod operation;
 mod path;
+pub mod usage;
 
 pub use call::{Call, Subject};
 pub use operation::{Operation, Treatment};
