@@ -7,6 +7,8 @@
 pub mod admin;
 pub mod bedrock;
 pub mod eventstream;
+pub mod cli;
+pub mod config;
 pub mod identity;
 pub mod sigv4;
 pub mod policy;

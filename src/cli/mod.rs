@@ -1,0 +1,3 @@
+//! Floor 14: the commands, one file each.
+
+pub mod check;

@@ -1,0 +1,74 @@
+//! From what was read to [`Settings`]: one file a section, then what only the whole file can tell (`crosscheck`).
+//!
+//! A section that finds a fault reports it and goes on, so that a file's faults are all found at once; it returns `None` only
+//! after it has reported why. What others refer to (the names of principals and groups) is taken from the file as read, so
+//! that a fault in one place is not reported again at every place that mentions it.
+
+mod admin;
+mod budgets;
+mod crosscheck;
+mod guardrails;
+mod identity;
+mod log;
+mod metering;
+mod owners;
+mod policy;
+mod prices;
+mod principals;
+mod profiles;
+mod server;
+mod upstream;
+mod values;
+
+use super::Surroundings;
+use super::diagnostics::Report;
+use super::schema::Entry;
+use super::settings::Settings;
+
+/// Compiles a file. `None` means that an error has been reported.
+pub(super) fn settings(file: &Entry<'_>, around: &Surroundings<'_>, report: &mut Report) -> Option<Settings> {
+    let server = server::compile(&file.table("server"), around, report);
+    let admin = admin::compile(&file.table("admin"), report);
+    let upstream = upstream::compile(&file.table("upstream"), around, report);
+    let identity = identity::compile(&file.table("identity"), around, report);
+    let roster = principals::Roster::of(file);
+    let principals = principals::compile(file, report);
+    let profiles = profiles::compile(file, &roster, report);
+    let policy = policy::compile(&file.table("policy"), report);
+    let guardrails = guardrails::compile(file, &roster, report);
+    let budgets = budgets::compile(file, &roster, report);
+    let prices = prices::compile(file, around, report);
+    let metering = metering::compile(&file.table("metering"), report);
+    let log = log::compile(&file.table("log"), report);
+
+    if let (Some(server), Some(admin)) = (&server, &admin) {
+        crosscheck::listeners(file, server, admin, report);
+    }
+    crosscheck::Whole {
+        principals: &principals,
+        profiles: &profiles,
+        guardrails: &guardrails,
+        budgets: &budgets,
+        prices: &prices,
+    }
+    .check(around, report);
+
+    let mut upstream = upstream?;
+    let policy = policy?;
+    upstream.region = upstream.region.or_else(|| crosscheck::only_region(&profiles));
+    crosscheck::guardrail_region(file, &upstream, &policy, report);
+    Some(Settings {
+        server: server?,
+        admin: admin?,
+        upstream,
+        identity: identity?,
+        principals: values::unplaced(principals),
+        profiles: profiles.into_iter().map(|draft| draft.settings).collect(),
+        policy,
+        guardrails: values::unplaced(guardrails),
+        budgets: values::unplaced(budgets),
+        prices: values::unplaced(prices),
+        metering: metering?,
+        log: log?,
+    })
+}

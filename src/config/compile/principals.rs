@@ -1,0 +1,76 @@
+//! `[[principals]]`: who there is.
+
+use std::collections::BTreeSet;
+
+use super::values;
+use crate::config::diagnostics::{Placed, Report, Wrong, quoted};
+use crate::config::schema::Entry;
+use crate::identity::Principal;
+use crate::types::Tags;
+
+/// The names that others may refer to, as read: also those of principals that could not be compiled.
+pub(super) struct Roster<'a> {
+    pub(super) principals: BTreeSet<&'a str>,
+    pub(super) groups: BTreeSet<&'a str>,
+}
+
+impl<'a> Roster<'a> {
+    /// The names in a file.
+    pub(super) fn of(file: &Entry<'a>) -> Self {
+        let entries = file.tables("principals");
+        Self {
+            principals: entries.iter().filter_map(|entry| entry.text("name")).map(|name| name.value).collect(),
+            groups: entries.iter().flat_map(|entry| entry.texts("groups")).map(|group| group.value).collect(),
+        }
+    }
+}
+
+pub(super) fn compile(file: &Entry<'_>, report: &mut Report) -> Vec<Placed<Principal>> {
+    let entries = file.tables("principals");
+    if file.has("principals") && entries.is_empty() {
+        report.error(&file.place_of("principals"), Wrong::new("empty").hint("with nobody listed, nobody can call"));
+    }
+    values::distinct("principal", entries.iter().filter_map(|entry| entry.text("name")), report);
+    entries.iter().filter_map(|entry| principal(entry, report)).collect()
+}
+
+fn principal(entry: &Entry<'_>, report: &mut Report) -> Option<Placed<Principal>> {
+    let name = report.read(entry.text("name"), values::name);
+    let groups = entry.texts("groups");
+    values::distinct("group", groups.iter().cloned(), report);
+    let groups = values::each(groups, report, values::name);
+    let tags = tags(entry, report);
+    Some(Placed { value: Principal::new(name?, groups, tags), place: entry.place().clone() })
+}
+
+/// AWS's rules for tags, because profiles and policies compare them with tags on AWS's side.
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html>
+fn tags(entry: &Entry<'_>, report: &mut Report) -> Tags {
+    let pairs = entry.pairs("tags");
+    if pairs.len() > MOST_TAGS {
+        let wrong = Wrong::new(format!("{} tags", pairs.len()));
+        report.error(&entry.place_of("tags"), wrong.hint(format!("AWS allows {MOST_TAGS}")));
+    }
+    for (key, value) in &pairs {
+        if key.value.is_empty() || !taggable(key.value, 128) {
+            let hint = "a tag's key is 1 to 128 letters, digits, spaces and _ . : / = + - @";
+            report.error(&key.place, Wrong::new(format!("{} is no tag's key", quoted(key.value))).hint(hint));
+        } else if key.value.to_ascii_lowercase().starts_with("aws:") {
+            report.error(&key.place, Wrong::new("keys that start with aws: are AWS's own"));
+        }
+        if !taggable(value, 256) {
+            let hint = "a tag's value is up to 256 letters, digits, spaces and _ . : / = + - @";
+            report.error(&key.place, Wrong::new(format!("{} is no tag's value", quoted(value))).hint(hint));
+        } else if value.is_empty() {
+            report.warning(&key.place, Wrong::new("an empty tag counts as absent"));
+        }
+    }
+    pairs.into_iter().map(|(key, value)| (key.value.to_owned(), value.to_owned())).collect()
+}
+
+fn taggable(text: &str, longest: usize) -> bool {
+    let plain = |c: char| c.is_alphanumeric() || c == ' ' || "_.:/=+-@".contains(c);
+    text.chars().all(plain) && text.chars().count() <= longest
+}
+
+const MOST_TAGS: usize = 50;

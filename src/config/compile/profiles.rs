@@ -1,0 +1,87 @@
+//! `[[profiles]]`: which application inference profiles there are, and whose.
+
+use super::owners::{self, Nobody};
+use super::principals::Roster;
+use super::values;
+use crate::config::diagnostics::{Place, Placed, Report, Wrong, quoted};
+use crate::config::schema::Entry;
+use crate::config::settings::ProfileSettings;
+use crate::types::{ModelId, ModelName, ProfileArn};
+
+/// A profile, and the places that cross-checks speak of.
+pub(super) struct Draft {
+    pub(super) settings: ProfileSettings,
+    pub(super) place: Place,
+    pub(super) source: Place,
+    /// What its owners may call it besides its model and its ARN: name, aliases.
+    pub(super) names: Vec<Placed<String>>,
+}
+
+pub(super) fn compile(file: &Entry<'_>, roster: &Roster<'_>, report: &mut Report) -> Vec<Draft> {
+    let entries = file.tables("profiles");
+    if file.has("profiles") && entries.is_empty() {
+        let hint = "a call goes through a profile or not at all";
+        report.error(&file.place_of("profiles"), Wrong::new("empty").hint(hint));
+    }
+    values::distinct("profile", entries.iter().filter_map(|entry| entry.text("name")), report);
+    values::distinct("ARN", entries.iter().filter_map(|entry| entry.text("arn")), report);
+    entries.iter().filter_map(|entry| profile(entry, roster, report)).collect()
+}
+
+fn profile(entry: &Entry<'_>, roster: &Roster<'_>, report: &mut Report) -> Option<Draft> {
+    let name = report.read(entry.text("name"), name);
+    let arn = report.read(entry.text("arn"), |text| {
+        text.parse::<ProfileArn>().map_err(|error| Wrong::new(format!("{}: {error}", quoted(text))))
+    });
+    let source = report.read(entry.text("source"), source);
+    let owners = owners::compile(entry, roster, Nobody::Allowed, report);
+    let texts = entry.texts("aliases");
+    values::distinct("alias", texts.iter().cloned(), report);
+    let aliases = values::each(texts.clone(), report, alias);
+
+    let settings = ProfileSettings { name: name?, arn: arn?, source: source?, owners: owners?, aliases };
+    let mut names = vec![Placed { value: settings.name.clone(), place: entry.place_of("name") }];
+    names.extend(texts.into_iter().map(|text| Placed { value: text.value.to_owned(), place: text.place }));
+    Some(Draft { settings, place: entry.place().clone(), source: entry.place_of("source"), names })
+}
+
+/// AWS's grammar for a profile's name, without the space: callers may ask for a profile by its name, and a model's name in a
+/// request holds no space. It holds no dot either, which would make it look like a model's id.
+fn name(text: &str) -> Result<String, Wrong> {
+    let framed = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+    if framed && plain && text.len() <= 64 {
+        return Ok(text.to_owned());
+    }
+    let wrong = Wrong::new(format!("{} is no profile's name", quoted(text)));
+    Err(wrong.hint("1 to 64 ASCII letters, digits, _ and -, starting with a letter or digit"))
+}
+
+/// The model a profile was copied from, as an id.
+fn source(text: &str) -> Result<ModelId, Wrong> {
+    match ModelName::classify(text) {
+        ModelName::Model(id) if id.as_str() == text => Ok(id),
+        ModelName::Model(id) => {
+            Err(Wrong::new(format!("{} is an ARN", quoted(text))).hint(format!("the id alone: \"{id}\"")))
+        }
+        ModelName::ApplicationProfile(_) => Err(Wrong::new("is itself an application inference profile")
+            .hint("the model or system-defined profile that the profile was made from (modelSource.copyFrom)")),
+        ModelName::Word(_) | ModelName::Refused(_) => Err(Wrong::new(format!("{} is no model's id", quoted(text)))
+            .hint("a model or system-defined profile, such as \"us.anthropic.claude-sonnet-4-5-20250929-v1:0\"")),
+    }
+}
+
+/// A word, or the id of another model that this profile shall answer for. Nothing that already leads elsewhere: no ARN.
+fn alias(text: &str) -> Result<String, Wrong> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte));
+    let leads = match ModelName::classify(text) {
+        ModelName::Word(_) => true,
+        ModelName::Model(id) => id.as_str() == text,
+        ModelName::ApplicationProfile(_) | ModelName::Refused(_) => false,
+    };
+    if leads && plain && !text.is_empty() && text.len() <= 256 {
+        return Ok(text.to_owned());
+    }
+    let wrong = Wrong::new(format!("{} is no alias", quoted(text)));
+    Err(wrong.hint("1 to 256 ASCII letters, digits and _ . : -, and no ARN"))
+}

@@ -1,0 +1,108 @@
+//! `[server]` and `[server.tls]`: the callers' side.
+
+use std::net::SocketAddr;
+
+use super::values::{self, Zero};
+use crate::config::Surroundings;
+use crate::config::diagnostics::{Report, Wrong, quoted};
+use crate::config::schema::Entry;
+use crate::config::settings::{ServerSettings, TlsSettings};
+
+pub(super) fn compile(entry: &Entry<'_>, around: &Surroundings<'_>, report: &mut Report) -> Option<ServerSettings> {
+    let listen = listen(entry, report);
+    let base_path = report.read(entry.text("base_path"), base_path);
+    let max_body_bytes = values::number(entry, "max_body_bytes", 1..=LARGEST_BODY_BYTES, report);
+    let header_timeout = values::span(entry, "header_timeout", Zero::Refused, report);
+    let body_timeout = values::span(entry, "body_timeout", Zero::Refused, report);
+    let drain_timeout = values::span(entry, "drain_timeout", Zero::Allowed, report);
+    let max_connections = values::number(entry, "max_connections", 1..=1_000_000, report);
+    let tls = tls(&entry.table("tls"), entry.has("tls"), around, report);
+    if let (Some(listen), Some(TlsSettings::Off)) = (listen, &tls)
+        && !listen.ip().is_loopback()
+    {
+        let wrong = Wrong::new(format!("{listen} is reachable from other machines without TLS"));
+        let hint = "keys, prompts and answers would cross the network in clear: set [server.tls], or end TLS right before Tollgate";
+        report.warning(&entry.place_of("listen"), wrong.hint(hint));
+    }
+    Some(ServerSettings {
+        listen: listen?,
+        base_path: base_path?,
+        max_body_bytes: max_body_bytes?,
+        header_timeout: header_timeout?,
+        body_timeout: body_timeout?,
+        drain_timeout: drain_timeout?,
+        max_connections: max_connections?,
+        tls: tls?,
+    })
+}
+
+/// An address to listen on.
+pub(super) fn listen(entry: &Entry<'_>, report: &mut Report) -> Option<SocketAddr> {
+    report.read(entry.text("listen"), |text| {
+        text.parse().map_err(|_| {
+            let port = text.rsplit(':').next().and_then(|port| port.parse::<u16>().ok());
+            let hint = match (text.rsplit_once(':').map(|(host, _)| host), port) {
+                (Some("localhost"), Some(port)) => format!("write the address: \"127.0.0.1:{port}\""),
+                (Some("" | "*"), Some(port)) => {
+                    format!("for every interface write \"0.0.0.0:{port}\" or \"[::]:{port}\"")
+                }
+                (None, Some(port)) => format!("with the address before it: \"127.0.0.1:{port}\""),
+                _ => "an IP address and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\"".to_owned(),
+            };
+            Wrong::new(format!("{} is no address to listen on", quoted(text))).hint(hint)
+        })
+    })
+}
+
+/// `/` and `""` are no prefix; otherwise plain segments, each after a slash. A slash at the end is dropped.
+fn base_path(text: &str) -> Result<String, Wrong> {
+    let path = text.strip_suffix('/').unwrap_or(text);
+    if path.is_empty() {
+        return Ok(String::new());
+    }
+    let wrong = || Wrong::new(format!("{} is no base path", quoted(text)));
+    let Some(segments) = path.strip_prefix('/') else {
+        return Err(wrong().hint(format!("it starts with a slash: {}", quoted(&format!("/{path}")))));
+    };
+    let plain = |segment: &str| {
+        let unreserved = segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
+        unreserved && !matches!(segment, "" | "." | "..")
+    };
+    if segments.split('/').all(plain) {
+        return Ok(path.to_owned());
+    }
+    // Nothing that a client or a proxy might encode or normalise in a way of its own: the path is part of what callers sign.
+    Err(wrong().hint("segments of ASCII letters, digits and - . _ ~, such as \"/bedrock\""))
+}
+
+fn tls(entry: &Entry<'_>, written: bool, around: &Surroundings<'_>, report: &mut Report) -> Option<TlsSettings> {
+    if !entry.is_present() {
+        // Written in the wrong shape is reported already, and must not count as switched off.
+        return (!written).then_some(TlsSettings::Off);
+    }
+    let both = "either certificate and key, or local_ca";
+    let has = |name| entry.has(name);
+    let local_ca = values::path(entry, "local_ca", around.folder, report);
+    let certificate = values::existing(entry, "certificate", around.folder, report);
+    let key = values::existing(entry, "key", around.folder, report);
+    match (has("certificate"), has("key"), has("local_ca")) {
+        (true, true, false) => Some(TlsSettings::Files { certificate: certificate?, key: key? }),
+        (false, false, true) => Some(TlsSettings::LocalCa { dir: local_ca? }),
+        (_, _, true) => {
+            report.error(&entry.place_of("local_ca"), Wrong::new("stands beside a certificate or key").hint(both));
+            None
+        }
+        (certificate, key, false) => {
+            let wrong = match (certificate, key) {
+                (true, _) => Wrong::new("certificate without its key"),
+                (_, true) => Wrong::new("key without its certificate"),
+                _ => Wrong::new("empty"),
+            };
+            report.error(entry.place(), wrong.hint(both));
+            None
+        }
+    }
+}
+
+/// A body is held in memory until it has been read: a gigabyte is a slip of the pen.
+const LARGEST_BODY_BYTES: i64 = 1_000_000_000;

@@ -1,0 +1,138 @@
+//! The list of keys. What each means, and in which unit, stands in `config/tollgate.toml`.
+
+use super::{Absence, Key, Shape};
+
+/// The whole file.
+pub(in crate::config) const ROOT: &[Key] = &[
+    optional("server", Shape::Table(SERVER)),
+    optional("admin", Shape::Table(ADMIN)),
+    optional("upstream", Shape::Table(UPSTREAM)),
+    optional("identity", Shape::Table(IDENTITY)),
+    required(
+        "principals",
+        Shape::Tables(PRINCIPAL),
+        "[[principals]] with name = \"alice\": with nobody listed, nobody can call",
+    ),
+    required(
+        "profiles",
+        Shape::Tables(PROFILE),
+        "[[profiles]] with name, arn and source: a call goes through a profile or not at all",
+    ),
+    optional("policy", Shape::Table(POLICY)),
+    optional("guardrails", Shape::Tables(GUARDRAIL)),
+    optional("budgets", Shape::Tables(BUDGET)),
+    optional("prices", Shape::Named(PRICE)),
+    optional("metering", Shape::Table(METERING)),
+    optional("log", Shape::Table(LOG)),
+];
+
+const SERVER: &[Key] = &[
+    text_or("listen", "127.0.0.1:8080"),
+    text_or("base_path", "/"),
+    integer_or("max_body_bytes", 25_000_000),
+    span_or("header_timeout", "30s"),
+    span_or("body_timeout", "60s"),
+    span_or("drain_timeout", "5m"),
+    integer_or("max_connections", 10_000),
+    optional("tls", Shape::Table(TLS)),
+];
+
+const TLS: &[Key] =
+    &[optional("certificate", Shape::Text), optional("key", Shape::Text), optional("local_ca", Shape::Text)];
+
+const ADMIN: &[Key] = &[text_or("listen", "127.0.0.1:9090")];
+
+const UPSTREAM: &[Key] = &[
+    optional("region", Shape::Text),
+    optional("endpoint", Shape::Text),
+    optional("ca_bundle", Shape::Text),
+    span_or("connect_timeout", "5s"),
+    span_or("first_byte_timeout", "15m"),
+    span_or("idle_timeout", "5m"),
+    span_or("pool_idle_timeout", "50s"),
+    integer_or("max_connections", 1024),
+    optional("aws_profile", Shape::Text),
+];
+
+const IDENTITY: &[Key] = &[text_or("keys_file", "keys.json")];
+
+const PRINCIPAL: &[Key] = &[
+    required("name", Shape::Text, "name = \"alice\""),
+    optional("groups", Shape::Texts),
+    optional("tags", Shape::Pairs),
+];
+
+const PROFILE: &[Key] = &[
+    required("name", Shape::Text, "name = \"alice-sonnet\""),
+    required(
+        "arn",
+        Shape::Text,
+        "arn = \"arn:aws:bedrock:us-east-1:111122223333:application-inference-profile/abcdefghijkl\"",
+    ),
+    required("source", Shape::Text, "source = \"us.anthropic.claude-sonnet-4-5-20250929-v1:0\""),
+    optional("principals", Shape::Texts),
+    optional("groups", Shape::Texts),
+    flag_or("everyone", false),
+    optional("aliases", Shape::Texts),
+];
+
+const POLICY: &[Key] = &[optional("operations", Shape::Texts)];
+
+const GUARDRAIL: &[Key] = &[
+    required("identifier", Shape::Text, "identifier = \"abc123def456\""),
+    required("version", Shape::Text, "version = \"1\""),
+    text_or("mode", "inject"),
+    text_or("asynchronous", "refuse"),
+    text_or("selective", "refuse"),
+    optional("principals", Shape::Texts),
+    optional("groups", Shape::Texts),
+    flag_or("everyone", false),
+];
+
+const BUDGET: &[Key] = &[
+    required("name", Shape::Text, "name = \"daily\""),
+    optional("principals", Shape::Texts),
+    optional("groups", Shape::Texts),
+    flag_or("everyone", false),
+    required("window", Shape::Text, "window = \"day\""),
+    text_or("time_zone", "UTC"),
+    optional("usd", Shape::Dollars),
+    optional("tokens", Shape::Integer),
+    text_or("reserve", "worst-case"),
+];
+
+const PRICE: &[Key] = &[
+    optional("input", Shape::Dollars),
+    optional("output", Shape::Dollars),
+    optional("cache_read", Shape::Dollars),
+    optional("cache_write_5m", Shape::Dollars),
+    optional("cache_write_1h", Shape::Dollars),
+];
+
+const METERING: &[Key] = &[integer_or("drain_streams", 256), span_or("drain_timeout", "10m")];
+
+const LOG: &[Key] = &[text_or("format", "json"), text_or("level", "info")];
+
+const fn optional(name: &'static str, shape: Shape) -> Key {
+    Key { name, shape, absence: Absence::Nothing }
+}
+
+const fn required(name: &'static str, shape: Shape, example: &'static str) -> Key {
+    Key { name, shape, absence: Absence::Wrong(example) }
+}
+
+const fn text_or(name: &'static str, default: &'static str) -> Key {
+    Key { name, shape: Shape::Text, absence: Absence::Text(default) }
+}
+
+const fn span_or(name: &'static str, default: &'static str) -> Key {
+    Key { name, shape: Shape::Span, absence: Absence::Text(default) }
+}
+
+const fn integer_or(name: &'static str, default: i64) -> Key {
+    Key { name, shape: Shape::Integer, absence: Absence::Integer(default) }
+}
+
+const fn flag_or(name: &'static str, default: bool) -> Key {
+    Key { name, shape: Shape::Flag, absence: Absence::Flag(default) }
+}

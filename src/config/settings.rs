@@ -1,0 +1,295 @@
+//! What a file says, as plain values: the output of `compile`, in the order of the file's sections.
+//!
+//! Every value here has passed its checks, and everything that names something else names something that is there. The stages
+//! are made from these; where a stage has an enum of its own, whoever makes it translates.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use crate::bedrock::Operation;
+use crate::identity::Principal;
+use crate::types::{ModelId, Money, Owners, ProfileArn, Region, TokenPrice};
+
+/// One file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// `[server]`
+    pub server: ServerSettings,
+    /// `[admin]`
+    pub admin: AdminSettings,
+    /// `[upstream]`
+    pub upstream: UpstreamSettings,
+    /// `[identity]`
+    pub identity: IdentitySettings,
+    /// `[[principals]]`, at least one, with distinct names.
+    pub principals: Vec<Principal>,
+    /// `[[profiles]]`, at least one, with distinct names and ARNs; none of a principal's names for them leads to two.
+    pub profiles: Vec<ProfileSettings>,
+    /// `[policy]`
+    pub policy: PolicySettings,
+    /// `[[guardrails]]`; no principal owes two at the same rank.
+    pub guardrails: Vec<GuardrailSettings>,
+    /// `[[budgets]]`, with distinct names.
+    pub budgets: Vec<BudgetSettings>,
+    /// `[prices]`
+    pub prices: Vec<PriceSettings>,
+    /// `[metering]`
+    pub metering: MeteringSettings,
+    /// `[log]`
+    pub log: LogSettings,
+}
+
+/// The callers' side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerSettings {
+    /// Where callers connect.
+    pub listen: SocketAddr,
+    /// What stands before every path: empty, or `/prefix` without a slash at its end.
+    pub base_path: String,
+    /// The largest request body.
+    pub max_body_bytes: usize,
+    /// How long a request's head may take.
+    pub header_timeout: Duration,
+    /// How long a request's body may take.
+    pub body_timeout: Duration,
+    /// How long open streams are waited for at shutdown.
+    pub drain_timeout: Duration,
+    /// How many connections are held at once.
+    pub max_connections: usize,
+    /// `[server.tls]`
+    pub tls: TlsSettings,
+}
+
+/// Where the server's certificate comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TlsSettings {
+    /// No TLS.
+    Off,
+    /// PEM files.
+    Files {
+        /// The chain, leaf first.
+        certificate: PathBuf,
+        /// The private key.
+        key: PathBuf,
+    },
+    /// A certificate authority of Tollgate's own, made on first use.
+    LocalCa {
+        /// The folder that holds it.
+        dir: PathBuf,
+    },
+}
+
+/// The operators' side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminSettings {
+    /// Where health, metrics and the admin API are.
+    pub listen: SocketAddr,
+}
+
+/// Bedrock's side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamSettings {
+    /// The Region of calls that name no profile: as written, or else the one Region of all profiles, if it is one.
+    pub region: Option<Region>,
+    /// In place of Bedrock's own endpoint: scheme and authority, nothing more. `http` only for a loopback host.
+    pub endpoint: Option<http::Uri>,
+    /// PEM certificates trusted in place of the built-in roots.
+    pub ca_bundle: Option<PathBuf>,
+    /// How long connecting may take, TLS included.
+    pub connect_timeout: Duration,
+    /// How long Bedrock may take to begin its answer.
+    pub first_byte_timeout: Duration,
+    /// How long an answer may pause.
+    pub idle_timeout: Duration,
+    /// How long an unused connection is kept.
+    pub pool_idle_timeout: Duration,
+    /// How many connections one endpoint may have.
+    pub max_connections: usize,
+    /// The profile of the AWS configuration files to take credentials from.
+    pub aws_profile: Option<String>,
+}
+
+/// How callers prove who they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentitySettings {
+    /// The file of hashed keys.
+    pub keys_file: PathBuf,
+}
+
+/// An application inference profile and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProfileSettings {
+    /// Its name.
+    pub name: String,
+    /// Its ARN.
+    pub arn: ProfileArn,
+    /// The model or system-defined profile it was copied from; decides its price.
+    pub source: ModelId,
+    /// Whose it is.
+    pub owners: Owners,
+    /// Further names its owners may ask for: words, or the ids of other models that this profile shall answer for.
+    pub aliases: Vec<String>,
+}
+
+/// What is allowed at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicySettings {
+    /// The forwarded operations that are allowed, distinct.
+    pub operations: Vec<Operation>,
+}
+
+/// A guardrail and who owes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuardrailSettings {
+    /// Its id or ARN.
+    pub identifier: String,
+    /// `DRAFT` or a number.
+    pub version: String,
+    /// What is done with a call that does not carry it.
+    pub mode: GuardrailMode,
+    /// What is done with a call that asks for asynchronous stream processing.
+    pub asynchronous: Asynchronous,
+    /// What is done with a call that marks only parts of itself for guarding.
+    pub selective: Selective,
+    /// Who owes it.
+    pub owners: Owners,
+}
+
+/// A budget; each principal it is for has a counter of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BudgetSettings {
+    /// Its name.
+    pub name: String,
+    /// Whom it is for.
+    pub owners: Owners,
+    /// How often it begins anew.
+    pub window: Window,
+    /// Where its days and months begin at midnight.
+    pub zone: TimeZone,
+    /// The most that may be spent; this or `tokens` is there, or both.
+    pub usd: Option<Money>,
+    /// The most tokens that may be used.
+    pub tokens: Option<u64>,
+    /// What is held before a call.
+    pub reserve: Reserve,
+}
+
+/// Prices of one model in place of those shipped. What is `None` stays as shipped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PriceSettings {
+    /// The source model.
+    pub model: ModelId,
+    /// Input tokens.
+    pub input: Option<TokenPrice>,
+    /// Output tokens.
+    pub output: Option<TokenPrice>,
+    /// Tokens read from the prompt cache.
+    pub cache_read: Option<TokenPrice>,
+    /// Tokens written to the prompt cache for five minutes.
+    pub cache_write_5m: Option<TokenPrice>,
+    /// Tokens written to the prompt cache for an hour.
+    pub cache_write_1h: Option<TokenPrice>,
+}
+
+/// Reading on after a caller has hung up, to learn what the call cost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MeteringSettings {
+    /// How many answers are read on at once.
+    pub drain_streams: usize,
+    /// How long each of them.
+    pub drain_timeout: Duration,
+}
+
+/// The log on standard error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// How much is logged.
+    pub level: LogLevel,
+}
+
+/// A closed set of words that a key may hold.
+pub trait Choice: Copy + PartialEq + 'static {
+    /// Every word with its meaning.
+    const WORDS: &'static [(&'static str, Self)];
+
+    /// The word for this.
+    fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, meaning)| *meaning == self).map_or("", |(word, _)| word)
+    }
+}
+
+/// Declares a closed set of words: each variant with its documentation and its word.
+macro_rules! choices {
+    ($($(#[$about:meta])* $name:ident { $($(#[$meaning:meta])* $variant:ident = $word:literal,)+ })+) => {$(
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[$meaning])* $variant,)+ }
+
+        impl Choice for $name {
+            const WORDS: &'static [(&'static str, Self)] = &[$(($word, Self::$variant),)+];
+        }
+    )+};
+}
+
+choices! {
+    /// What is done with a call that does not carry the guardrail it owes. One that carries another is refused.
+    GuardrailMode {
+        /// It is put there.
+        Inject = "inject",
+        /// The call is refused.
+        Require = "require",
+    }
+    /// What is done with a call that asks for asynchronous stream processing, which lets text out before it is checked.
+    Asynchronous {
+        /// It is refused.
+        Refuse = "refuse",
+        /// It is made synchronous.
+        ForceSync = "force-sync",
+    }
+    /// What is done with a call that marks only parts of itself for guarding.
+    Selective {
+        /// It is refused.
+        Refuse = "refuse",
+        /// It goes through: what is not marked is not guarded.
+        Allow = "allow",
+    }
+    /// How often a budget begins anew.
+    Window {
+        /// At midnight.
+        Day = "day",
+        /// At midnight of the first.
+        Month = "month",
+    }
+    /// What is held before a call, whose cost is known only after it.
+    Reserve {
+        /// The most that it can cost: the budget cannot be exceeded.
+        WorstCase = "worst-case",
+        /// What calls of its kind usually cost: more calls fit, the last ones may exceed the budget.
+        Expected = "expected",
+    }
+    /// How a log line looks.
+    LogFormat {
+        /// One JSON object.
+        Json = "json",
+        /// For people.
+        Text = "text",
+    }
+    /// How much is logged.
+    LogLevel {
+        /// An operator must act.
+        Error = "error",
+        /// Recovered; an operator may care.
+        Warn = "warn",
+        /// One line per request.
+        Info = "info",
+        /// For finding faults in Tollgate.
+        Debug = "debug",
+        /// Everything.
+        Trace = "trace",
+    }
+}
