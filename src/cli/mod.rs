@@ -1,0 +1,3 @@
+//! Floor 14: the command line, one file per command.
+
+pub mod mock;
