@@ -14,5 +14,6 @@ pub mod sigv4;
 pub mod policy;
 pub mod profiles;
 pub mod telemetry;
+pub mod mock;
 pub mod types;
 pub mod upstream;

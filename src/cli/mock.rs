@@ -1,0 +1,183 @@
+//! `tollgate mock`: the Bedrock look-alike alone, for tests and CI of other projects.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use crate::mock::{
+    FoundationModels, MockBedrock, MockConfig, MockCredential, MockGuardrail, MockProfile, Pacing, Running,
+};
+use crate::types::{AccountId, Region, Secret, Tags};
+
+/// Serve a look-alike of Amazon Bedrock's runtime API: real signatures, real shapes, made-up answers, faults on request.
+#[derive(Args, Clone, Debug)]
+pub struct Mock {
+    /// Where to listen; port 0 takes any free one.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4599")]
+    pub listen: SocketAddr,
+    /// The Region it plays.
+    #[arg(long, default_value = "us-east-1")]
+    pub region: Region,
+    /// The account it plays.
+    #[arg(long, default_value = "123456789012")]
+    pub account: AccountId,
+    /// The access key id it accepts.
+    #[arg(long, default_value = MockConfig::ACCESS_KEY_ID)]
+    pub access_key_id: String,
+    /// The secret access key that goes with it; the pair of AWS's documentation by default.
+    #[arg(
+        long,
+        env = "TOLLGATE_MOCK_SECRET",
+        hide_env_values = true,
+        hide_default_value = true,
+        default_value = MockConfig::SECRET_ACCESS_KEY
+    )]
+    pub secret: String,
+    /// An application inference profile and the model behind it; repeatable. With none there is one, over Claude Sonnet
+    /// 4.5, whose ARN is printed.
+    #[arg(long = "profile", value_name = "ARN=SOURCE")]
+    pub profiles: Vec<ProfileArgument>,
+    /// The guardrail that every model call must carry.
+    #[arg(long, value_name = "ID:VERSION")]
+    pub guardrail: Option<GuardrailArgument>,
+    /// Answer calls that name foundation models and system-defined profiles too.
+    #[arg(long)]
+    pub allow_foundation_models: bool,
+    /// Milliseconds between two messages of a stream.
+    #[arg(long, value_name = "MS", default_value_t = 20)]
+    pub chunk_interval: u64,
+    /// Milliseconds before an answer begins.
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    pub first_byte: u64,
+    /// Tokens in a message of a stream.
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub tokens_per_chunk: NonZeroU32,
+    /// How many tokens an answer has.
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    pub reply_tokens: u32,
+    /// How to print where it listens.
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+}
+
+/// How a command prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Table,
+    /// For scripts: one object on one line.
+    Json,
+}
+
+/// `ARN=SOURCE`.
+#[derive(Clone, Debug)]
+pub struct ProfileArgument(MockProfile);
+
+impl std::str::FromStr for ProfileArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (arn, source) = text.split_once('=').ok_or("not ARN=SOURCE, such as arn:aws:bedrock:…=us.anthropic.…")?;
+        let arn = arn.parse().map_err(|error| format!("{arn}: {error}"))?;
+        let source = source.parse().map_err(|error| format!("{source}: {error}"))?;
+        Ok(Self(MockProfile { arn, source, tags: Tags::default() }))
+    }
+}
+
+/// `ID:VERSION`.
+#[derive(Clone, Debug)]
+pub struct GuardrailArgument(MockGuardrail);
+
+impl std::str::FromStr for GuardrailArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.rsplit_once(':') {
+            Some((identifier, version)) if !identifier.is_empty() && !version.is_empty() => {
+                Ok(Self(MockGuardrail { identifier: identifier.to_owned(), version: version.to_owned() }))
+            }
+            _ => Err("not ID:VERSION, such as gr1abc2def3:DRAFT".to_owned()),
+        }
+    }
+}
+
+/// Serves until interrupted.
+pub async fn run(args: Mock) -> anyhow::Result<()> {
+    let config = config(&args)?;
+    let listen = args.listen;
+    let profiles: BTreeMap<String, String> =
+        config.profiles.iter().map(|profile| (profile.arn.to_string(), profile.source.to_string())).collect();
+    let running = MockBedrock::start(config).await.with_context(|| format!("cannot listen on {listen}"))?;
+    announce(&args, &running, &profiles)?;
+    tokio::signal::ctrl_c().await.context("cannot wait for Ctrl-C")?;
+    running.shutdown().await;
+    Ok(())
+}
+
+fn config(args: &Mock) -> anyhow::Result<MockConfig> {
+    let mut profiles: Vec<MockProfile> = args.profiles.iter().map(|argument| argument.0.clone()).collect();
+    if profiles.is_empty() {
+        let arn = format!("arn:aws:bedrock:{}:{}:application-inference-profile/mock", args.region, args.account);
+        let source = "us.anthropic.claude-sonnet-4-5-20250929-v1:0".parse()?;
+        profiles.push(MockProfile { arn: arn.parse()?, source, tags: Tags::default() });
+    }
+    let foundation_models =
+        if args.allow_foundation_models { FoundationModels::Allow } else { FoundationModels::Refuse };
+    Ok(MockConfig {
+        listen: args.listen,
+        region: args.region.clone(),
+        account: args.account.clone(),
+        credentials: vec![MockCredential {
+            access_key_id: args.access_key_id.clone(),
+            secret_access_key: Secret::new(args.secret.clone()),
+            session_token: None,
+        }],
+        profiles,
+        guardrail: args.guardrail.as_ref().map(|argument| argument.0.clone()),
+        foundation_models,
+        pacing: Pacing {
+            first_byte: Duration::from_millis(args.first_byte),
+            chunk_interval: Duration::from_millis(args.chunk_interval),
+            tokens_per_chunk: args.tokens_per_chunk,
+        },
+        reply_tokens: args.reply_tokens,
+        ..MockConfig::local()?
+    })
+}
+
+/// Says where it listens and how to point a client at it. The secret is shown only where it is the documented one.
+fn announce(args: &Mock, running: &Running, profiles: &BTreeMap<String, String>) -> io::Result<()> {
+    let (url, region) = (running.url(), args.region.as_str());
+    let secret = if args.secret == MockConfig::SECRET_ACCESS_KEY { &args.secret } else { "$TOLLGATE_MOCK_SECRET" };
+    let mut out = io::stdout().lock();
+    if args.output == Output::Json {
+        let line = json!({
+            "url": url,
+            "region": region,
+            "account": args.account.as_str(),
+            "access_key_id": args.access_key_id,
+            "profiles": profiles,
+            "guardrail": args.guardrail.as_ref().map(|argument| &argument.0.identifier),
+            "admin": format!("{url}/_mock/"),
+        });
+        writeln!(out, "{line}")?;
+        return out.flush();
+    }
+    writeln!(out, "Bedrock look-alike on {url} (Ctrl-C ends it)\n")?;
+    for (arn, source) in profiles {
+        writeln!(out, "  {arn}\n    = {source}")?;
+    }
+    writeln!(out, "\nPoint any AWS client at it:\n")?;
+    writeln!(out, "  export AWS_ENDPOINT_URL_BEDROCK_RUNTIME={url}")?;
+    writeln!(out, "  export AWS_REGION={region} AWS_DEFAULT_REGION={region}")?;
+    writeln!(out, "  export AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={secret}\n", args.access_key_id)?;
+    writeln!(out, "What it received: {url}/_mock/requests    What AWS would bill: {url}/_mock/account")?;
+    writeln!(out, "A prompt that holds [[mock:throttle]] is throttled; see `tollgate mock --help`.")?;
+    out.flush()
+}

@@ -1,0 +1,1 @@
+//! The look-alike as a whole.
