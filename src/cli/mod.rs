@@ -1,5 +1,4 @@
-//! Floor 14: the commands, one file each.
+//! Floor 14: the command line, one file per command.
 
 pub mod check;
-//! Floor 14: the command line, one file per command.
 pub mod mock;
