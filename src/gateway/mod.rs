@@ -128,7 +128,7 @@ impl Gateway {
         let body = read_body(body, self.body_limits).await?;
         record.received(u64::try_from(body.len()).unwrap_or(u64::MAX));
         let guarded = self.guardrails.enforce(permitted, &head.headers, body)?;
-        let (estimate, tariff) = self.price(&guarded);
+        let (estimate, tariff) = self.price(&guarded, &head.headers);
         let item = item(&guarded, record.request_id());
         let reservation = self.ledger.reserve(&principal, item, &estimate).await?;
         let signed = match self.signer.sign(guarded, &reservation, &head.headers) {
@@ -176,8 +176,8 @@ impl Gateway {
     }
 
     /// The most that a call can cost, and the prices by which it will be settled.
-    fn price(&self, guarded: &Guarded) -> (Estimate, Tariff) {
-        let facts = from::facts(guarded);
+    fn price(&self, guarded: &Guarded, sent: &HeaderMap) -> (Estimate, Tariff) {
+        let facts = from::facts(guarded, sent);
         let guardrail = *self.prices.guardrail();
         let (cache, table) = (facts.cache, Arc::clone(&self.prices));
         match guarded.permitted().target() {
