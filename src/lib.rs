@@ -5,5 +5,6 @@
 //! the request's way.
 
 pub mod bedrock;
+pub mod guardrail;
 pub mod identity;
 pub mod types;
