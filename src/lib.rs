@@ -9,6 +9,7 @@ pub mod bedrock;
 pub mod cli;
 pub mod config;
 pub mod eventstream;
+pub mod guardrail;
 pub mod identity;
 pub mod mock;
 pub mod policy;

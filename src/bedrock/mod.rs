@@ -7,7 +7,10 @@ pub mod headers;
 mod operation;
 mod path;
 pub mod usage;
+pub mod json;
+pub mod request;
 
 pub use call::{Call, Subject};
 pub use operation::{Operation, Treatment};
 pub use path::{PathError, guardrail_path, model_path};
+pub use request::RequestFacts;
