@@ -6,4 +6,5 @@
 
 pub mod bedrock;
 pub mod identity;
+pub mod profiles;
 pub mod types;
