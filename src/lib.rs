@@ -5,6 +5,7 @@
 //! the request's way.
 
 pub mod bedrock;
+pub mod budget;
 pub mod identity;
 pub mod profiles;
 pub mod types;

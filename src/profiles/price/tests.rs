@@ -1,3 +1,5 @@
+//! Prices against exact decimals, and the bounds that budgets rely on.
+
 use std::sync::Arc;
 
 use proptest::prelude::*;
