@@ -16,5 +16,6 @@ pub mod policy;
 pub mod profiles;
 pub mod sigv4;
 pub mod telemetry;
+pub mod budget;
 pub mod types;
 pub mod upstream;

@@ -104,3 +104,5 @@ impl Target {
         self.profile().map(|profile| profile.arn.region())
     }
 }
+//! Floor 4: through which profile a call goes, and what the model behind it costs.
+pub mod price;
