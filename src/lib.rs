@@ -5,6 +5,7 @@
 //! the request's way.
 
 pub mod bedrock;
+pub mod cli;
 pub mod identity;
 pub mod policy;
 pub mod profiles;
