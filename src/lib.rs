@@ -6,16 +6,18 @@
 
 pub mod admin;
 pub mod bedrock;
+pub mod budget;
 pub mod cli;
 pub mod config;
 pub mod eventstream;
+pub mod gateway;
 pub mod guardrail;
 pub mod identity;
 pub mod mock;
 pub mod policy;
 pub mod profiles;
+pub mod server;
 pub mod sigv4;
 pub mod telemetry;
-pub mod budget;
 pub mod types;
 pub mod upstream;

@@ -1,14 +1,16 @@
-//! Floor 14: the command line, one file per command.
-
-pub mod check;
-pub mod mock;
 //! Floor 14: the commands, one file each.
 //!
 //! A command writes to the writers it is given and answers with an [`ExitCode`]; only `main` ends the process.
+
+pub mod check;
 pub mod key;
+pub mod mock;
+
 use std::io;
+
 use clap::ValueEnum;
 use serde::Serialize;
+
 /// How a command ended. The numbers are public API: scripts test them. clap itself ends with 2 where the command line is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitCode {
@@ -19,6 +21,7 @@ pub enum ExitCode {
     /// 2: the command line makes no sense.
     Usage,
 }
+
 impl From<ExitCode> for u8 {
     fn from(code: ExitCode) -> Self {
         match code {
@@ -28,6 +31,7 @@ impl From<ExitCode> for u8 {
         }
     }
 }
+
 /// What a command prints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Output {
@@ -37,6 +41,7 @@ pub enum Output {
     /// For scripts: one JSON value on standard output, nothing else.
     Json,
 }
+
 /// The two places a command writes to.
 pub struct Streams<'a> {
     /// Results.
@@ -44,6 +49,7 @@ pub struct Streams<'a> {
     /// What is wrong, and progress.
     pub err: &'a mut dyn io::Write,
 }
+
 impl Streams<'_> {
     /// Writes one JSON value and a line break.
     fn json(&mut self, value: &impl Serialize) -> io::Result<()> {

@@ -6,6 +6,7 @@ use memchr::memmem;
 use super::read_body::BodyError;
 use super::rejection::Rejection;
 use crate::bedrock::headers::SERVICE_TIER;
+use crate::bedrock::json::{Fault, JsonError};
 use crate::bedrock::{CacheWrites, PathError};
 use crate::budget::{Attachments, Refused, RequestFacts, StoreError};
 use crate::guardrail::{ErrorClass, Guarded, GuardrailError};
@@ -62,9 +63,7 @@ impl From<ResolveError> for Rejection {
         match error {
             ResolveError::NotYours { .. } => Self::new(Reason::ProfileNotYours, format!("{NO_ACCESS} {text}"), log),
             ResolveError::Unmapped { .. } => Self::new(Reason::ModelUnmapped, format!("{NO_ACCESS} {text}"), log),
-            ResolveError::RefusedKind { .. } => {
-                Self::new(Reason::ModelRefusedKind, format!("{NO_ACCESS} {text}"), log)
-            }
+            ResolveError::RefusedKind { .. } => Self::new(Reason::ModelRefusedKind, format!("{NO_ACCESS} {text}"), log),
             // With these words in it Claude Code shows a 404's own text, without them one of its own.
             ResolveError::NoSuchName { .. } => Self::new(Reason::NoSuchModel, format!("Unknown model id. {text}"), log),
         }
@@ -87,7 +86,9 @@ impl From<BodyError> for Rejection {
     fn from(error: BodyError) -> Self {
         match error {
             BodyError::TooLarge(_) => Self::plain(Reason::BodyTooLarge, format!("The request is refused: {error}.")),
-            BodyError::Timeout => Self::plain(Reason::BodyTimeout, "The request body did not arrive in time. Send it again."),
+            BodyError::Timeout => {
+                Self::plain(Reason::BodyTimeout, "The request body did not arrive in time. Send it again.")
+            }
             BodyError::Incomplete => Self::plain(Reason::BodyIncomplete, "The request body broke off. Send it again."),
         }
     }
@@ -100,7 +101,7 @@ impl From<GuardrailError> for Rejection {
             GuardrailError::Different { .. } | GuardrailError::NotTheirs { .. } => Reason::GuardrailDifferent,
             GuardrailError::Asynchronous { .. } => Reason::GuardrailAsync,
             GuardrailError::Selective(_) => Reason::GuardrailSelective,
-            GuardrailError::Body(error) if error.is_duplicate() => Reason::DuplicateKey,
+            GuardrailError::Body(JsonError { fault: Fault::DuplicateMember, .. }) => Reason::DuplicateKey,
             GuardrailError::RepeatedHeader(_) | GuardrailError::HeaderValue { .. } => Reason::InvalidHeader,
             GuardrailError::Body(_)
             | GuardrailError::WrongType { .. }
@@ -145,7 +146,9 @@ impl From<UpstreamError> for Rejection {
                 "The connection to Bedrock broke. The call may have been made and is counted at what was reserved for it.",
             ),
             UpstreamError::Overloaded(_) => (Reason::Overloaded, "Tollgate has too many calls open at the moment."),
-            UpstreamError::Malformed(_) => (Reason::InvalidHeader, "A header of the request cannot be signed: send plain text."),
+            UpstreamError::Malformed(_) => {
+                (Reason::InvalidHeader, "A header of the request cannot be signed: send plain text.")
+            }
         };
         Self::new(reason, text, log)
     }
@@ -172,9 +175,8 @@ pub(super) fn facts(guarded: &Guarded, sent: &HeaderMap) -> RequestFacts {
         max_tokens,
         attachments,
         cache: match read.cache_writes() {
-            CacheWrites::None => CacheLifetime::None,
-            CacheWrites::FiveMinutes => CacheLifetime::FiveMinutes,
-            CacheWrites::OneHour => CacheLifetime::OneHour,
+            CacheWrites::None | CacheWrites::FiveMinutes => CacheLifetime::FiveMinutes,
+            CacheWrites::OneHour => CacheLifetime::Hour,
         },
         tier: asked_tier(read.tier(), sent),
     }

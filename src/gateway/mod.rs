@@ -231,14 +231,14 @@ fn answered(json: Bytes, record: Record) -> Response<Body> {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CONTENT_LENGTH, length);
     headers.insert(REQUEST_ID, id);
-    record.finish(Conclusion::Answered { status: StatusCode::OK });
+    record.finish(&Conclusion::Answered { status: StatusCode::OK });
     response
 }
 
 fn rejected(rejection: &Rejection, record: Record) -> Response<Body> {
     let response = rejection.answer(&request_id(&record)).map(Body::from);
     tracing::debug!(request_id = record.request_id(), reason = rejection.reason().as_str(), why = %rejection, "refused");
-    record.finish(Conclusion::Refused { status: response.status(), reason: rejection.reason() });
+    record.finish(&Conclusion::Refused { status: response.status(), reason: rejection.reason() });
     response
 }
 

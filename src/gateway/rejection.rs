@@ -47,9 +47,13 @@ impl Rejection {
         use RefusalReason as R;
         match self.reason {
             R::UnknownOperation | R::OperationRefused => (StatusCode::NOT_FOUND, "UnknownOperationException"),
-            R::InvalidPath | R::InvalidQuery | R::InvalidHeader | R::BodyNotJson | R::DuplicateKey | R::BodyIncomplete | R::HeadersTooLarge => {
-                (StatusCode::BAD_REQUEST, "ValidationException")
-            }
+            R::InvalidPath
+            | R::InvalidQuery
+            | R::InvalidHeader
+            | R::BodyNotJson
+            | R::DuplicateKey
+            | R::BodyIncomplete
+            | R::HeadersTooLarge => (StatusCode::BAD_REQUEST, "ValidationException"),
             R::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "ValidationException"),
             R::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "ValidationException"),
             R::MissingCredentials => (StatusCode::UNAUTHORIZED, "MissingAuthenticationTokenException"),
@@ -65,11 +69,9 @@ impl Rejection {
             | R::GuardrailAsync
             | R::PriceUnknown => (StatusCode::BAD_REQUEST, "AccessDeniedException"),
             R::BudgetExhausted => (StatusCode::PAYMENT_REQUIRED, "ServiceQuotaExceededException"),
-            R::StoreUnavailable
-            | R::CredentialsUnavailable
-            | R::UpstreamConnect
-            | R::Overloaded
-            | R::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException"),
+            R::StoreUnavailable | R::CredentialsUnavailable | R::UpstreamConnect | R::Overloaded | R::ShuttingDown => {
+                (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException")
+            }
             R::UpstreamTimeout => (StatusCode::GATEWAY_TIMEOUT, "ServiceUnavailableException"),
             R::UpstreamReset => (StatusCode::BAD_GATEWAY, "ServiceUnavailableException"),
             R::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerException"),

@@ -27,6 +27,8 @@ pub use rule::{Asynchronous, GuardrailRule, Mode, OwedGuardrail, RuleError, Sele
 
 use crate::bedrock::{Operation, RequestFacts};
 use crate::identity::Principal;
+use crate::policy::Permitted;
+use crate::profiles::Target;
 use crate::types::Owners;
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
@@ -70,9 +72,20 @@ impl Guardrails {
         ranked.min_by_key(|(rank, _)| *rank).map(|(_, owed)| owed)
     }
 
+    /// Puts the guardrail that the caller owes into the request, or says why it cannot.
+    pub fn enforce(&self, permitted: Permitted, sent: &HeaderMap, body: Bytes) -> Result<Guarded, GuardrailError> {
+        if let Target::Guardrail { identifier, version } = permitted.target() {
+            self.may_apply(permitted.principal(), identifier, version)?;
+        }
+        let owed = self.rule_for(permitted.principal());
+        let edits = guard(permitted.operation(), owed, sent, &body)?;
+        let guarding = if owed.is_some() { Guarding::Owed } else { Guarding::NotOwed };
+        Ok(Guarded { permitted, edits, guarding })
+    }
+
     /// Whether a principal may call `ApplyGuardrail` with this guardrail: only with the one that they owe. Who owes none
     /// may apply none, because each application is paid for and shows what the guardrail lets pass.
-    pub fn may_apply(&self, principal: &Principal, identifier: &str, version: &str) -> Result<(), GuardrailError> {
+    fn may_apply(&self, principal: &Principal, identifier: &str, version: &str) -> Result<(), GuardrailError> {
         match self.rule_for(principal) {
             Some(owed) if owed.is_called(identifier) && owed.rule().version == version => Ok(()),
             Some(owed) => Err(GuardrailError::NotTheirs { required: Some(owed.to_string()) }),
@@ -83,17 +96,59 @@ impl Guardrails {
 
 /// What the guardrail makes of a request.
 #[derive(Debug)]
-pub struct Edits {
+struct Edits {
     /// The body to send: the client's own bytes, apart from what was spliced in.
-    pub body: Bytes,
+    body: Bytes,
     /// Headers to set; each replaces every value of its name. No other guardrail header may go upstream.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
+    headers: Vec<(HeaderName, HeaderValue)>,
     /// What was read of the client's body on the way.
-    pub facts: RequestFacts,
+    facts: RequestFacts,
+}
+
+/// Proof that the guardrail owed is in a request. Only [`Guardrails::enforce`] makes one.
+#[derive(Debug)]
+pub struct Guarded {
+    permitted: Permitted,
+    edits: Edits,
+    guarding: Guarding,
+}
+
+/// Whether a guardrail of the rules looks at the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Guarding {
+    Owed,
+    NotOwed,
+}
+
+impl Guarded {
+    /// The call it is.
+    pub const fn permitted(&self) -> &Permitted {
+        &self.permitted
+    }
+
+    /// The body to send: the client's own bytes, apart from what was spliced in.
+    pub const fn body(&self) -> &Bytes {
+        &self.edits.body
+    }
+
+    /// Headers to set; each replaces every value of its name. No other guardrail header goes upstream.
+    pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.edits.headers
+    }
+
+    /// What was read of the client's body on the way.
+    pub const fn facts(&self) -> &RequestFacts {
+        &self.edits.facts
+    }
+
+    /// Whether a guardrail of the rules looks at the call, and is paid for.
+    pub fn is_guarded(&self) -> bool {
+        self.guarding == Guarding::Owed
+    }
 }
 
 /// Puts the guardrail that is owed into a request, or says why it cannot.
-pub fn guard(
+fn guard(
     operation: Operation,
     owed: Option<&OwedGuardrail>,
     headers: &HeaderMap,

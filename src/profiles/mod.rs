@@ -6,6 +6,7 @@
 
 mod directory;
 pub mod look_alike;
+pub mod price;
 mod resolve;
 
 use std::sync::Arc;
@@ -104,5 +105,3 @@ impl Target {
         self.profile().map(|profile| profile.arn.region())
     }
 }
-//! Floor 4: through which profile a call goes, and what the model behind it costs.
-pub mod price;

@@ -85,6 +85,14 @@ impl UsageReader {
         }
     }
 
+    /// Whether the answer is an event stream that stands between two messages: only there may another message follow.
+    pub fn is_between_messages(&self) -> bool {
+        match &self.meter {
+            Meter::Stream(stream) => stream.is_between_messages(),
+            Meter::Body(_) | Meter::Fault | Meter::Free | Meter::Unknown => false,
+        }
+    }
+
     /// What the call used. To be called when the body has ended, or has broken off.
     pub fn finish(self) -> Reading {
         let mut reading = match self.meter {
