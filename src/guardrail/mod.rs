@@ -92,7 +92,8 @@ pub struct Edits {
     pub facts: RequestFacts,
 }
 
-/// Puts the guardrail that is owed into a request, or says why it cannot.
+/// Puts the guardrail that is owed into a request, or says why it cannot. It decides everything; what proves downstream that it
+/// was asked is made around it.
 pub fn guard(
     operation: Operation,
     owed: Option<&OwedGuardrail>,
