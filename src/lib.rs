@@ -6,6 +6,8 @@
 
 pub mod admin;
 pub mod bedrock;
+pub mod cli;
 pub mod identity;
+pub mod server;
 pub mod telemetry;
 pub mod types;

@@ -1,0 +1,3 @@
+//! Floor 14: one file per command.
+
+pub mod cert;

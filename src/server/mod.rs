@@ -1,0 +1,4 @@
+//! Floor 11: listeners and connections.
+
+pub mod local_ca;
+pub mod tls;
