@@ -29,7 +29,13 @@ fn a_call_holds_its_bound_at_the_dearest_price_it_can_incur() {
     for (facts, reserve, tokens, dollars, why) in [
         (base.clone(), Reserve::WorstCase, 11_024 + 1_000, "0.061974", "4.125 and 16.5"),
         (base.clone(), expected, 3_524 + 1_000, "0.0310365", "a quarter of the bytes"),
-        (RequestFacts { cache: CacheLifetime::Hour, ..base.clone() }, Reserve::WorstCase, 12_024, "0.0892584", "6.6"),
+        (
+            RequestFacts { cache: CacheLifetime::OneHour, ..base.clone() },
+            Reserve::WorstCase,
+            12_024,
+            "0.0892584",
+            "6.6",
+        ),
         (
             RequestFacts { max_tokens: None, ..base.clone() },
             Reserve::WorstCase,

@@ -25,6 +25,18 @@ impl Rates {
         Self { input, output, cache_read: input, cache_write_5m: input, cache_write_1h: twice }
     }
 
+    /// The same prices, but for those that are given.
+    #[must_use]
+    pub fn with(self, given: GivenRates) -> Self {
+        Self {
+            input: given.input.unwrap_or(self.input),
+            output: given.output.unwrap_or(self.output),
+            cache_read: given.cache_read.unwrap_or(self.cache_read),
+            cache_write_5m: given.cache_write_5m.unwrap_or(self.cache_write_5m),
+            cache_write_1h: given.cache_write_1h.unwrap_or(self.cache_write_1h),
+        }
+    }
+
     /// Kind by kind the dearer of the two.
     #[must_use]
     pub fn dearer(self, other: Self) -> Self {
@@ -51,20 +63,37 @@ impl Rates {
     fn dearest_input(&self, lifetime: CacheLifetime) -> TokenPrice {
         let short = self.input.max(self.cache_read).max(self.cache_write_5m);
         match lifetime {
-            CacheLifetime::FiveMinutes => short,
-            CacheLifetime::Hour => short.max(self.cache_write_1h),
+            CacheLifetime::None | CacheLifetime::FiveMinutes => short,
+            CacheLifetime::OneHour => short.max(self.cache_write_1h),
         }
     }
+}
+
+/// Prices that an operator gives, for some kinds of token or for all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GivenRates {
+    /// Input that came from no cache.
+    pub input: Option<TokenPrice>,
+    /// Output.
+    pub output: Option<TokenPrice>,
+    /// Input read from the prompt cache.
+    pub cache_read: Option<TokenPrice>,
+    /// Input written to the prompt cache for five minutes.
+    pub cache_write_5m: Option<TokenPrice>,
+    /// Input written to the prompt cache for an hour.
+    pub cache_write_1h: Option<TokenPrice>,
 }
 
 /// The longest time for which a request asks the prompt cache to keep its input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CacheLifetime {
-    /// Five minutes, or nothing asked.
+    /// Nothing is asked. Models that cache by themselves may still write, so this is priced as five minutes.
+    None,
+    /// Five minutes.
     FiveMinutes,
     /// An hour. Also what to assume of a request that was not looked through.
     #[default]
-    Hour,
+    OneHour,
 }
 
 /// Prices that hold for the whole call when its input, cached or not, is longer than a threshold.
@@ -91,6 +120,12 @@ impl ModelPrice {
     /// A price of the default tier alone.
     pub const fn new(standard: Rates) -> Self {
         Self { standard, flex: None, priority: None, long: None, max_input: None, max_output: None }
+    }
+
+    /// With other prices of the default tier.
+    #[must_use]
+    pub const fn with_standard(self, standard: Rates) -> Self {
+        Self { standard, ..self }
     }
 
     /// With prices of the flex and priority tiers, where they are known.
