@@ -16,6 +16,7 @@ mod place;
 mod reading;
 mod scan;
 mod stream;
+mod text;
 
 #[cfg(test)]
 mod tests;
