@@ -2,6 +2,7 @@
 //!
 //! A command writes to the writers it is given and answers with an [`ExitCode`]; only `main` ends the process.
 
+pub mod cert;
 pub mod check;
 pub mod key;
 pub mod mock;
