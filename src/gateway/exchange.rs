@@ -168,7 +168,7 @@ impl Tariff {
         if usage == TokenUsage::default() {
             return Ok(guardrail);
         }
-        let unsplit = reading.cache_write_split == CacheWriteSplit::Unknown && self.cache == CacheLifetime::Hour;
+        let unsplit = reading.cache_write_split == CacheWriteSplit::Unknown && self.cache == CacheLifetime::OneHour;
         let priced = if unsplit {
             TokenUsage { cache_write_5m: 0, cache_write_1h: usage.cache_write_5m + usage.cache_write_1h, ..usage }
         } else {

@@ -175,8 +175,9 @@ pub(super) fn facts(guarded: &Guarded, sent: &HeaderMap) -> RequestFacts {
         max_tokens,
         attachments,
         cache: match read.cache_writes() {
-            CacheWrites::None | CacheWrites::FiveMinutes => CacheLifetime::FiveMinutes,
-            CacheWrites::OneHour => CacheLifetime::Hour,
+            CacheWrites::None => CacheLifetime::None,
+            CacheWrites::FiveMinutes => CacheLifetime::FiveMinutes,
+            CacheWrites::OneHour => CacheLifetime::OneHour,
         },
         tier: asked_tier(read.tier(), sent),
     }
