@@ -139,7 +139,8 @@ impl Whole<'_> {
                 let other = *first.entry((owner, &draft.settings.source)).or_insert(draft);
                 if other.place != draft.place && reported.insert(draft.place.offset) {
                     let (name, line) = (&other.settings.name, report.line(&other.place));
-                    let wrong = Wrong::new(format!("{owner} has {name} on line {line} of the same source"));
+                    let wrong =
+                        Wrong::new(format!("{owner} already has the profile {name} of this source, on line {line}"));
                     let hint =
                         format!("a call that names the model takes {name}; this one is reached by its other names");
                     report.warning(&draft.source, wrong.hint(hint));
