@@ -51,7 +51,7 @@ async fn the_second_call_reads_the_prompt_cache_that_the_first_one_wrote() {
 
 #[tokio::test]
 async fn a_client_that_hangs_up_is_billed_in_full() {
-    let pacing = Pacing { chunk_interval: std::time::Duration::from_secs(3_600), ..Pacing::default() };
+    let pacing = Pacing { chunk_interval: std::time::Duration::from_hours(1), ..Pacing::default() };
     let mock = MockBedrock::start(MockConfig { pacing, ..config() }).await.unwrap();
     let url = format!("{}{}", mock.url(), model_path(PROFILE, "invoke-with-response-stream"));
     let (mut parts, body) = signed(&url, &[], &claude_body("hello"), SystemTime::now()).into_parts();

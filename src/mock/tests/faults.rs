@@ -102,6 +102,7 @@ async fn small_pieces_carry_the_same_messages() {
 
 #[tokio::test]
 async fn a_stall_sends_nothing_more_and_keeps_the_connection() {
+    use std::fmt::Write as _;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mock = MockBedrock::start(config()).await.unwrap();
     let url = format!("{}{}", mock.url(), model_path(PROFILE, "converse-stream"));
@@ -109,7 +110,7 @@ async fn a_stall_sends_nothing_more_and_keeps_the_connection() {
     let mut text =
         format!("POST {} HTTP/1.1\r\nhost: {}\r\ncontent-length: {}\r\n", head.uri.path(), mock.addr(), body.len());
     for (name, value) in &head.headers {
-        text.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
+        write!(text, "{name}: {}\r\n", value.to_str().unwrap()).unwrap();
     }
     let mut stream = TcpStream::connect(mock.addr()).await.unwrap();
     stream.write_all(format!("{text}\r\n{body}").as_bytes()).await.unwrap();

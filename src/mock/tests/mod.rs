@@ -118,13 +118,11 @@ pub(super) async fn send(address: SocketAddr, request: Request<String>) -> Reply
     let (parts, mut body) = response.into_parts();
     let (mut collected, mut whole) = (BytesMut::new(), true);
     while let Some(frame) = body.frame().await {
-        match frame {
-            Ok(frame) => collected.extend_from_slice(frame.data_ref().map_or(&[][..], |data| &data[..])),
-            Err(_) => {
-                whole = false;
-                break;
-            }
-        }
+        let Ok(frame) = frame else {
+            whole = false;
+            break;
+        };
+        collected.extend_from_slice(frame.data_ref().map_or(&[][..], |data| &data[..]));
     }
     driver.abort();
     Reply { status: parts.status, headers: parts.headers, body: collected.freeze(), whole }
