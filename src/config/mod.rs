@@ -10,6 +10,7 @@
 //! Deliberately absent: no value is taken from the environment (`${…}` is plain text), no secret stands in the file, and
 //! nothing is fetched. The file system is read once for the file, and asked whether the files it names are there.
 
+pub mod assembly;
 mod compile;
 mod diagnostics;
 mod duration;
