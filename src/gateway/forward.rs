@@ -61,9 +61,6 @@ impl Gateway {
         tracing::warn!(request_id = record.request_id(), why = %rejection, "Bedrock did not answer");
         if reached == Reached::No {
             reservation.release();
-            if let Some(kind) = kind {
-                self.metrics.upstream_fault(kind);
-            }
             return rejected(&rejection, record);
         }
         let held = reservation.held_cost().unwrap_or(Money::ZERO);

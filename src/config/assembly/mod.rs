@@ -22,7 +22,6 @@ use crate::gateway::{BodyLimits, Drains, Gateway};
 use crate::identity::keys::{KeyFile, KeyRing};
 use crate::identity::{Identity, Principals};
 use crate::profiles::Directory;
-use crate::profiles::price::PriceTable;
 use crate::server::local_ca::{LocalCa, Names};
 use crate::server::{Plaintext, ServerLimits, tls};
 use crate::sigv4::AwsCredentials;
@@ -78,7 +77,7 @@ pub async fn assemble(
     aws: AwsIdentity,
     clock: Arc<dyn Clock>,
 ) -> Result<Assembled, AssemblyError> {
-    let prices = Arc::new(stages::prices(&settings.prices)?);
+    let prices = Arc::new(stages::prices(&settings.prices));
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::clone(&clock)));
     let rules = settings.budgets.iter().map(stages::budget).collect();
     let ledger = Ledger::new(rules, store, Arc::clone(&clock)).map_err(failed("budgets"))?;
@@ -86,7 +85,7 @@ pub async fn assemble(
     let keys =
         Arc::new(KeyRing::open(KeyFile::new(&settings.identity.keys_file)).map_err(failed("identity.keys_file"))?);
     let directory =
-        Directory::new(settings.profiles.iter().map(stages::grant).collect()).map_err(failed("profiles"))?;
+        Directory::new(settings.profiles.iter().filter_map(stages::grant).collect()).map_err(failed("profiles"))?;
     let pool = pool(&settings.upstream)?;
     let credentials = Credentials::new(source(&settings.upstream, aws).await?, Arc::clone(&clock));
     let draining = CancellationToken::new();

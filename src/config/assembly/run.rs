@@ -19,7 +19,7 @@ use crate::admin;
 use crate::gateway::Gateway;
 use crate::identity::keys::{KeyRing, Refresh};
 use crate::server;
-use crate::telemetry::Reloaded;
+use crate::telemetry::{Reloaded, Success};
 use crate::upstream::Pool;
 
 /// A gateway whose two listeners are open.
@@ -105,11 +105,11 @@ async fn watch_keys(keys: Arc<KeyRing>, gateway: Arc<Gateway>, stop: Cancellatio
             Refresh::Unchanged | Refresh::StillBroken => {}
             Refresh::Reloaded { keys } => {
                 tracing::info!(keys, "the keys file has changed and is in force");
-                gateway.metrics().reloaded(Reloaded::Keys);
+                gateway.metrics().reloaded(Reloaded::Keys, Success::Ok);
             }
             Refresh::Broken(error) => {
                 tracing::error!(%error, "the keys file cannot be used; the keys from before stay in force");
-                gateway.metrics().reload_failed(Reloaded::Keys);
+                gateway.metrics().reloaded(Reloaded::Keys, Success::Failed);
             }
         }
     }

@@ -13,25 +13,22 @@ use crate::config::settings::{
 use crate::guardrail::{self, GuardrailRule, Guardrails};
 use crate::identity::Principal;
 use crate::policy::{Policies, PolicyRule};
-use crate::profiles::price::{GivenRates, PriceTable};
+use crate::profiles::price::{ModelPrice, PriceTable, Rates};
 use crate::profiles::{Grant, Profile};
 use crate::telemetry::{BudgetReading, Level};
 use crate::types::{Money, Owners};
 
-pub(super) fn prices(overrides: &[PriceSettings]) -> Result<PriceTable, AssemblyError> {
-    overrides.iter().try_fold(PriceTable::shipped(), |table, price| {
-        let given = GivenRates {
-            input: price.input,
-            output: price.output,
-            cache_read: price.cache_read,
-            cache_write_5m: price.cache_write_5m,
-            cache_write_1h: price.cache_write_1h,
+pub(super) fn prices(overrides: &[PriceSettings]) -> PriceTable {
+    overrides.iter().fold(PriceTable::shipped(), |table, price| {
+        let usual = Rates::new(price.input, price.output);
+        let rates = Rates {
+            cache_read: price.cache_read.unwrap_or(usual.cache_read),
+            cache_write_5m: price.cache_write_5m.unwrap_or(usual.cache_write_5m),
+            cache_write_1h: price.cache_write_1h.unwrap_or(usual.cache_write_1h),
+            ..usual
         };
-        let whole = table.priced_as(&price.model, given).ok_or_else(|| AssemblyError {
-            what: "prices",
-            why: format!("{} has no price to complete this one: give at least input and output", price.model),
-        })?;
-        Ok(table.with_override(price.model.clone(), whole))
+        let price_of = ModelPrice::new(rates).with_limits(price.max_input, price.max_output);
+        table.with_override(price.model.clone(), price_of)
     })
 }
 
@@ -53,12 +50,17 @@ pub(super) fn budget(settings: &BudgetSettings) -> BudgetRule {
     }
 }
 
-pub(super) fn grant(settings: &ProfileSettings) -> Grant {
-    Grant {
+/// A profile's grant; `None` where nobody owns it, of which the configuration has warned.
+pub(super) fn grant(settings: &ProfileSettings) -> Option<Grant> {
+    let owned = match &settings.owners {
+        Owners::Everyone => true,
+        Owners::Only { principals, groups } => !(principals.is_empty() && groups.is_empty()),
+    };
+    owned.then(|| Grant {
         profile: Profile::new(settings.name.clone(), settings.arn.clone(), settings.source.clone()),
         owners: settings.owners.clone(),
         aliases: settings.aliases.clone(),
-    }
+    })
 }
 
 pub(super) fn policies(settings: &PolicySettings) -> Result<Policies, AssemblyError> {
