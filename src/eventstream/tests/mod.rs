@@ -124,6 +124,16 @@ fn messages_are_told_apart_by_type_and_name() {
 }
 
 #[test]
+fn the_common_header_blocks_are_what_the_aws_crate_writes() {
+    for (block, name) in message::COMMON_EVENTS {
+        let bytes = event(name, b"{}");
+        assert_eq!(&bytes[12..12 + block.len()], block);
+        assert_eq!(bytes.len(), 12 + block.len() + 2 + 4);
+        Splitter::new().feed(&bytes, |message| assert_eq!(message.kind(), Ok(Kind::Event(name)))).unwrap();
+    }
+}
+
+#[test]
 fn a_header_is_found_by_its_name() {
     let bytes = event("metadata", b"{}");
     let mut count = 0;
