@@ -17,7 +17,7 @@ use super::{ExitCode, Output, Streams};
 use crate::config::{Diagnostics, PriceKnown, Settings};
 use summary::Summary;
 
-/// The command line.
+/// Check a configuration file without starting anything
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 pub struct Arguments {
     /// The configuration file

@@ -19,6 +19,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{ExitCode, Output, Streams};
+use crate::config::Settings;
 use crate::identity::keys::{Key, KeyFile, KeyFormatError, KeyId, KeyRecord, PresentedKey, Revocation};
 
 /// The command line.
@@ -74,6 +75,23 @@ pub struct Create {
     /// What it is used for, shown by `key list`
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub note: String,
+}
+
+/// Runs the command on the keys file that is named, or that the configuration names.
+pub fn run_configured(arguments: &Arguments, now: SystemTime, streams: &mut Streams<'_>) -> anyhow::Result<ExitCode> {
+    if let Some(keys_file) = &arguments.keys_file {
+        return Ok(run(arguments, keys_file, None, now, streams)?);
+    }
+    match Settings::load(&arguments.config, &super::price_known) {
+        Ok((settings, _)) => {
+            let names: Vec<String> = settings.principals.iter().map(|principal| principal.name().to_owned()).collect();
+            Ok(run(arguments, &settings.identity.keys_file, Some(&names), now, streams)?)
+        }
+        Err(diagnostics) => {
+            write!(streams.err, "{diagnostics}")?;
+            Ok(ExitCode::Faulty)
+        }
+    }
 }
 
 /// Runs the command on a keys file. `principals` are the names that the configuration knows; `None` where none was read.

@@ -6,11 +6,16 @@ pub mod cert;
 pub mod check;
 pub mod key;
 pub mod mock;
+pub mod serve;
 
 use std::io;
+use std::sync::LazyLock;
 
 use clap::ValueEnum;
 use serde::Serialize;
+
+use crate::profiles::price::PriceTable;
+use crate::types::{ModelId, Region};
 
 /// How a command ended. The numbers are public API: scripts test them. clap itself ends with 2 where the command line is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,4 +62,28 @@ impl Streams<'_> {
         serde_json::to_writer_pretty(&mut *self.out, value)?;
         writeln!(self.out)
     }
+}
+
+/// Whether the shipped price table knows a model in a Region.
+pub fn price_known(source: &ModelId, region: &Region) -> bool {
+    static SHIPPED: LazyLock<PriceTable> = LazyLock::new(PriceTable::shipped);
+    SHIPPED.price(source, region).is_some()
+}
+
+/// Waits for SIGINT (Ctrl-C) or SIGTERM.
+async fn stop_signal() {
+    let interrupted = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        let Ok(mut terminated) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
+            let _ = interrupted.await;
+            return;
+        };
+        tokio::select! {
+            _ = interrupted => {}
+            _ = terminated.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = interrupted.await;
 }
