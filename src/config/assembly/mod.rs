@@ -77,6 +77,7 @@ pub async fn assemble(
     aws: AwsIdentity,
     clock: Arc<dyn Clock>,
 ) -> Result<Assembled, AssemblyError> {
+    let region = region(settings)?;
     let prices = Arc::new(stages::prices(&settings.prices));
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::clone(&clock)));
     let rules = settings.budgets.iter().map(stages::budget).collect();
@@ -87,11 +88,10 @@ pub async fn assemble(
     let directory =
         Directory::new(settings.profiles.iter().filter_map(stages::grant).collect()).map_err(failed("profiles"))?;
     let pool = pool(&settings.upstream)?;
-    let credentials = Credentials::new(source(&settings.upstream, aws).await?, Arc::clone(&clock));
+    let credentials = Credentials::new(source(&settings.upstream, &region, aws).await?, Arc::clone(&clock));
     let draining = CancellationToken::new();
     let policies = stages::policies(&settings.policy)?;
     let guardrails = stages::guardrails(&settings.guardrails)?;
-    let region = region(settings)?;
 
     let (watched, counted) = (Arc::clone(&pool), settings.principals.clone());
     let gateway = Arc::new_cyclic(|gateway: &std::sync::Weak<Gateway>| {
@@ -173,7 +173,8 @@ fn listening(settings: &Settings) -> Result<Listening, AssemblyError> {
         TlsSettings::LocalCa { dir } => {
             let ca = LocalCa::open_or_create(dir, &Names::Kept, std::time::SystemTime::now())
                 .map_err(failed("server.tls.local_ca"))?;
-            (Some(ca.server_config().map_err(failed("server.tls.local_ca"))?), Some(ca.ca_certificate()))
+            let certificate = std::path::absolute(ca.ca_certificate()).map_err(failed("server.tls.local_ca"))?;
+            (Some(ca.server_config().map_err(failed("server.tls.local_ca"))?), Some(certificate))
         }
     };
     Ok(Listening {
@@ -189,12 +190,16 @@ fn listening(settings: &Settings) -> Result<Listening, AssemblyError> {
     })
 }
 
-async fn source(upstream: &UpstreamSettings, aws: AwsIdentity) -> Result<Box<dyn CredentialSource>, AssemblyError> {
+async fn source(
+    upstream: &UpstreamSettings,
+    region: &Region,
+    aws: AwsIdentity,
+) -> Result<Box<dyn CredentialSource>, AssemblyError> {
     let bundle = ca_bundle(upstream)?;
     Ok(match aws {
         AwsIdentity::Fixed(pair) => Box::new(Fixed(pair)),
         AwsIdentity::Chain => Box::new(
-            AwsChain::new(upstream.aws_profile.as_deref(), bundle.as_deref())
+            AwsChain::new(region, upstream.aws_profile.as_deref(), bundle.as_deref())
                 .await
                 .map_err(failed("upstream.aws_profile"))?,
         ),
