@@ -35,6 +35,7 @@ PROFILES = {
     "alicenova001": NOVA,
     "bobsonnet001": SONNET,
     "carolnova001": NOVA,
+    "davesonnet01": SONNET,
 }
 
 CONFIG = f"""
@@ -61,6 +62,9 @@ name = "bob"
 [[principals]]
 name = "carol"
 
+[[principals]]
+name = "dave"
+
 [[profiles]]
 name = "alice-sonnet"
 arn = "{arn('alicesonnet1')}"
@@ -86,18 +90,31 @@ arn = "{arn('carolnova001')}"
 source = "{NOVA}"
 principals = ["carol"]
 
+[[profiles]]
+name = "dave-sonnet"
+arn = "{arn('davesonnet01')}"
+source = "{SONNET}"
+principals = ["dave"]
+
 [[guardrails]]
 identifier = "{GUARDRAIL[0]}"
 version = "{GUARDRAIL[1]}"
 mode = "inject"
 everyone = true
 
+# Dave has to send it himself.
+[[guardrails]]
+identifier = "{GUARDRAIL[0]}"
+version = "{GUARDRAIL[1]}"
+mode = "require"
+principals = ["dave"]
+
 # Plenty, and less than any call of bob's costs.
 [[budgets]]
 name = "plenty"
 window = "month"
 usd = "1000"
-principals = ["alice", "carol"]
+principals = ["alice", "carol", "dave"]
 
 [[budgets]]
 name = "pocket-money"
@@ -190,7 +207,7 @@ class Gateway:
             "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
         }
         self.keys = {}
-        for name in ("alice", "bob", "carol"):
+        for name in ("alice", "bob", "carol", "dave"):
             command = [tollgate, "key", "create", "--principal", name, "-c", str(self.config), "--output", "json"]
             done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
             if done.returncode != 0:
@@ -212,6 +229,9 @@ class Gateway:
                 labels = frozenset(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', match[2] or ""))
                 samples[match[1], labels] = float(match[3])
         return samples
+
+    def bill(self):
+        return json.loads(fetch(f"{self.admin}/bill"))
 
     def count(self, family, **labels):
         """The sum of a family's samples that have these labels."""

@@ -35,6 +35,12 @@ REFUSALS = {
         "pocket-money",
         "budget_exhausted",
     ),
+    "a guardrail that is not there": (
+        ("dave", SONNET),
+        ("AccessDeniedException", 400, "BadRequestError"),
+        "gr1abc2def3",
+        "guardrail_missing",
+    ),
 }
 # Names that the AWS SDKs' model of bedrock-runtime has a class for.
 MODELLED = {"AccessDeniedException", "ServiceQuotaExceededException", "ValidationException", "ThrottlingException"}
