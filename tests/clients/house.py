@@ -251,6 +251,10 @@ class Gateway:
             for kind in kinds
         }
 
+    def served(self):
+        """Requests that ended and were no refusal of the gateway's own."""
+        return self.count("tollgate_requests_total") - self.count("tollgate_refusals_total")
+
     def log(self):
         return self.program.log.read_text()
 
@@ -287,13 +291,14 @@ class House:
     def watch(self, principal="alice"):
         """Fills a `Seen` with what happens within the block."""
         known = {request["id"] for request in self.bedrock.received()}
-        before, tokens = self.gateway.metrics(), self.gateway.tokens(principal)
+        before, tokens, served = self.gateway.metrics(), self.gateway.tokens(principal), self.gateway.served()
         seen = Seen([], [], {}, 0, {})
         yield seen
-        # A streamed answer's record is closed when its last byte has left, which the client may see a moment earlier.
-        wait_until(lambda: self.gateway.count("tollgate_open_streams") == 0, "streams are still open")
-        after = self.gateway.metrics()
         seen.upstream = [request for request in self.bedrock.received() if request["id"] not in known]
+        # A refusal is counted before it is answered. A forwarded call is counted when the last byte of its answer has left,
+        # which the client may see a moment earlier.
+        wait_until(lambda: self.gateway.served() - served >= len(seen.upstream), "a forwarded call was not counted")
+        after = self.gateway.metrics()
         seen.bodies = [self.bedrock.body(request) for request in seen.upstream]
         seen.tokens = {kind: count - tokens[kind] for kind, count in self.gateway.tokens(principal).items()}
         for (family, labels), value in after.items():
