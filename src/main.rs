@@ -1,2 +1,72 @@
-//! Boot.
-fn main() {}
+//! Boot: the command line, the runtime, the exit code.
+
+use std::process;
+use std::time::SystemTime;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use tollgate::cli::{self, ExitCode, Streams};
+
+/// A streaming reverse proxy in front of Amazon Bedrock: your own inference profile, the guardrail owed, budget left, or no
+/// call.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, max_term_width = 100)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 it could not be done (the reason is on standard error), 2 wrong command line."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(cli::serve::Arguments),
+    Check(cli::check::Arguments),
+    /// Make, list and revoke the keys that callers hold
+    Key(cli::key::Arguments),
+    Cert(cli::cert::CertArgs),
+    Mock(cli::mock::Mock),
+    /// Print the completions of a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+fn main() -> process::ExitCode {
+    let arguments = Arguments::parse();
+    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+    let mut streams = Streams { out: &mut out, err: &mut err };
+    let ended = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(run(arguments.command, &mut streams)));
+    match ended {
+        Ok(code) => process::ExitCode::from(u8::from(code)),
+        Err(error) => {
+            let _ = writeln!(streams.err, "tollgate: {error:#}");
+            process::ExitCode::from(u8::from(ExitCode::Faulty))
+        }
+    }
+}
+
+async fn run(command: Command, streams: &mut Streams<'_>) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve(arguments) => cli::serve::run(&arguments, streams).await,
+        Command::Check(arguments) => Ok(cli::check::run(&arguments, &cli::price_known, streams)?),
+        Command::Key(arguments) => cli::key::run_configured(&arguments, SystemTime::now(), streams),
+        Command::Cert(arguments) => {
+            cli::cert::run(&arguments, SystemTime::now(), streams.out)?;
+            Ok(ExitCode::Fine)
+        }
+        Command::Mock(arguments) => {
+            cli::mock::run(arguments).await?;
+            Ok(ExitCode::Fine)
+        }
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), "tollgate", streams.out);
+            Ok(ExitCode::Fine)
+        }
+    }
+}

@@ -112,7 +112,8 @@ pub(crate) async fn run(work: &Work, proxy: &Proxy) -> io::Result<()> {
                 let got = answer.body.len();
                 let head = buffer.get(..answer.body.start).unwrap_or_default();
                 if !head.starts_with(b"HTTP/1.1 200") || got < work.response_bytes() {
-                    let shown = String::from_utf8_lossy(buffer.get(..answer.end.min(400)).unwrap_or_default()).into_owned();
+                    let shown =
+                        String::from_utf8_lossy(buffer.get(..answer.end.min(400)).unwrap_or_default()).into_owned();
                     return Err(io::Error::other(format!("incomplete ({got} bytes): {shown}")));
                 }
                 buffer.drain(..answer.end);

@@ -89,7 +89,9 @@ async fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
 }
 
 fn print_table(rows: &[Row]) {
-    println!("| CPU per call (µs, least of {ROUNDS} rounds, most in brackets) | tollgate | nginx | ratio | tollgate, µs per streamed MB |");
+    println!(
+        "| CPU per call (µs, least of {ROUNDS} rounds, most in brackets) | tollgate | nginx | ratio | tollgate, µs per streamed MB |"
+    );
     println!("| --- | --- | --- | --- | --- |");
     for row in rows {
         let shown = |proxy: &str| match (row.least(proxy), row.most(proxy)) {

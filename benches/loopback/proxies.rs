@@ -23,7 +23,10 @@ impl Proxy {
     pub(crate) fn gateway(folder: &Path, upstream: SocketAddr) -> Result<Self> {
         let config = folder.join("tollgate.toml");
         fs::write(&config, CONFIG.replace("{upstream}", &upstream.to_string()))?;
-        let made = Command::new(TOLLGATE).args(["key", "create", "--principal", "bench", "--output", "json", "-c"]).arg(&config).output()?;
+        let made = Command::new(TOLLGATE)
+            .args(["key", "create", "--principal", "bench", "--output", "json", "-c"])
+            .arg(&config)
+            .output()?;
         if !made.status.success() {
             return Err(String::from_utf8_lossy(&made.stderr).into());
         }

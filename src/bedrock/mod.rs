@@ -4,10 +4,13 @@
 
 mod call;
 pub mod headers;
+pub mod json;
 mod operation;
 mod path;
+pub mod request;
 pub mod usage;
 
 pub use call::{Call, Subject};
 pub use operation::{Operation, Treatment};
 pub use path::{PathError, guardrail_path, model_path};
+pub use request::{CacheWrites, RequestFacts};

@@ -1,5 +1,89 @@
 //! Floor 14: the commands, one file each.
+//!
+//! A command writes to the writers it is given and answers with an [`ExitCode`]; only `main` ends the process.
 
+pub mod cert;
 pub mod check;
-//! Floor 14: the command line, one file per command.
+pub mod key;
 pub mod mock;
+pub mod serve;
+
+use std::io;
+use std::sync::LazyLock;
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::profiles::price::PriceTable;
+use crate::types::{ModelId, Region};
+
+/// How a command ended. The numbers are public API: scripts test them. clap itself ends with 2 where the command line is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitCode {
+    /// 0: done.
+    Fine,
+    /// 1: what was looked at is faulty, or could not be done; the reason has been printed.
+    Faulty,
+    /// 2: the command line makes no sense.
+    Usage,
+}
+
+impl From<ExitCode> for u8 {
+    fn from(code: ExitCode) -> Self {
+        match code {
+            ExitCode::Fine => 0,
+            ExitCode::Faulty => 1,
+            ExitCode::Usage => 2,
+        }
+    }
+}
+
+/// What a command prints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    #[default]
+    Table,
+    /// For scripts: one JSON value on standard output, nothing else.
+    Json,
+}
+
+/// The two places a command writes to.
+pub struct Streams<'a> {
+    /// Results.
+    pub out: &'a mut dyn io::Write,
+    /// What is wrong, and progress.
+    pub err: &'a mut dyn io::Write,
+}
+
+impl Streams<'_> {
+    /// Writes one JSON value and a line break.
+    fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer_pretty(&mut *self.out, value)?;
+        writeln!(self.out)
+    }
+}
+
+/// Whether the shipped price table knows a model in a Region.
+pub fn price_known(source: &ModelId, region: &Region) -> bool {
+    static SHIPPED: LazyLock<PriceTable> = LazyLock::new(PriceTable::shipped);
+    SHIPPED.price(source, region).is_some()
+}
+
+/// Waits for SIGINT (Ctrl-C) or SIGTERM.
+async fn stop_signal() {
+    let interrupted = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        let Ok(mut terminated) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
+            let _ = interrupted.await;
+            return;
+        };
+        tokio::select! {
+            _ = interrupted => {}
+            _ = terminated.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = interrupted.await;
+}

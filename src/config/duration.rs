@@ -38,7 +38,8 @@ pub fn show_duration(span: Duration) -> String {
     let mut text = String::new();
     for (unit, millis) in UNITS {
         if left >= millis {
-            text.push_str(&format!("{}{unit}", left / millis));
+            text.push_str(&(left / millis).to_string());
+            text.push_str(unit);
             left %= millis;
         }
     }
@@ -64,7 +65,7 @@ pub enum DurationError {
 
 /// Units with their milliseconds, largest first.
 const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
-const CENTURY: Duration = Duration::from_secs(100 * 366 * 86_400);
+const CENTURY: Duration = Duration::from_hours(100 * 366 * 24);
 
 #[cfg(test)]
 mod tests {

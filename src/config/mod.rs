@@ -10,6 +10,7 @@
 //! Deliberately absent: no value is taken from the environment (`${…}` is plain text), no secret stands in the file, and
 //! nothing is fetched. The file system is read once for the file, and asked whether the files it names are there.
 
+pub mod assembly;
 mod compile;
 mod diagnostics;
 mod duration;
@@ -27,21 +28,24 @@ pub use settings::{
     ServerSettings, Settings, TlsSettings, UpstreamSettings, Window,
 };
 
-use crate::types::ModelId;
+use crate::types::{ModelId, Region};
 use diagnostics::{Place, Report, Wrong};
 
 /// What a file is judged against besides itself.
 pub struct Surroundings<'a> {
     /// The folder that relative paths in the file start from.
     pub folder: &'a Path,
-    /// Whether a source model has a price without the file's own `[prices]`.
-    pub price_known: &'a dyn Fn(&ModelId) -> bool,
+    /// Whether there is a price without the file's own `[prices]`.
+    pub price_known: PriceKnown<'a>,
 }
+
+/// Whether calls through a profile of this source in this Region have a price.
+pub type PriceKnown<'a> = &'a dyn Fn(&ModelId, &Region) -> bool;
 
 impl Settings {
     /// Reads and compiles a file. Relative paths in it start from the folder it stands in. Ok carries the warnings; an error
     /// carries every error and the warnings found so far.
-    pub fn load(path: &Path, price_known: &dyn Fn(&ModelId) -> bool) -> Result<(Self, Diagnostics), Diagnostics> {
+    pub fn load(path: &Path, price_known: PriceKnown<'_>) -> Result<(Self, Diagnostics), Diagnostics> {
         let bytes = std::fs::read(path).map_err(|error| {
             let wrong = Wrong::new(format!("cannot be read: {error}"))
                 .hint("name the file with -c FILE; config/minimal.toml is the smallest one that starts");

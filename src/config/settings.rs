@@ -26,11 +26,11 @@ pub struct Settings {
     pub identity: IdentitySettings,
     /// `[[principals]]`, at least one, with distinct names.
     pub principals: Vec<Principal>,
-    /// `[[profiles]]`, at least one, with distinct names and ARNs; none of a principal's names for them leads to two.
+    /// `[[profiles]]`, at least one, with distinct names; no word means two of one owner. Some may be nobody's.
     pub profiles: Vec<ProfileSettings>,
     /// `[policy]`
     pub policy: PolicySettings,
-    /// `[[guardrails]]`; no principal owes two at the same rank.
+    /// `[[guardrails]]`; no owner owes two.
     pub guardrails: Vec<GuardrailSettings>,
     /// `[[budgets]]`, with distinct names.
     pub budgets: Vec<BudgetSettings>,
@@ -177,21 +177,25 @@ pub struct BudgetSettings {
     pub reserve: Reserve,
 }
 
-/// Prices of one model in place of those shipped. What is `None` stays as shipped.
+/// The price of one model in place of the one shipped, in every Region, tier and length of input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PriceSettings {
     /// The source model.
     pub model: ModelId,
     /// Input tokens.
-    pub input: Option<TokenPrice>,
+    pub input: TokenPrice,
     /// Output tokens.
-    pub output: Option<TokenPrice>,
-    /// Tokens read from the prompt cache.
+    pub output: TokenPrice,
+    /// Tokens read from the prompt cache; else as dear as input.
     pub cache_read: Option<TokenPrice>,
-    /// Tokens written to the prompt cache for five minutes.
+    /// Tokens written to the prompt cache for five minutes; else as dear as input.
     pub cache_write_5m: Option<TokenPrice>,
-    /// Tokens written to the prompt cache for an hour.
+    /// Tokens written to the prompt cache for an hour; else twice as dear as input.
     pub cache_write_1h: Option<TokenPrice>,
+    /// The largest input in tokens.
+    pub max_input: Option<u64>,
+    /// The largest output in tokens.
+    pub max_output: Option<u64>,
 }
 
 /// Reading on after a caller has hung up, to learn what the call cost.

@@ -12,8 +12,8 @@ use http_body_util::BodyExt;
 
 use super::drains::Drains;
 use super::exchange::{Closing, Exchange};
-use crate::eventstream;
 use crate::budget::ReservedReason;
+use crate::eventstream;
 use crate::telemetry::Downstream;
 use crate::upstream::{UpstreamBody, UpstreamError};
 
@@ -103,10 +103,7 @@ impl HttpBody for MeteredBody {
     type Data = Bytes;
     type Error = UpstreamError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
         let this = &mut *self;
         let (Some(upstream), Some(exchange)) = (this.upstream.as_mut(), this.exchange.as_mut()) else {
             return Poll::Ready(None);

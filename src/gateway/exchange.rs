@@ -118,7 +118,7 @@ impl Exchange {
             Intervention::Intervened => Guardrail::Intervened,
             Intervention::None => Guardrail::None,
         };
-        self.record.finish(Conclusion::Forwarded(Forwarded {
+        self.record.finish(&Conclusion::Forwarded(Forwarded {
             status: self.answer.status,
             upstream_request_id: self.answer.upstream_request_id,
             ending: ended(closing, &reading.ending, self.answer.fault),
@@ -148,7 +148,7 @@ impl Closing {
     const fn reason(&self) -> Option<ReservedReason> {
         match self {
             Self::End => None,
-            Self::Failed(_) => Some(ReservedReason::UpstreamFailed),
+            Self::Failed(_) => Some(ReservedReason::UpstreamLost),
             Self::GivenUp(reason) => Some(*reason),
         }
     }
@@ -175,7 +175,8 @@ impl Tariff {
             usage
         };
         // A tier that is not known is priced as the dearest that is.
-        let tier = if reading.unknown_tier.is_some() { ServiceTier::Priority } else { reading.tier.unwrap_or_default() };
+        let tier =
+            if reading.unknown_tier.is_some() { ServiceTier::Priority } else { reading.tier.unwrap_or_default() };
         let price = self.model.as_ref().ok_or(ReservedReason::PriceUnknown)?;
         Ok(price.cost(&priced, tier) + guardrail)
     }

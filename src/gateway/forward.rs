@@ -12,9 +12,7 @@ use super::{Begun, Gateway, rejected, request_id};
 use crate::bedrock::headers::{ERROR_TYPE, REQUEST_ID, TOLLGATE_BUDGET_REMAINING, remove_hop_by_hop};
 use crate::bedrock::usage::UsageReader;
 use crate::budget::{Reservation, ReservedReason};
-use crate::telemetry::{
-    Conclusion, Downstream, Ended, FaultKind, FaultName, Forwarded, Guardrail, Record, Settlement,
-};
+use crate::telemetry::{Conclusion, Downstream, Ended, FaultKind, FaultName, Forwarded, Guardrail, Record, Settlement};
 use crate::types::Money;
 use crate::upstream::{Phase, Reached, UpstreamError};
 
@@ -63,15 +61,12 @@ impl Gateway {
         tracing::warn!(request_id = record.request_id(), why = %rejection, "Bedrock did not answer");
         if reached == Reached::No {
             reservation.release();
-            if let Some(kind) = kind {
-                self.metrics.upstream_fault(kind);
-            }
             return rejected(&rejection, record);
         }
         let held = reservation.held_cost().unwrap_or(Money::ZERO);
         reservation.settle_at_reservation(ReservedReason::UpstreamLost);
         let response = rejection.answer(&request_id(&record)).map(Body::from);
-        record.finish(Conclusion::Forwarded(Forwarded {
+        record.finish(&Conclusion::Forwarded(Forwarded {
             status: response.status(),
             upstream_request_id: None,
             ending: if kind == Some(FaultKind::Timeout) { Ended::IdleTimeout } else { Ended::Reset },

@@ -128,7 +128,7 @@ impl Gateway {
         let body = read_body(body, self.body_limits).await?;
         record.received(u64::try_from(body.len()).unwrap_or(u64::MAX));
         let guarded = self.guardrails.enforce(permitted, &head.headers, body)?;
-        let (estimate, tariff) = self.price(&guarded);
+        let (estimate, tariff) = self.price(&guarded, &head.headers);
         let item = item(&guarded, record.request_id());
         let reservation = self.ledger.reserve(&principal, item, &estimate).await?;
         let signed = match self.signer.sign(guarded, &reservation, &head.headers) {
@@ -176,8 +176,8 @@ impl Gateway {
     }
 
     /// The most that a call can cost, and the prices by which it will be settled.
-    fn price(&self, guarded: &Guarded) -> (Estimate, Tariff) {
-        let facts = from::facts(guarded);
+    fn price(&self, guarded: &Guarded, sent: &HeaderMap) -> (Estimate, Tariff) {
+        let facts = from::facts(guarded, sent);
         let guardrail = *self.prices.guardrail();
         let (cache, table) = (facts.cache, Arc::clone(&self.prices));
         match guarded.permitted().target() {
@@ -231,14 +231,14 @@ fn answered(json: Bytes, record: Record) -> Response<Body> {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CONTENT_LENGTH, length);
     headers.insert(REQUEST_ID, id);
-    record.finish(Conclusion::Answered { status: StatusCode::OK });
+    record.finish(&Conclusion::Answered { status: StatusCode::OK });
     response
 }
 
 fn rejected(rejection: &Rejection, record: Record) -> Response<Body> {
     let response = rejection.answer(&request_id(&record)).map(Body::from);
     tracing::debug!(request_id = record.request_id(), reason = rejection.reason().as_str(), why = %rejection, "refused");
-    record.finish(Conclusion::Refused { status: response.status(), reason: rejection.reason() });
+    record.finish(&Conclusion::Refused { status: response.status(), reason: rejection.reason() });
     response
 }
 

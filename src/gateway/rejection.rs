@@ -1,12 +1,16 @@
 //! A rejection: Tollgate answers in Bedrock's place. The one file that knows HTTP statuses.
 //!
 //! The answer is AWS-shaped: the error's type in `x-amzn-ErrorType`, `{"message": …}` as the body, so that an SDK raises its
-//! own exception. `x-tollgate-reason` tells it from Bedrock's own. Statuses are chosen by what clients were measured to
-//! do: 402 for an exhausted budget is shown at once and tried once everywhere, where 429 would be tried up to eight times;
-//! `x-should-retry: false` stops the anthropic SDKs and Claude Code where another try cannot help.
+//! own exception. `x-tollgate-reason` tells it from Bedrock's own. Statuses are chosen by what clients were measured to do,
+//! so that the person at the keyboard sees the text at once and nobody tries again in vain:
+//!
+//! - 402 for an exhausted budget is tried once everywhere, where 429 would be tried up to eight times.
+//! - 401, with `x-should-retry: false`, for a credential: Claude Code shows it at once, and is silent for minutes on a 403.
+//! - 403 only with AWS's own sentence of a model without access at its head, which Claude Code shows at once too.
+//! - 400 for a guardrail's refusal, whose text cannot begin with that sentence.
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
 use serde_json::json;
 
@@ -43,30 +47,31 @@ impl Rejection {
         use RefusalReason as R;
         match self.reason {
             R::UnknownOperation | R::OperationRefused => (StatusCode::NOT_FOUND, "UnknownOperationException"),
-            R::InvalidPath | R::BodyNotJson | R::DuplicateKey | R::BodyIncomplete | R::HeadersTooLarge => {
-                (StatusCode::BAD_REQUEST, "ValidationException")
-            }
+            R::InvalidPath
+            | R::InvalidQuery
+            | R::InvalidHeader
+            | R::BodyNotJson
+            | R::DuplicateKey
+            | R::BodyIncomplete
+            | R::HeadersTooLarge => (StatusCode::BAD_REQUEST, "ValidationException"),
             R::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "ValidationException"),
             R::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "ValidationException"),
-            R::MissingCredentials => (StatusCode::FORBIDDEN, "MissingAuthenticationTokenException"),
-            R::UnknownKey | R::AmbiguousCredentials => (StatusCode::FORBIDDEN, "UnrecognizedClientException"),
-            R::ExpiredKey => (StatusCode::FORBIDDEN, "ExpiredTokenException"),
+            R::MissingCredentials => (StatusCode::UNAUTHORIZED, "MissingAuthenticationTokenException"),
+            R::UnknownKey | R::AmbiguousCredentials => (StatusCode::UNAUTHORIZED, "UnrecognizedClientException"),
+            R::ExpiredKey => (StatusCode::UNAUTHORIZED, "ExpiredTokenException"),
             R::NoSuchModel => (StatusCode::NOT_FOUND, "ResourceNotFoundException"),
-            R::ModelUnmapped
-            | R::ModelRefusedKind
-            | R::ProfileNotYours
-            | R::PolicyDenied
-            | R::GuardrailMissing
+            R::ModelUnmapped | R::ModelRefusedKind | R::ProfileNotYours | R::PolicyDenied => {
+                (StatusCode::FORBIDDEN, "AccessDeniedException")
+            }
+            R::GuardrailMissing
             | R::GuardrailDifferent
             | R::GuardrailSelective
             | R::GuardrailAsync
-            | R::PriceUnknown => (StatusCode::FORBIDDEN, "AccessDeniedException"),
+            | R::PriceUnknown => (StatusCode::BAD_REQUEST, "AccessDeniedException"),
             R::BudgetExhausted => (StatusCode::PAYMENT_REQUIRED, "ServiceQuotaExceededException"),
-            R::StoreUnavailable
-            | R::CredentialsUnavailable
-            | R::UpstreamConnect
-            | R::Overloaded
-            | R::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException"),
+            R::StoreUnavailable | R::CredentialsUnavailable | R::UpstreamConnect | R::Overloaded | R::ShuttingDown => {
+                (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException")
+            }
             R::UpstreamTimeout => (StatusCode::GATEWAY_TIMEOUT, "ServiceUnavailableException"),
             R::UpstreamReset => (StatusCode::BAD_GATEWAY, "ServiceUnavailableException"),
             R::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerException"),
@@ -104,6 +109,9 @@ impl Rejection {
         headers.insert(ERROR_TYPE, HeaderValue::from_static(error_type));
         headers.insert(TOLLGATE_REASON, HeaderValue::from_static(self.reason.as_str()));
         headers.insert(REQUEST_ID, request_id.clone());
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if self.passes() {
             // Short: the anthropic SDKs sleep for as long as they are told.
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));

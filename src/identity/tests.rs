@@ -1,3 +1,5 @@
+//! Authentication by headers, as tables and properties.
+
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};

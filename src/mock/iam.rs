@@ -67,9 +67,8 @@ impl Iam {
                     Ok(Permit { billed_to: name.to_owned(), resource: self.resource(&id), model: id.base() })
                 }
             },
-            ModelName::Model(_) | ModelName::Word(_) => Err(Refusal::invalid_model()),
             ModelName::Refused(_) if Arn::parse(name).is_some() => Err(self.not_allowed(operation, name, caller)),
-            ModelName::Refused(_) => Err(Refusal::invalid_model()),
+            ModelName::Model(_) | ModelName::Word(_) | ModelName::Refused(_) => Err(Refusal::invalid_model()),
         }
     }
 

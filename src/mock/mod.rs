@@ -18,6 +18,7 @@ mod calls;
 mod config;
 mod connections;
 mod faults;
+mod generate;
 mod iam;
 mod prompt;
 mod refusal;

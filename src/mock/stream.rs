@@ -4,6 +4,7 @@
 //! call to call is rendered once and sent again, so that an unpaced stream costs little more than its writes.
 
 use std::collections::{HashMap, VecDeque};
+use std::future::Future as _;
 use std::hash::Hash;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -137,7 +138,7 @@ fn faulted_body(body: Bytes, fault: Option<&Fault>) -> (Option<u64>, Vec<Bytes>,
         Some(Fault::Garbage | Fault::Truncate) => (half.len(), half, Then::End(Ended::Fault)),
         _ => (body.len(), body, Then::End(Ended::Complete)),
     };
-    (Some(declared as u64), vec![sent], then)
+    (Some(declared as u64), if sent.is_empty() { Vec::new() } else { vec![sent] }, then)
 }
 
 /// A stream under a fault, which always comes before the end of the last message.
@@ -267,44 +268,9 @@ impl http_body::Body for AnswerBody {
             ready!(pause.as_mut().poll(cx));
             this.pause = None;
         }
-        if let Some(piece) = this.plan.pieces.take() {
-            if let Some(witness) = &mut this.witness {
-                witness.sent += piece.len() as u64;
-            }
-            match this.plan.then {
-                Then::End(ended) if this.plan.pieces.is_empty() => this.finish(ended),
-                _ if this.plan.interval > Duration::ZERO => {
-                    this.pause = Some(Box::pin(tokio::time::sleep(this.plan.interval)));
-                }
-                _ => {}
-            }
-            return Poll::Ready(Some(Ok(Frame::data(piece))));
-        }
-        match this.plan.then {
-            Then::End(ended) => {
-                this.finish(ended);
-                Poll::Ready(None)
-            }
-            Then::Cut if paused => {
-                this.finish(Ended::Fault);
-                Poll::Ready(Some(Err(Severed)))
-            }
-            Then::Cut => {
-                let mut pause = Box::pin(tokio::time::sleep(FLUSH));
-                let polled = pause.as_mut().poll(cx);
-                this.pause = Some(pause);
-                if polled.is_ready() {
-                    cx.waker().wake_by_ref();
-                }
-                Poll::Pending
-            }
-            Then::Stall => {
-                if let Some(witness) = &mut this.witness {
-                    witness.ended = Ended::Fault;
-                }
-                // Nothing will ever wake this; the connection ends it when the client gives up.
-                Poll::Pending
-            }
+        match this.plan.pieces.take() {
+            Some(piece) => Poll::Ready(Some(Ok(Frame::data(this.hand_over(piece))))),
+            None => this.wind_up(paused, cx),
         }
     }
 
@@ -318,6 +284,48 @@ impl http_body::Body for AnswerBody {
 }
 
 impl AnswerBody {
+    /// Counts a piece and sets the pause after it. The account knows of the end before the client can.
+    fn hand_over(&mut self, piece: Bytes) -> Bytes {
+        if let Some(witness) = &mut self.witness {
+            witness.sent += piece.len() as u64;
+        }
+        if let (Then::End(ended), true) = (self.plan.then, self.plan.pieces.is_empty()) {
+            self.finish(ended);
+        } else if self.plan.interval > Duration::ZERO {
+            self.pause = Some(Box::pin(tokio::time::sleep(self.plan.interval)));
+        }
+        piece
+    }
+
+    /// What comes after the last piece.
+    fn wind_up(&mut self, paused: bool, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Severed>>> {
+        match self.plan.then {
+            Then::End(ended) => {
+                self.finish(ended);
+                Poll::Ready(None)
+            }
+            Then::Cut if paused => {
+                self.finish(Ended::Fault);
+                Poll::Ready(Some(Err(Severed)))
+            }
+            Then::Cut => {
+                let mut pause = Box::pin(tokio::time::sleep(FLUSH));
+                if pause.as_mut().poll(cx).is_ready() {
+                    cx.waker().wake_by_ref();
+                }
+                self.pause = Some(pause);
+                Poll::Pending
+            }
+            Then::Stall => {
+                if let Some(witness) = &mut self.witness {
+                    witness.ended = Ended::Fault;
+                }
+                // Nothing will ever wake this; the connection ends it when the client gives up.
+                Poll::Pending
+            }
+        }
+    }
+
     fn finish(&mut self, ended: Ended) {
         if let Some(mut witness) = self.witness.take() {
             witness.ended = ended;

@@ -1,3 +1,5 @@
+//! What is allowed, by tables and against the rule that allowances add up.
+
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 

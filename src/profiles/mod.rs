@@ -6,6 +6,7 @@
 
 mod directory;
 pub mod look_alike;
+pub mod price;
 mod resolve;
 
 use std::sync::Arc;

@@ -6,5 +6,7 @@
 
 mod connection;
 mod listener;
+pub mod local_ca;
+pub mod tls;
 
 pub use listener::{Plaintext, ServerLimits, serve};

@@ -6,7 +6,8 @@
 use http::StatusCode;
 
 use super::labels::{FaultKind, FaultName, Outcome, words};
-use super::reason::{RefusalReason, SettledReason, Unmetered};
+use super::reason::{RefusalReason, Unmetered};
+use crate::budget::ReservedReason;
 use crate::types::{Money, ServiceTier, TokenUsage};
 
 /// How a request ended.
@@ -102,7 +103,7 @@ pub enum Settlement {
     /// What it cost, from Bedrock's own counts.
     Metered(Money),
     /// What had been reserved, because what it cost is unknown.
-    AtReservation(Money, SettledReason),
+    AtReservation(Money, ReservedReason),
 }
 
 impl Conclusion {
@@ -164,7 +165,7 @@ impl Forwarded {
             Ended::NoCounts => Some(Unmetered::NoCounts),
             Ended::Complete | Ended::Fault(_) | Ended::Exception(_) | Ended::GuardrailBlockedInput => None,
         };
-        let unpriced = matches!(self.settlement, Settlement::AtReservation(_, SettledReason::PriceUnknown));
+        let unpriced = matches!(self.settlement, Settlement::AtReservation(_, ReservedReason::PriceUnknown));
         [answer, unpriced.then_some(Unmetered::PriceUnknown)]
     }
 }

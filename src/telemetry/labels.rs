@@ -9,6 +9,7 @@ use std::sync::Arc;
 use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
 
 use crate::bedrock::Operation;
+use crate::budget::ReservedReason;
 use crate::identity::Principal;
 use crate::types::ModelId;
 
@@ -271,6 +272,12 @@ impl fmt::Display for FaultKind {
             Self::Reset => f.write_str("reset"),
             Self::Truncated => f.write_str("truncated"),
         }
+    }
+}
+
+impl EncodeLabelValue for ReservedReason {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
+        encoder.write_str(self.as_str())
     }
 }
 

@@ -19,8 +19,9 @@ use prometheus_client::registry::{Registry, Unit};
 use super::labels::{
     FaultKind, ModelLabel, OperationLabel, Outcome, PrincipalLabel, ProfileLabel, Reloaded, Success, TokenKind,
 };
-use super::reason::{RefusalReason, SettledReason, Unmetered};
+use super::reason::{RefusalReason, Unmetered};
 use super::sources::Sources;
+use crate::budget::ReservedReason;
 use crate::types::{Money, TokenUsage};
 
 /// Every family, and the registry that writes them out.
@@ -139,7 +140,7 @@ impl Metrics {
         self.cost.get_or_create(spend).inc_by(cost.max(Money::ZERO).as_dollars_f64());
     }
 
-    pub(super) fn settled_at_reservation(&self, reason: SettledReason) {
+    pub(super) fn settled_at_reservation(&self, reason: ReservedReason) {
         self.settled_at_reservation.get_or_create(&SettledLabels { reason }).inc();
     }
 
@@ -200,7 +201,7 @@ impl Metrics {
 
     /// Makes the series whose labels are enums alone, so that an alert on their rate sees the very first event.
     fn start_at_zero(&self) {
-        for &reason in SettledReason::ALL {
+        for &reason in &ReservedReason::ALL {
             self.settled_at_reservation.get_or_create(&SettledLabels { reason }).inc_by(0);
         }
         for &kind in Unmetered::ALL {
@@ -296,7 +297,7 @@ struct FaultLabels {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SettledLabels {
-    reason: SettledReason,
+    reason: ReservedReason,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

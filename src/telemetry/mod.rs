@@ -18,7 +18,7 @@ pub use labels::{
     FaultKind, FaultName, ModelLabel, Outcome, PrincipalLabel, ProfileLabel, Reloaded, Success, TokenKind,
 };
 pub use metrics::{Held, Metrics};
-pub use reason::{RefusalReason, SettledReason, Unmetered};
+pub use reason::{RefusalReason, Unmetered};
 pub use record::{Client, Record};
 pub use redact::{excerpt, redact};
 pub use sources::{BudgetReading, Level, Sources, UpstreamReading};

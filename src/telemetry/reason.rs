@@ -12,6 +12,10 @@ words! {
         UnknownOperation => "unknown_operation",
         /// The path is not in canonical form.
         InvalidPath => "invalid_path",
+        /// The query holds what the operation does not take.
+        InvalidQuery => "invalid_query",
+        /// A header comes twice that may come once, or has a value that it cannot have.
+        InvalidHeader => "invalid_header",
         /// The operation is known and not allowed.
         OperationRefused => "operation_refused",
         /// No credential was sent.
@@ -82,6 +86,8 @@ impl RefusalReason {
             Self::UpstreamConnect | Self::UpstreamTimeout | Self::UpstreamReset => Outcome::UpstreamFailed,
             Self::UnknownOperation
             | Self::InvalidPath
+            | Self::InvalidQuery
+            | Self::InvalidHeader
             | Self::OperationRefused
             | Self::MissingCredentials
             | Self::UnknownKey
@@ -110,28 +116,6 @@ impl RefusalReason {
             | Self::HeadersTooLarge
             | Self::Internal => Outcome::Refused,
         }
-    }
-}
-
-words! {
-    /// Why a call was settled at what had been reserved for it, in place of what it cost.
-    pub enum SettledReason {
-        /// The stream broke off before its counts.
-        Truncated => "truncated",
-        /// The stream could not be parsed.
-        Malformed => "malformed",
-        /// A whole answer told no counts.
-        NoCounts => "no_counts",
-        /// The counts are known and the price is not.
-        PriceUnknown => "price_unknown",
-        /// The client hung up and too many such streams were being read on already.
-        DrainLimit => "drain_limit",
-        /// The client hung up and the stream did not end in time.
-        DrainTimeout => "drain_timeout",
-        /// The connection to Bedrock broke, or nothing came for too long.
-        UpstreamFailed => "upstream_failed",
-        /// The request was dropped with its call under way.
-        Dropped => "dropped",
     }
 }
 

@@ -14,9 +14,10 @@ use tokio::time::Instant;
 use super::conclusion::{Conclusion, Guardrail, Settlement};
 use super::labels::{ModelLabel, OperationLabel, PrincipalLabel, ProfileLabel};
 use super::metrics::{Metrics, RequestLabels, SpendLabels};
-use super::reason::{RefusalReason, SettledReason};
+use super::reason::RefusalReason;
 use super::redact::excerpt;
 use crate::bedrock::Operation;
+use crate::budget::ReservedReason;
 use crate::identity::Principal;
 use crate::types::{Money, ServiceTier};
 
@@ -165,7 +166,7 @@ impl Record {
     fn settlement(&self, conclusion: &Conclusion) -> Settlement {
         match (conclusion, self.reserved) {
             (Conclusion::Forwarded(call), _) => call.settlement,
-            (Conclusion::Abandoned, Some(amount)) => Settlement::AtReservation(amount, SettledReason::Dropped),
+            (Conclusion::Abandoned, Some(amount)) => Settlement::AtReservation(amount, ReservedReason::Dropped),
             (Conclusion::Abandoned | Conclusion::Refused { .. } | Conclusion::Answered { .. }, _) => Settlement::Free,
         }
     }

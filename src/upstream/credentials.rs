@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::UpstreamError;
 use crate::sigv4::AwsCredentials;
-use crate::types::{Clock, Secret};
+use crate::types::{Clock, Region, Secret};
 
 /// Where credentials come from.
 pub trait CredentialSource: Send + Sync + fmt::Debug {
@@ -55,10 +55,16 @@ pub struct AwsChain {
 }
 
 impl AwsChain {
-    /// Builds the chain; nothing is fetched yet. `ca_bundle` is what the AWS SDK trusts for STS and SSO, in place of the
-    /// machine's own authorities.
-    pub async fn new(profile: Option<&str>, ca_bundle: Option<&[u8]>) -> Result<Self, CredentialError> {
-        let mut loader = aws_config::defaults(aws_config::BehaviorVersion::latest());
+    /// Builds the chain; nothing is fetched yet. `region` is where STS is asked (told here, because the SDK would look for
+    /// it in the instance's metadata and wait there). `ca_bundle` is what the AWS SDK trusts for STS and SSO, in place of
+    /// the machine's own authorities.
+    pub async fn new(
+        region: &Region,
+        profile: Option<&str>,
+        ca_bundle: Option<&[u8]>,
+    ) -> Result<Self, CredentialError> {
+        let region = aws_config::Region::new(region.as_str().to_owned());
+        let mut loader = aws_config::defaults(aws_config::BehaviorVersion::latest()).region(region);
         if let Some(profile) = profile {
             loader = loader.profile_name(profile);
         }

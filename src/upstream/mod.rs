@@ -1,6 +1,6 @@
 //! Floor 8: reaching Bedrock. Credentials, signing, connections; no policy and no metering.
 //!
-//! A request leaves only as a `Signed`, which only `RequestSigner` makes, from a guarded call and its reservation.
+//! A request leaves only as a [`Signed`], which only [`RequestSigner`] makes, from a guarded call and its reservation.
 //! Nothing is ever sent twice: a request is tried again only where the connection gave it back unwritten.
 
 mod body;
@@ -9,6 +9,7 @@ mod credentials;
 mod endpoint;
 mod error;
 mod pool;
+mod signed;
 
 pub use body::UpstreamBody;
 pub use connector::Connector;
@@ -16,3 +17,4 @@ pub use credentials::{AwsChain, CredentialError, CredentialSource, Credentials, 
 pub use endpoint::{Endpoint, EndpointError, Endpoints};
 pub use error::{Phase, Reached, UpstreamError};
 pub use pool::{Limits, Pool, PoolCounts};
+pub use signed::{RequestSigner, Signed};

@@ -95,7 +95,13 @@ impl RequestSigner {
         Ok(Signed { endpoint, request })
     }
 
-    fn sign_head(&self, headers: &mut HeaderMap, path: &str, body: &[u8], region: &Region) -> Result<(), UpstreamError> {
+    fn sign_head(
+        &self,
+        headers: &mut HeaderMap,
+        path: &str,
+        body: &[u8],
+        region: &Region,
+    ) -> Result<(), UpstreamError> {
         let malformed = |_| UpstreamError::Malformed("a header that has to be signed is not plain text".to_owned());
         let credentials = &self.credentials.current()?.credentials;
         let now = self.clock.now();

@@ -16,6 +16,7 @@ mod place;
 mod reading;
 mod scan;
 mod stream;
+mod text;
 
 #[cfg(test)]
 mod tests;
@@ -82,6 +83,14 @@ impl UsageReader {
             Meter::Body(body) => body.observe(chunk),
             Meter::Stream(stream) => stream.observe(chunk),
             Meter::Fault | Meter::Free | Meter::Unknown => {}
+        }
+    }
+
+    /// Whether the answer is an event stream that stands between two messages: only there may another message follow.
+    pub fn is_between_messages(&self) -> bool {
+        match &self.meter {
+            Meter::Stream(stream) => stream.is_between_messages(),
+            Meter::Body(_) | Meter::Fault | Meter::Free | Meter::Unknown => false,
         }
     }
 

@@ -9,6 +9,7 @@ use memchr::memchr2;
 
 use super::facts::Facts;
 use super::place::Place;
+use super::text::Text;
 
 /// A reader in the middle of one document.
 #[derive(Debug)]
@@ -361,51 +362,4 @@ fn split_around(bytes: &[u8], at: usize) -> Option<(&[u8], u8, &[u8])> {
     let (before, from) = bytes.split_at_checked(at)?;
     let (byte, rest) = from.split_first()?;
     Some((before, *byte, rest))
-}
-
-/// A name, word or number, kept as long as it could still be one that is known.
-#[derive(Debug)]
-struct Text {
-    bytes: [u8; MAX_TEXT],
-    len: usize,
-    overlong: bool,
-}
-
-/// The longest name on the map has 32 bytes.
-const MAX_TEXT: usize = 48;
-
-impl Default for Text {
-    fn default() -> Self {
-        Self { bytes: [0; MAX_TEXT], len: 0, overlong: false }
-    }
-}
-
-impl Text {
-    fn clear(&mut self) {
-        self.len = 0;
-        self.overlong = false;
-    }
-
-    fn push(&mut self, more: &[u8]) {
-        let end = self.len + more.len();
-        match self.bytes.get_mut(self.len..end) {
-            Some(room) if !self.overlong => {
-                room.copy_from_slice(more);
-                self.len = end;
-            }
-            _ => self.overlong = true,
-        }
-    }
-
-    /// Half of a surrogate pair stands in no text that is known, so such a text counts as overlong.
-    fn push_char(&mut self, code: u32) {
-        match char::from_u32(code) {
-            Some(char) => self.push(char.encode_utf8(&mut [0; 4]).as_bytes()),
-            None => self.overlong = true,
-        }
-    }
-
-    fn whole(&self) -> Option<&[u8]> {
-        if self.overlong { None } else { self.bytes.get(..self.len) }
-    }
 }

@@ -78,6 +78,11 @@ impl StreamMeter {
         }
     }
 
+    /// Whether another message could follow what has passed: not within one, nor after bytes that are none.
+    pub(super) fn is_between_messages(&self) -> bool {
+        self.splitter.is_at_boundary()
+    }
+
     pub(super) fn finish(self) -> Reading {
         let is_cut = !self.splitter.is_at_boundary();
         let heard = self.heard;

@@ -42,12 +42,11 @@ fn zone(text: &str) -> Result<TimeZone, Wrong> {
     database.get(text).map_err(|_| {
         let names: Vec<_> = database.available().map(|name| name.as_str().to_owned()).collect();
         let city = |name: &&String| name.rsplit('/').next().is_some_and(|city| city.eq_ignore_ascii_case(text));
-        let hint = match names.iter().find(city) {
-            Some(name) => Some(format!("did you mean `{name}`?")),
-            None => suggest::did_you_mean(text, names.iter().map(String::as_str)),
-        };
-        let hint =
-            hint.unwrap_or_else(|| "a name of the IANA time zone database, such as \"Europe/Berlin\"".to_owned());
+        let nearest = names.iter().filter(city).min_by_key(|name| name.len()).map(String::as_str);
+        let hint = nearest
+            .map(|name| format!("did you mean `{name}`?"))
+            .or_else(|| suggest::did_you_mean(text, names.iter().map(String::as_str)))
+            .unwrap_or_else(|| "a name of the IANA time zone database, such as \"Europe/Berlin\"".to_owned());
         Wrong::new(format!("{} is no time zone", quoted(text))).hint(hint)
     })
 }

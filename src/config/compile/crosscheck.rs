@@ -4,18 +4,20 @@
 //! because half a file would raise them falsely.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 
 use super::profiles::Draft;
 use crate::bedrock::Operation;
 use crate::config::Surroundings;
-use crate::config::diagnostics::{Place, Placed, Report, Wrong};
+use crate::config::diagnostics::{Place, Placed, Report, Wrong, quoted};
 use crate::config::schema::Entry;
 use crate::config::settings::{
-    AdminSettings, BudgetSettings, GuardrailSettings, PolicySettings, PriceSettings, ServerSettings, UpstreamSettings,
+    BudgetSettings, GuardrailSettings, PolicySettings, PriceSettings, ProfileSettings, UpstreamSettings,
 };
 use crate::config::suggest;
 use crate::identity::Principal;
-use crate::types::{Owners, Rank, Region};
+use crate::types::{ModelId, Owners, ProfileArn, Region};
 
 /// The lists that refer to one another.
 pub(super) struct Whole<'a> {
@@ -27,16 +29,17 @@ pub(super) struct Whole<'a> {
 }
 
 /// A principal's access to a profile.
-type Grant<'a> = (&'a Principal, Rank, &'a Draft);
+type Grant<'a> = (&'a Principal, &'a Draft);
 
 impl Whole<'_> {
     pub(super) fn check(&self, around: &Surroundings<'_>, report: &mut Report) {
         let grants = self.grants();
-        clashing_names(&grants, report);
+        self.clashing_words(report);
+        self.sources_of_one_arn(report);
         self.clashing_guardrails(report);
         self.unpriced_budgets(&grants, around, report);
         if !report.has_errors() {
-            same_sources(&grants, report);
+            self.same_sources(report);
             self.unowned(&grants, report);
             self.unused_prices(report);
         }
@@ -46,31 +49,58 @@ impl Whole<'_> {
         let pairs =
             self.principals.iter().flat_map(|principal| self.profiles.iter().map(move |draft| (principal, draft)));
         pairs
-            .filter_map(|(principal, draft)| {
-                let rank = rank(&draft.settings.owners, &principal.value)?;
-                Some((&principal.value, rank, draft))
-            })
+            .filter(|(principal, draft)| owns(&draft.settings.owners, &principal.value))
+            .map(|(principal, draft)| (&principal.value, draft))
             .collect()
     }
 
-    /// A call carries one guardrail: the closest one, so two may not be equally close.
-    fn clashing_guardrails(&self, report: &mut Report) {
+    /// One word for two profiles of one owner. Different owners may share words: the closest owner decides.
+    fn clashing_words(&self, report: &mut Report) {
+        let mut first: HashMap<(Owner<'_>, &str), (&Draft, &Place)> = HashMap::new();
         let mut reported = BTreeSet::new();
-        for principal in self.principals {
-            let mut closest: HashMap<Rank, &Place> = HashMap::new();
-            for guardrail in self.guardrails {
-                let Some(rank) = rank(&guardrail.value.owners, &principal.value) else { continue };
-                if let Some(first) = closest.get(&rank) {
-                    if reported.insert(guardrail.place.offset) {
-                        let (name, line) = (principal.value.name(), report.line(first));
-                        let wrong = Wrong::new(format!("{name} would owe this guardrail and the one on line {line}"));
-                        report.error(
-                            &guardrail.place,
-                            wrong.hint("a call carries one guardrail: narrow the owners of one of them"),
-                        );
+        for draft in self.profiles {
+            for owner in each(&draft.settings.owners) {
+                for word in &draft.words {
+                    let (other, place) = *first.entry((owner, &word.value)).or_insert((draft, &word.place));
+                    // Two profiles of one name are reported as such.
+                    let renamed = other.settings.name != draft.settings.name;
+                    if renamed && reported.insert(word.place.offset) {
+                        let (name, line) = (&other.settings.name, report.line(place));
+                        let wrong =
+                            Wrong::new(format!("{} also means the profile {name} for {owner}", quoted(&word.value)));
+                        let hint = format!("that is on line {line}: rename one, or give them different owners");
+                        report.error(&word.place, wrong.hint(hint));
                     }
-                } else {
-                    closest.insert(rank, &guardrail.place);
+                }
+            }
+        }
+    }
+
+    /// One ARN may stand twice, for different owners, but it has one source: another one would be metered at a wrong price.
+    fn sources_of_one_arn(&self, report: &mut Report) {
+        let mut first: HashMap<&ProfileArn, &Draft> = HashMap::new();
+        for draft in self.profiles {
+            let other = *first.entry(&draft.settings.arn).or_insert(draft);
+            if other.settings.source != draft.settings.source {
+                let (source, line) = (&other.settings.source, report.line(&other.source));
+                let wrong = Wrong::new(format!("the same ARN has the source {source} on line {line}"));
+                report.error(&draft.source, wrong.hint("a profile is made from one source: correct the wrong one"));
+            }
+        }
+    }
+
+    /// A call carries one guardrail, the closest owner's, so an owner may owe only one.
+    fn clashing_guardrails(&self, report: &mut Report) {
+        let mut first: HashMap<Owner<'_>, &Place> = HashMap::new();
+        let mut reported = BTreeSet::new();
+        for guardrail in self.guardrails {
+            for owner in each(&guardrail.value.owners) {
+                let place = *first.entry(owner).or_insert(&guardrail.place);
+                if place != &guardrail.place && reported.insert(guardrail.place.offset) {
+                    let line = report.line(place);
+                    let wrong = Wrong::new(format!("{owner} would owe this guardrail and the one on line {line}"));
+                    let hint = "a call carries one guardrail: give them different owners, the closest of which decides";
+                    report.error(&guardrail.place, wrong.hint(hint));
                 }
             }
         }
@@ -81,16 +111,16 @@ impl Whole<'_> {
         let overridden: HashSet<_> = self.prices.iter().map(|price| &price.value.model).collect();
         let unpriced: Vec<_> = grants
             .iter()
-            .filter(|(_, _, draft)| {
-                let source = &draft.settings.source;
-                !overridden.contains(source) && !(around.price_known)(source)
+            .filter(|(_, draft)| {
+                let ProfileSettings { source, arn, .. } = &draft.settings;
+                !overridden.contains(source) && !(around.price_known)(source, arn.region())
             })
             .collect();
         for budget in self.budgets.iter().filter(|budget| budget.value.usd.is_some()) {
             let mut reported = HashSet::new();
-            for (principal, _, draft) in &unpriced {
+            for (principal, draft) in &unpriced {
                 let source = &draft.settings.source;
-                if rank(&budget.value.owners, principal).is_some() && reported.insert(source) {
+                if owns(&budget.value.owners, principal) && reported.insert(source) {
                     let (budget, name) = (&budget.value.name, principal.name());
                     let wrong =
                         Wrong::new(format!("{source} has no price, and {name} has the budget {budget} in dollars"));
@@ -100,13 +130,32 @@ impl Whole<'_> {
         }
     }
 
+    /// A model that one owner can reach through two profiles.
+    fn same_sources(&self, report: &mut Report) {
+        let mut first: HashMap<(Owner<'_>, &ModelId), &Draft> = HashMap::new();
+        let mut reported = BTreeSet::new();
+        for draft in self.profiles {
+            for owner in each(&draft.settings.owners) {
+                let other = *first.entry((owner, &draft.settings.source)).or_insert(draft);
+                if other.place != draft.place && reported.insert(draft.place.offset) {
+                    let (name, line) = (&other.settings.name, report.line(&other.place));
+                    let wrong =
+                        Wrong::new(format!("{owner} already has the profile {name} of this source, on line {line}"));
+                    let hint =
+                        format!("a call that names the model takes {name}; this one is reached by its other names");
+                    report.warning(&draft.source, wrong.hint(hint));
+                }
+            }
+        }
+    }
+
     fn unowned(&self, grants: &[Grant<'_>], report: &mut Report) {
-        let owned: HashSet<usize> = grants.iter().map(|(_, _, draft)| draft.place.offset).collect();
+        let owned: HashSet<usize> = grants.iter().map(|(_, draft)| draft.place.offset).collect();
         for draft in self.profiles.iter().filter(|draft| !owned.contains(&draft.place.offset)) {
             let wrong = Wrong::new(format!("nobody owns {}", draft.settings.name));
             report.warning(&draft.place, wrong.hint("add principals = [\"…\"], groups = [\"…\"] or everyone = true"));
         }
-        let served: HashSet<&str> = grants.iter().map(|(principal, _, _)| principal.name()).collect();
+        let served: HashSet<&str> = grants.iter().map(|(principal, _)| principal.name()).collect();
         for principal in self.principals.iter().filter(|principal| !served.contains(principal.value.name())) {
             let wrong = Wrong::new(format!("{} has no profile and can call no model", principal.value.name()));
             report.warning(&principal.place, wrong.hint("name them, a group of theirs or everyone in a [[profiles]]"));
@@ -124,17 +173,16 @@ impl Whole<'_> {
     }
 }
 
-/// Two listeners cannot share an address.
-pub(super) fn listeners(file: &Entry<'_>, server: &ServerSettings, admin: &AdminSettings, report: &mut Report) {
-    let (a, b) = (server.listen, admin.listen);
-    let overlapping = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
-    if a.port() == b.port() && a.port() != 0 && overlapping {
-        let place = if file.table("admin").has("listen") {
-            file.table("admin").place_of("listen")
-        } else {
-            file.table("server").place_of("listen")
-        };
-        let wrong = Wrong::new(format!("server.listen and admin.listen are both on port {}", a.port()));
+/// Two listeners cannot share an address. Looks at the texts, so that another fault of a section does not hide this one.
+pub(super) fn listeners(file: &Entry<'_>, report: &mut Report) {
+    let (server, admin) = (file.table("server"), file.table("admin"));
+    let address = |entry: &Entry<'_>| entry.text("listen")?.value.parse::<SocketAddr>().ok();
+    let (Some(callers), Some(operators)) = (address(&server), address(&admin)) else { return };
+    let ips = [callers.ip(), operators.ip()];
+    let overlapping = callers.ip() == operators.ip() || ips.iter().any(IpAddr::is_unspecified);
+    if callers.port() == operators.port() && callers.port() != 0 && overlapping {
+        let place = if admin.has("listen") { admin.place_of("listen") } else { server.place_of("listen") };
+        let wrong = Wrong::new(format!("server.listen and admin.listen are both on port {}", callers.port()));
         report.error(&place, wrong.hint("callers and operators have a port each"));
     }
 }
@@ -161,49 +209,34 @@ pub(super) fn guardrail_region(
     }
 }
 
-/// A name that leads one principal to two profiles, equally closely.
-fn clashing_names(grants: &[Grant<'_>], report: &mut Report) {
-    let mut first: HashMap<(&str, Rank, &str), (&Draft, &Place)> = HashMap::new();
-    let mut reported = BTreeSet::new();
-    for (principal, rank, draft) in grants {
-        for name in &draft.names {
-            let (other, place) = *first.entry((principal.name(), *rank, &name.value)).or_insert((draft, &name.place));
-            if other.settings.name != draft.settings.name && reported.insert(name.place.offset) {
-                let (caller, line) = (principal.name(), report.line(place));
-                let wrong = Wrong::new(format!(
-                    "{:?} leads {caller} to this profile and to {}",
-                    name.value, other.settings.name
-                ));
-                report.error(
-                    &name.place,
-                    wrong.hint(format!("the other one is named on line {line}: rename one, or narrow its owners")),
-                );
-            }
+/// One of those a list of owners names.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Owner<'a> {
+    Principal(&'a str),
+    Group(&'a str),
+    Everyone,
+}
+
+impl fmt::Display for Owner<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Principal(name) => f.write_str(name),
+            Self::Group(name) => write!(f, "group {name}"),
+            Self::Everyone => f.write_str("everyone"),
         }
     }
 }
 
-/// A model that one principal can reach through two profiles, equally closely.
-fn same_sources(grants: &[Grant<'_>], report: &mut Report) {
-    let mut first: HashMap<(&str, Rank, &str), &Draft> = HashMap::new();
-    let mut reported = BTreeSet::new();
-    for (principal, rank, draft) in grants {
-        let source = draft.settings.source.as_str();
-        let other = *first.entry((principal.name(), *rank, source)).or_insert(draft);
-        if other.place != draft.place && reported.insert(draft.place.offset) {
-            let wrong = Wrong::new(format!(
-                "{} has two profiles of {source}: this and {}",
-                principal.name(),
-                other.settings.name
-            ));
-            report.warning(
-                &draft.source,
-                wrong.hint("a call that names the model cannot tell them apart; their names and ARNs can"),
-            );
+fn each(owners: &Owners) -> Vec<Owner<'_>> {
+    match owners {
+        Owners::Everyone => vec![Owner::Everyone],
+        Owners::Only { principals, groups } => {
+            let principals = principals.iter().map(|name| Owner::Principal(name));
+            principals.chain(groups.iter().map(|name| Owner::Group(name))).collect()
         }
     }
 }
 
-fn rank(owners: &Owners, principal: &Principal) -> Option<Rank> {
-    owners.rank(principal.name(), principal.groups())
+fn owns(owners: &Owners, principal: &Principal) -> bool {
+    owners.rank(principal.name(), principal.groups()).is_some()
 }

@@ -36,14 +36,17 @@ fn guardrail(entry: &Entry<'_>, roster: &Roster<'_>, report: &mut Report) -> Opt
 
 /// The Runtime API's pattern: `[a-z0-9]+`, or a guardrail's ARN.
 fn identifier(text: &str) -> Result<String, Wrong> {
-    let plain = |id: &str| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    let plain = |id: &str| {
+        let written = id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+        written && (1..=64).contains(&id.len())
+    };
     let of_arn = |text| {
         let arn = Arn::parse(text)?;
         let id = arn.resource.strip_prefix("guardrail/")?;
         let located = arn.region.parse::<Region>().is_ok() && arn.account.parse::<AccountId>().is_ok();
         (arn.service == "bedrock" && arn.partition.starts_with("aws") && located && plain(id)).then_some(())
     };
-    if (plain(text) || of_arn(text).is_some()) && text.len() <= 2048 {
+    if plain(text) || of_arn(text).is_some() {
         return Ok(text.to_owned());
     }
     let wrong = Wrong::new(format!("{} is no guardrail", quoted(text)));

@@ -37,13 +37,11 @@ pub(super) fn settings(file: &Entry<'_>, around: &Surroundings<'_>, report: &mut
     let policy = policy::compile(&file.table("policy"), report);
     let guardrails = guardrails::compile(file, &roster, report);
     let budgets = budgets::compile(file, &roster, report);
-    let prices = prices::compile(file, around, report);
+    let prices = prices::compile(file, report);
     let metering = metering::compile(&file.table("metering"), report);
     let log = log::compile(&file.table("log"), report);
 
-    if let (Some(server), Some(admin)) = (&server, &admin) {
-        crosscheck::listeners(file, server, admin, report);
-    }
+    crosscheck::listeners(file, report);
     crosscheck::Whole {
         principals: &principals,
         profiles: &profiles,
@@ -54,7 +52,6 @@ pub(super) fn settings(file: &Entry<'_>, around: &Surroundings<'_>, report: &mut
     .check(around, report);
 
     let mut upstream = upstream?;
-    let policy = policy?;
     upstream.region = upstream.region.or_else(|| crosscheck::only_region(&profiles));
     crosscheck::guardrail_region(file, &upstream, &policy, report);
     Some(Settings {

@@ -8,9 +8,9 @@ use crate::config::settings::PolicySettings;
 use crate::config::suggest;
 
 /// Without the key, every forwarded operation is allowed; with it, those it lists.
-pub(super) fn compile(entry: &Entry<'_>, report: &mut Report) -> Option<PolicySettings> {
+pub(super) fn compile(entry: &Entry<'_>, report: &mut Report) -> PolicySettings {
     if !entry.has("operations") {
-        return Some(PolicySettings { operations: forwarded().collect() });
+        return PolicySettings { operations: forwarded().collect() };
     }
     let texts = entry.texts("operations");
     if texts.is_empty() {
@@ -19,7 +19,7 @@ pub(super) fn compile(entry: &Entry<'_>, report: &mut Report) -> Option<PolicySe
             .warning(&entry.place_of("operations"), wrong.hint("leave the key out to allow every forwarded operation"));
     }
     values::distinct("operation", texts.iter().cloned(), report);
-    Some(PolicySettings { operations: values::each(texts, report, operation) })
+    PolicySettings { operations: values::each(texts, report, operation) }
 }
 
 fn operation(text: &str) -> Result<Operation, Wrong> {

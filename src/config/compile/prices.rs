@@ -1,40 +1,34 @@
 //! `[prices]`: prices in place of those shipped.
 
 use super::values;
-use crate::config::Surroundings;
 use crate::config::diagnostics::{Placed, Report, Wrong, quoted};
 use crate::config::schema::Entry;
 use crate::config::settings::PriceSettings;
 use crate::types::ModelId;
 
-pub(super) fn compile(file: &Entry<'_>, around: &Surroundings<'_>, report: &mut Report) -> Vec<Placed<PriceSettings>> {
-    let prices = file.named("prices").into_iter();
-    prices.filter_map(|(model, entry)| price(model, &entry, around, report)).collect()
+pub(super) fn compile(file: &Entry<'_>, report: &mut Report) -> Vec<Placed<PriceSettings>> {
+    file.named("prices").into_iter().filter_map(|(model, entry)| price(model, &entry, report)).collect()
 }
 
-fn price(
-    model: Placed<&str>,
-    entry: &Entry<'_>,
-    around: &Surroundings<'_>,
-    report: &mut Report,
-) -> Option<Placed<PriceSettings>> {
+fn price(model: Placed<&str>, entry: &Entry<'_>, report: &mut Report) -> Option<Placed<PriceSettings>> {
     let model: Option<ModelId> = report.read(Some(model), |text| {
         text.parse().map_err(|error| {
             let hint = "in quotes, because ids hold dots: [prices.\"us.anthropic.claude-sonnet-4-5-20250929-v1:0\"]";
             Wrong::new(format!("{}: {error}", quoted(text))).hint(hint)
         })
     });
-    let input = values::price(entry, "input", report);
-    let output = values::price(entry, "output", report);
-    let cache_read = values::price(entry, "cache_read", report);
-    let cache_write_5m = values::price(entry, "cache_write_5m", report);
-    let cache_write_1h = values::price(entry, "cache_write_1h", report);
-    let model = model?;
-    let complete = entry.has("input") && entry.has("output");
-    if !complete && !(around.price_known)(&model) {
-        let wrong = Wrong::new("no price of this model is shipped, so half a price is none");
-        report.error(entry.place(), wrong.hint("give at least input and output, in dollars per million tokens"));
-    }
-    let value = PriceSettings { model, input, output, cache_read, cache_write_5m, cache_write_1h };
+    let mut per_million = |kind| values::price(entry, kind, report);
+    let (input, output) = (per_million("input"), per_million("output"));
+    let value = PriceSettings {
+        // Those that may be absent first, so that their faults are reported before a `?` ends the reading.
+        cache_read: per_million("cache_read"),
+        cache_write_5m: per_million("cache_write_5m"),
+        cache_write_1h: per_million("cache_write_1h"),
+        max_input: values::number(entry, "max_input", 1..=i64::MAX, report),
+        max_output: values::number(entry, "max_output", 1..=i64::MAX, report),
+        model: model?,
+        input: input?,
+        output: output?,
+    };
     Some(Placed { value, place: entry.place().clone() })
 }

@@ -8,13 +8,19 @@ use crate::config::schema::Entry;
 use crate::identity::Principal;
 use crate::types::Tags;
 
-/// The names that others may refer to, as read: also those of principals that could not be compiled.
+/// The names that others may refer to, as read: also those of principals that could not be compiled. Where no list could be
+/// read at all, that has been reported, and no reference to it is.
 pub(super) struct Roster<'a> {
     pub(super) principals: BTreeSet<&'a str>,
     pub(super) groups: BTreeSet<&'a str>,
 }
 
 impl<'a> Roster<'a> {
+    /// Whether there is a list to refer to.
+    pub(super) fn is_readable(&self) -> bool {
+        !self.principals.is_empty()
+    }
+
     /// The names in a file.
     pub(super) fn of(file: &Entry<'a>) -> Self {
         let entries = file.tables("principals");
@@ -27,9 +33,6 @@ impl<'a> Roster<'a> {
 
 pub(super) fn compile(file: &Entry<'_>, report: &mut Report) -> Vec<Placed<Principal>> {
     let entries = file.tables("principals");
-    if file.has("principals") && entries.is_empty() {
-        report.error(&file.place_of("principals"), Wrong::new("empty").hint("with nobody listed, nobody can call"));
-    }
     values::distinct("principal", entries.iter().filter_map(|entry| entry.text("name")), report);
     entries.iter().filter_map(|entry| principal(entry, report)).collect()
 }

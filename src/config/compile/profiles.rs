@@ -13,18 +13,13 @@ pub(super) struct Draft {
     pub(super) settings: ProfileSettings,
     pub(super) place: Place,
     pub(super) source: Place,
-    /// What its owners may call it besides its model and its ARN: name, aliases.
-    pub(super) names: Vec<Placed<String>>,
+    /// What its owners may call it besides its model: name, id, ARN, aliases.
+    pub(super) words: Vec<Placed<String>>,
 }
 
 pub(super) fn compile(file: &Entry<'_>, roster: &Roster<'_>, report: &mut Report) -> Vec<Draft> {
     let entries = file.tables("profiles");
-    if file.has("profiles") && entries.is_empty() {
-        let hint = "a call goes through a profile or not at all";
-        report.error(&file.place_of("profiles"), Wrong::new("empty").hint(hint));
-    }
     values::distinct("profile", entries.iter().filter_map(|entry| entry.text("name")), report);
-    values::distinct("ARN", entries.iter().filter_map(|entry| entry.text("arn")), report);
     entries.iter().filter_map(|entry| profile(entry, roster, report)).collect()
 }
 
@@ -40,9 +35,11 @@ fn profile(entry: &Entry<'_>, roster: &Roster<'_>, report: &mut Report) -> Optio
     let aliases = values::each(texts.clone(), report, alias);
 
     let settings = ProfileSettings { name: name?, arn: arn?, source: source?, owners: owners?, aliases };
-    let mut names = vec![Placed { value: settings.name.clone(), place: entry.place_of("name") }];
-    names.extend(texts.into_iter().map(|text| Placed { value: text.value.to_owned(), place: text.place }));
-    Some(Draft { settings, place: entry.place().clone(), source: entry.place_of("source"), names })
+    let own = [("name", settings.name.as_str()), ("arn", settings.arn.as_str()), ("arn", settings.arn.id())];
+    let own = own.map(|(key, word)| Placed { value: word.to_owned(), place: entry.place_of(key) });
+    let aliases = texts.into_iter().map(|text| Placed { value: text.value.to_owned(), place: text.place });
+    let words = own.into_iter().chain(aliases).collect();
+    Some(Draft { settings, place: entry.place().clone(), source: entry.place_of("source"), words })
 }
 
 /// AWS's grammar for a profile's name, without the space: callers may ask for a profile by its name, and a model's name in a

@@ -74,9 +74,9 @@ pub(super) fn path(entry: &Entry<'_>, name: &str, folder: &Path, report: &mut Re
 /// be checked on another machine than the one that serves.
 pub(super) fn existing(entry: &Entry<'_>, name: &str, folder: &Path, report: &mut Report) -> Option<PathBuf> {
     let path = path(entry, name, folder, report)?;
-    if !path.is_file() {
-        let wrong = Wrong::new(format!("{} is no file on this machine", quoted(&path.to_string_lossy())));
-        report.warning(&entry.place_of(name), wrong.hint("a relative path starts from the folder of this file"));
+    if let Some(written) = entry.text(name).filter(|_| !path.is_file()) {
+        let wrong = Wrong::new(format!("{} is no file on this machine", quoted(written.value)));
+        report.warning(&written.place, wrong.hint("a relative path starts from the folder of this file"));
     }
     Some(path)
 }
@@ -92,8 +92,9 @@ pub(super) fn price(entry: &Entry<'_>, name: &str, report: &mut Report) -> Optio
 }
 
 fn not_dollars(text: &str, error: &dyn std::error::Error) -> Wrong {
-    let plain: String = text.chars().filter(|c| c.is_ascii_digit() || *c == '.').collect();
-    let hint = plain.parse::<Money>().ok().map(|_| format!("digits and one point, without sign or unit: \"{plain}\""));
+    // Only what cannot change the amount is taken away: a comma may be a decimal one.
+    let plain = text.trim().trim_start_matches(['$', ' ']).trim_end_matches("USD").trim();
+    let hint = plain.parse::<Money>().ok().map(|_| format!("the number alone: \"{plain}\""));
     Wrong::new(format!("{}: {error}", quoted(text))).maybe_hint(hint)
 }
 

@@ -8,11 +8,7 @@ pub(in crate::config) const ROOT: &[Key] = &[
     optional("admin", Shape::Table(ADMIN)),
     optional("upstream", Shape::Table(UPSTREAM)),
     optional("identity", Shape::Table(IDENTITY)),
-    required(
-        "principals",
-        Shape::Tables(PRINCIPAL),
-        "[[principals]] with name = \"alice\": with nobody listed, nobody can call",
-    ),
+    required("principals", Shape::Tables(PRINCIPAL), "[[principals]] with a name: with nobody listed, nobody can call"),
     required(
         "profiles",
         Shape::Tables(PROFILE),
@@ -102,11 +98,13 @@ const BUDGET: &[Key] = &[
 ];
 
 const PRICE: &[Key] = &[
-    optional("input", Shape::Dollars),
-    optional("output", Shape::Dollars),
+    required("input", Shape::Dollars, "input = \"3\", in dollars per million tokens"),
+    required("output", Shape::Dollars, "output = \"15\", in dollars per million tokens"),
     optional("cache_read", Shape::Dollars),
     optional("cache_write_5m", Shape::Dollars),
     optional("cache_write_1h", Shape::Dollars),
+    optional("max_input", Shape::Integer),
+    optional("max_output", Shape::Integer),
 ];
 
 const METERING: &[Key] = &[integer_or("drain_streams", 256), span_or("drain_timeout", "10m")];

@@ -6,6 +6,7 @@
 
 mod entry;
 mod keys;
+mod remedy;
 mod walk;
 
 use toml::de::DeTable;
@@ -78,10 +79,8 @@ pub(super) fn read<T>(
     }
     for error in errors {
         let offset = error.span().map_or(source.len(), |span| span.start);
-        report.error(
-            &Place::root().moved_to(offset),
-            Wrong::new(error.message()).hint("not TOML: https://toml.io/en/v1.0.0"),
-        );
+        let wrong = Wrong::new(error.message()).hint(remedy::of_syntax(error.message()));
+        report.error(&Place::root().moved_to(offset), wrong);
     }
     None
 }

@@ -1,5 +1,7 @@
 //! Converse and ConverseStream, the same for every family. Members are in alphabetical order, as Bedrock has them.
 
+use std::fmt::Write as _;
+
 use super::{Event, Family, Reply, Stop, padding, quoted};
 use crate::mock::answer::guardrail::Action;
 
@@ -60,13 +62,14 @@ fn usage(reply: &Reply<'_>) -> String {
         let detail = |ttl, tokens| (tokens > 0).then(|| format!(r#"{{"inputTokens":{tokens},"ttl":"{ttl}"}}"#));
         let details = [detail("5m", usage.cache_write_5m), detail("1h", usage.cache_write_1h)];
         let details: Vec<String> = details.into_iter().flatten().collect();
-        members.push_str(&format!(r#""cacheDetails":[{}],"#, details.join(",")));
+        let _ = write!(members, r#""cacheDetails":[{}],"#, details.join(","));
     }
     if reply.caches() && (reply.family == Family::Anthropic || usage.cache_read + write > 0) {
         let read = usage.cache_read;
-        members.push_str(&format!(
+        let _ = write!(
+            members,
             r#""cacheReadInputTokenCount":{read},"cacheReadInputTokens":{read},"cacheWriteInputTokenCount":{write},"cacheWriteInputTokens":{write},"#
-        ));
+        );
     }
     format!(
         r#","usage":{{{members}"inputTokens":{},"outputTokens":{},"totalTokens":{}}}"#,

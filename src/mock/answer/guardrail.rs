@@ -64,12 +64,9 @@ impl Guard {
         let id = self.id();
         let mut trace = json!({ "actionReason": self.action.reason(), "input": { id: self.input() } });
         if self.action != Action::Blocked {
-            trace["outputs"] = json!([{ id: self.output(reply) }]);
+            trace = with(trace, "outputs", json!([{ id: self.output(reply) }]));
         }
-        if self.action == Action::Masked {
-            trace["modelOutput"] = json!([reply.unguarded_text()]);
-        }
-        json!({ "guardrail": trace })
+        json!({ "guardrail": self.with_model_output(trace, reply) })
     }
 
     /// The value of Converse's `trace`.
@@ -78,12 +75,17 @@ impl Guard {
         let mut trace =
             json!({ "actionReason": self.action.reason(), "inputAssessment": { id: self.applied(self.input()) } });
         if self.action != Action::Blocked {
-            trace["outputAssessments"] = json!({ id: [self.applied(self.output(reply))] });
+            trace = with(trace, "outputAssessments", json!({ id: [self.applied(self.output(reply))] }));
         }
-        if self.action == Action::Masked {
-            trace["modelOutput"] = json!([reply.unguarded_text()]);
+        json!({ "guardrail": self.with_model_output(trace, reply) })
+    }
+
+    /// What the model wrote is shown where it was changed.
+    fn with_model_output(&self, trace: Value, reply: &Reply<'_>) -> Value {
+        match self.action {
+            Action::Masked => with(trace, "modelOutput", json!([reply.unguarded_text()])),
+            Action::None | Action::Blocked => trace,
         }
-        json!({ "guardrail": trace })
     }
 
     fn id(&self) -> &str {
@@ -91,33 +93,34 @@ impl Guard {
     }
 
     fn input(&self) -> Value {
-        let mut assessment = json!({ "invocationMetrics": metrics(self.input_bytes) });
-        if self.action == Action::Blocked {
-            assessment["topicPolicy"] = blocked_topic();
+        let assessment = json!({ "invocationMetrics": metrics(self.input_bytes) });
+        match self.action {
+            Action::Blocked => with(assessment, "topicPolicy", blocked_topic()),
+            Action::None | Action::Masked => assessment,
         }
-        assessment
     }
 
     fn output(&self, reply: &Reply<'_>) -> Value {
         let text = reply.unguarded_text();
-        let mut assessment = json!({ "invocationMetrics": metrics(text.len() as u64) });
-        if self.action == Action::Masked {
-            let masked = text.rsplit(' ').next().unwrap_or_default();
-            let entity = json!({ "action": "ANONYMIZED", "detected": true, "match": masked, "type": "NAME" });
-            assessment["sensitiveInformationPolicy"] = json!({ "piiEntities": [entity] });
+        let assessment = json!({ "invocationMetrics": metrics(text.len() as u64) });
+        match self.action {
+            Action::Masked => {
+                let masked = text.rsplit(' ').next().unwrap_or_default();
+                with(assessment, "sensitiveInformationPolicy", masked_name(masked))
+            }
+            Action::None | Action::Blocked => assessment,
         }
-        assessment
     }
 
-    fn applied(&self, mut assessment: Value) -> Value {
-        assessment["appliedGuardrailDetails"] = json!({
+    fn applied(&self, assessment: Value) -> Value {
+        let details = json!({
             "guardrailArn": self.arn,
             "guardrailId": self.id(),
             "guardrailOrigin": ["REQUEST"],
             "guardrailOwnership": "SELF",
             "guardrailVersion": self.seen.version,
         });
-        assessment
+        with(assessment, "appliedGuardrailDetails", details)
     }
 }
 
@@ -137,12 +140,11 @@ pub(in crate::mock) fn applied(request: &Value, action: Action) -> (String, Unit
     let outputs = match action {
         Action::None => Vec::new(),
         Action::Blocked => {
-            assessment["topicPolicy"] = blocked_topic();
+            assessment = with(assessment, "topicPolicy", blocked_topic());
             vec![json!({ "text": BLOCKED_TEXT })]
         }
         Action::Masked => {
-            let entity = json!({ "action": "ANONYMIZED", "detected": true, "match": "mock", "type": "NAME" });
-            assessment["sensitiveInformationPolicy"] = json!({ "piiEntities": [entity] });
+            assessment = with(assessment, "sensitiveInformationPolicy", masked_name("mock"));
             texts.iter().map(|text| json!({ "text": text.replace("mock", MASK) })).collect()
         }
     };
@@ -155,6 +157,18 @@ pub(in crate::mock) fn applied(request: &Value, action: Action) -> (String, Unit
         "usage": usage(bytes),
     });
     (body.to_string(), UnitsView::of(bytes))
+}
+
+/// An object with one member more.
+fn with(mut object: Value, name: &str, value: Value) -> Value {
+    if let Some(members) = object.as_object_mut() {
+        members.insert(name.to_owned(), value);
+    }
+    object
+}
+
+fn masked_name(name: &str) -> Value {
+    json!({ "piiEntities": [{ "action": "ANONYMIZED", "detected": true, "match": name, "type": "NAME" }] })
 }
 
 fn blocked_topic() -> Value {

@@ -12,6 +12,8 @@ mod mistral;
 mod nova;
 mod titan;
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 use self::guardrail::{Action, Guard};
@@ -20,7 +22,7 @@ use crate::bedrock::Operation;
 use crate::types::{ModelId, ServiceTier, TokenUsage};
 
 /// Models whose requests and answers have the same shape.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Family {
     Anthropic,
     Nova,
@@ -80,11 +82,7 @@ impl Family {
             "anthropic.claude-3-opus",
             "anthropic.claude-3-5-sonnet-20240620",
         ];
-        match self {
-            Self::Nova => true,
-            Self::Anthropic => !WITHOUT.iter().any(|without| model.starts_with(without)),
-            _ => false,
-        }
+        self == Self::Nova || (self == Self::Anthropic && !WITHOUT.iter().any(|without| model.starts_with(without)))
     }
 }
 
@@ -268,7 +266,7 @@ impl Reply<'_> {
         );
         if self.caches() {
             let (read, write) = (self.usage.cache_read, self.cache_write());
-            metrics.push_str(&format!(r#","cacheReadInputTokenCount":{read},"cacheWriteInputTokenCount":{write}"#));
+            let _ = write!(metrics, r#","cacheReadInputTokenCount":{read},"cacheWriteInputTokenCount":{write}"#);
         }
         metrics.push('}');
         with_member(json, &metrics)

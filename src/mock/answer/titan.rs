@@ -2,6 +2,8 @@
 //!
 //! Under a guardrail Bedrock re-serialises Titan's answers and its integers become floats (`28.0`).
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 use super::{Chunk, Extras, Reply, Stop, quoted};
@@ -26,14 +28,14 @@ pub(super) fn chunks(reply: &Reply<'_>) -> Vec<Chunk> {
         let mut json = format!(r#"{{"outputText":{},"index":{index}"#, quoted(piece));
         if at == last {
             if reply.tells() {
-                json.push_str(&format!(r#","totalOutputTextTokenCount":{}"#, count(reply, reply.usage.output)));
+                let _ = write!(json, r#","totalOutputTextTokenCount":{}"#, count(reply, reply.usage.output));
             }
             if !reply.is_blocked() {
-                json.push_str(&format!(r#","completionReason":"{}""#, reason(reply.stop)));
+                let _ = write!(json, r#","completionReason":"{}""#, reason(reply.stop));
             }
         }
         if at == 0 && reply.tells() {
-            json.push_str(&format!(r#","inputTextTokenCount":{}"#, count(reply, reply.usage.input)));
+            let _ = write!(json, r#","inputTextTokenCount":{}"#, count(reply, reply.usage.input));
         }
         json.push('}');
         Chunk { json, extras: if at == last { Extras::Final } else { Extras::Action } }

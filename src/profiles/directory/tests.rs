@@ -1,3 +1,5 @@
+//! What a directory is built from, and in which order a principal has its profiles.
+
 use super::*;
 use crate::types::Tags;
 

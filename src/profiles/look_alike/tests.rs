@@ -1,3 +1,5 @@
+//! The answers that clients read at their start, in shape, in pages, and in what they leave out.
+
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! Resolution against tables, and against the documented rule written without any map.
+
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 

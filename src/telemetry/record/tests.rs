@@ -218,7 +218,7 @@ fn a_client_that_left_is_the_outcome_unless_bedrock_failed_the_call_itself() {
 fn an_unknown_price_and_an_intervention_are_counted() {
     let metrics = metrics();
     resolved(&metrics).finish(&Conclusion::Forwarded(Forwarded {
-        settlement: Settlement::AtReservation("1".parse().unwrap(), SettledReason::PriceUnknown),
+        settlement: Settlement::AtReservation("1".parse().unwrap(), ReservedReason::PriceUnknown),
         guardrail: Guardrail::Intervened,
         ..forwarded(Ended::Complete)
     }));

@@ -1,3 +1,5 @@
+//! The keys file: what is written, by whom it can be read, and what concurrent writers leave.
+
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::thread;
 

@@ -1,3 +1,5 @@
+//! The ring: what a key is worth, and how a changed file is taken up.
+
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::time::Duration;

@@ -1,0 +1,55 @@
+//! Edits a document by byte spans in one allocation. What no edit names is copied as it is.
+
+use super::{Followed, Opening, Span};
+use bytes::Bytes;
+
+/// Edits to one document, in any order.
+#[derive(Debug, Default)]
+pub struct Splicer {
+    edits: Vec<(Span, String)>,
+}
+
+/// Two edits overlap, or one lies outside the document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("two edits of one document overlap, or one lies outside it")]
+pub struct Overlap;
+
+impl Splicer {
+    /// No edits.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Writes a text in place of a span.
+    pub fn replace(&mut self, span: Span, text: impl Into<String>) {
+        self.edits.push((span, text.into()));
+    }
+
+    /// Writes members (`"name":value`, separated by commas) at the start of an object.
+    pub fn insert_members(&mut self, opening: Opening, members: impl Into<String>) {
+        let mut text = members.into();
+        if opening.followed == Followed::ByMember {
+            text.push(',');
+        }
+        self.replace(Span { start: opening.at, end: opening.at }, text);
+    }
+
+    /// The edited document. Without edits it is the same bytes, shared.
+    pub fn apply(mut self, document: &Bytes) -> Result<Bytes, Overlap> {
+        if self.edits.is_empty() {
+            return Ok(document.clone());
+        }
+        self.edits.sort_by_key(|(span, _)| span.start);
+        let added: usize = self.edits.iter().map(|(_, text)| text.len()).sum();
+        let mut edited = Vec::with_capacity(document.len() + added);
+        let mut copied = 0;
+        for (span, text) in &self.edits {
+            // `get` is `None` for a span that starts before the end of the one before it.
+            edited.extend_from_slice(document.get(copied..span.start).ok_or(Overlap)?);
+            edited.extend_from_slice(text.as_bytes());
+            copied = span.end.max(span.start);
+        }
+        edited.extend_from_slice(document.get(copied..).ok_or(Overlap)?);
+        Ok(edited.into())
+    }
+}

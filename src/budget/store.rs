@@ -1,0 +1,220 @@
+//! The seam between the ledger and wherever counts are kept.
+//!
+//! The ledger decides what to hold and under which budgets; a store decides whether it fits. What a store promises:
+//!
+//! - [`Store::reserve`] holds every line or none, atomically against all other reservations, in the window that is open
+//!   by the store's own clock. Reserving an id that is held already changes nothing.
+//! - [`Store::settle`] never blocks, never fails for its caller and takes effect once for an id: the first settlement of
+//!   a held id counts, any other does nothing. It settles into the windows in which the id was reserved.
+//! - What was reserved is remembered by its id, so that a settlement carries only what was spent.
+//!
+//! Reserving and reading answer with futures because other stores ask another thread or another machine.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::types::Money;
+
+use super::bill::{Bill, Entry};
+use super::window::{Schedule, Span};
+
+/// What a store answers, later.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Where counts are kept.
+pub trait Store: Send + Sync + fmt::Debug {
+    /// Holds all lines or none, and tells the counts after that, in the order of the lines. No two lines name the same
+    /// counter.
+    fn reserve(&self, id: ReservationId, lines: Vec<Line>) -> Answer<'_, Result<Vec<CounterState>, ReserveError>>;
+
+    /// Settles what was held under an id.
+    fn settle(&self, settlement: Settlement);
+
+    /// Every count whose window is open or in which something is still held.
+    fn counters(&self) -> Answer<'_, Result<Vec<CounterState>, StoreError>>;
+
+    /// What has been settled.
+    fn bill(&self) -> Answer<'_, Result<Bill, StoreError>>;
+}
+
+/// Identifies a reservation among those of every gateway on the same store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ReservationId(Uuid);
+
+impl ReservationId {
+    /// A new one.
+    pub fn random() -> Self {
+        Self(Uuid::new_v4())
+    }
+
+    /// As a UUID, for stores that write it down.
+    pub const fn uuid(self) -> Uuid {
+        self.0
+    }
+}
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Unit {
+    /// Nano-dollars.
+    Usd,
+    /// Tokens of all kinds.
+    Tokens,
+}
+
+impl Unit {
+    /// The label in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Usd => "usd",
+            Self::Tokens => "tokens",
+        }
+    }
+
+    /// An amount as a person reads it: `$1.50`, `12000 tokens`.
+    pub fn show(self, amount: u64) -> String {
+        match self {
+            Self::Usd => dollars(amount).to_string(),
+            Self::Tokens => format!("{amount} tokens"),
+        }
+    }
+}
+
+/// Dollars as what a count counts; an amount below nothing is nothing.
+pub(super) fn nanodollars(money: Money) -> u64 {
+    u64::try_from(money.nanos()).unwrap_or(0)
+}
+
+/// What a count counts as dollars.
+pub(super) fn dollars(nanodollars: u64) -> Money {
+    i64::try_from(nanodollars).map_or(Money::MAX, Money::from_nanos)
+}
+
+/// Which count: one budget's, for one principal, in one unit.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CounterId {
+    /// The budget's name.
+    pub budget: Arc<str>,
+    /// The principal's name.
+    pub principal: Arc<str>,
+    /// The unit.
+    pub unit: Unit,
+}
+
+/// What to hold against one count.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// Which count.
+    pub counter: CounterId,
+    /// In which windows it counts.
+    pub schedule: Schedule,
+    /// The most that may be spent and held in one window.
+    pub limit: u64,
+    /// How much to hold. Nothing always fits.
+    pub amount: u64,
+}
+
+/// A count in one window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CounterState {
+    /// Which count.
+    pub counter: CounterId,
+    /// Which window.
+    pub span: Span,
+    /// What has been settled.
+    pub spent: u64,
+    /// What is held for calls that run.
+    pub reserved: u64,
+}
+
+impl CounterState {
+    /// What a limit leaves.
+    pub const fn left(&self, limit: u64) -> u64 {
+        limit.saturating_sub(self.spent).saturating_sub(self.reserved)
+    }
+}
+
+/// A count beside its limit: one line of `budget show`, one series of a gauge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The count.
+    pub state: CounterState,
+    /// Its limit.
+    pub limit: u64,
+}
+
+impl Standing {
+    /// What is left.
+    pub const fn left(&self) -> u64 {
+        self.state.left(self.limit)
+    }
+}
+
+/// Why nothing was held.
+#[derive(Debug)]
+pub enum ReserveError {
+    /// At least one line does not fit: those that do not, never empty.
+    Exhausted(Vec<Shortfall>),
+    /// The store cannot tell.
+    Store(StoreError),
+}
+
+/// A line that did not fit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shortfall {
+    /// Its place among the lines of the request.
+    pub line: usize,
+    /// The count as it stands.
+    pub state: CounterState,
+}
+
+/// The store does not answer; the text says why, for the log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the budget store is unavailable: {0}")]
+pub struct StoreError(pub String);
+
+/// How a reservation ended.
+#[derive(Clone, Debug)]
+pub struct Settlement {
+    /// Which reservation.
+    pub id: ReservationId,
+    /// What its lines become.
+    pub charge: Charge,
+    /// What is written on the bill, if anything.
+    pub entry: Option<Entry>,
+}
+
+/// What the lines of a reservation become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Charge {
+    /// What was spent.
+    Spent(Spend),
+    /// What was held.
+    AsHeld,
+    /// Nothing: it is given back.
+    Nothing,
+}
+
+impl Charge {
+    /// What a line in `unit` that held `held` is charged with.
+    pub const fn of(self, unit: Unit, held: u64) -> u64 {
+        match (self, unit) {
+            (Self::Nothing, _) => 0,
+            (Self::Spent(Spend { tokens, .. }), Unit::Tokens) => tokens,
+            (Self::Spent(Spend { nanodollars: Some(nanos), .. }), Unit::Usd) => nanos,
+            (Self::Spent(Spend { nanodollars: None, .. }), Unit::Usd) | (Self::AsHeld, _) => held,
+        }
+    }
+}
+
+/// What a call spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spend {
+    /// Tokens of all kinds.
+    pub tokens: u64,
+    /// Dollars; `None` where there is no price, and then lines in dollars are charged as held.
+    pub nanodollars: Option<u64>,
+}

@@ -1,0 +1,249 @@
+//! What a valid file means, for people and for scripts.
+
+use std::fmt;
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+
+use crate::config::{Choice, Settings, TlsSettings, show_duration};
+use crate::types::Owners;
+
+/// What a valid file means.
+#[derive(Debug, Serialize)]
+pub(super) struct Summary {
+    listeners: Vec<Listener>,
+    upstream: Upstream,
+    access: Vec<Access>,
+    operations: Vec<&'static str>,
+    guardrails: Vec<Guardrail>,
+    budgets: Vec<Budget>,
+    prices: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Listener {
+    purpose: &'static str,
+    url: String,
+    certificate: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Upstream {
+    endpoint: String,
+    region: Option<String>,
+    credentials: String,
+    first_byte_timeout: String,
+    idle_timeout: String,
+}
+
+/// One principal and one profile of theirs; a principal without a profile has a row without one.
+#[derive(Debug, Serialize)]
+struct Access {
+    principal: String,
+    groups: Vec<String>,
+    profile: Option<ProfileOf>,
+}
+
+#[derive(Debug, Serialize)]
+struct ProfileOf {
+    name: String,
+    aliases: Vec<String>,
+    source: String,
+    arn: String,
+    region: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Guardrail {
+    identifier: String,
+    version: String,
+    mode: &'static str,
+    asynchronous: &'static str,
+    selective: &'static str,
+    owed_by: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Budget {
+    name: String,
+    owners: String,
+    window: &'static str,
+    time_zone: String,
+    usd: Option<String>,
+    tokens: Option<u64>,
+    reserve: &'static str,
+}
+
+impl Summary {
+    pub(super) fn of(settings: &Settings) -> Self {
+        Self {
+            listeners: listeners(settings),
+            upstream: upstream(settings),
+            access: access(settings),
+            operations: settings.policy.operations.iter().map(|operation| operation.name()).collect(),
+            guardrails: guardrails(settings),
+            budgets: budgets(settings),
+            prices: settings.prices.iter().map(|price| price.model.to_string()).collect(),
+        }
+    }
+}
+
+fn listeners(settings: &Settings) -> Vec<Listener> {
+    let server = &settings.server;
+    let (scheme, certificate) = match &server.tls {
+        TlsSettings::Off => ("http", None),
+        TlsSettings::Files { certificate, .. } => ("https", Some(certificate.display().to_string())),
+        TlsSettings::LocalCa { dir } => ("https", Some(format!("local CA in {}", dir.display()))),
+    };
+    let callers = format!("{scheme}://{}{}", server.listen, server.base_path);
+    vec![
+        Listener { purpose: "callers", url: callers, certificate },
+        Listener { purpose: "operators", url: format!("http://{}", settings.admin.listen), certificate: None },
+    ]
+}
+
+fn upstream(settings: &Settings) -> Upstream {
+    let upstream = &settings.upstream;
+    let own = || "bedrock-runtime of the profile's Region".to_owned();
+    let chain = || "the standard AWS chain".to_owned();
+    Upstream {
+        endpoint: upstream.endpoint.as_ref().map_or_else(own, ToString::to_string),
+        region: upstream.region.as_ref().map(ToString::to_string),
+        credentials: upstream.aws_profile.as_ref().map_or_else(chain, |profile| format!("AWS profile {profile}")),
+        first_byte_timeout: show_duration(upstream.first_byte_timeout),
+        idle_timeout: show_duration(upstream.idle_timeout),
+    }
+}
+
+fn access(settings: &Settings) -> Vec<Access> {
+    let mut rows = Vec::new();
+    for principal in &settings.principals {
+        let row =
+            |profile| Access { principal: principal.name().to_owned(), groups: principal.groups().to_vec(), profile };
+        let mut owned: Vec<_> = settings
+            .profiles
+            .iter()
+            .filter_map(|profile| Some((profile.owners.rank(principal.name(), principal.groups())?, profile)))
+            .collect();
+        owned.sort_by_key(|(rank, _)| *rank);
+        if owned.is_empty() {
+            rows.push(row(None));
+        }
+        rows.extend(owned.into_iter().map(|(_, profile)| {
+            row(Some(ProfileOf {
+                name: profile.name.clone(),
+                aliases: profile.aliases.clone(),
+                source: profile.source.to_string(),
+                arn: profile.arn.to_string(),
+                region: profile.arn.region().to_string(),
+            }))
+        }));
+    }
+    rows
+}
+
+fn guardrails(settings: &Settings) -> Vec<Guardrail> {
+    let rows = settings.guardrails.iter().map(|guardrail| Guardrail {
+        identifier: guardrail.identifier.clone(),
+        version: guardrail.version.clone(),
+        mode: guardrail.mode.word(),
+        asynchronous: guardrail.asynchronous.word(),
+        selective: guardrail.selective.word(),
+        owed_by: owners(&guardrail.owners),
+    });
+    rows.collect()
+}
+
+fn budgets(settings: &Settings) -> Vec<Budget> {
+    let rows = settings.budgets.iter().map(|budget| Budget {
+        name: budget.name.clone(),
+        owners: owners(&budget.owners),
+        window: budget.window.word(),
+        time_zone: budget.zone.iana_name().unwrap_or("UTC").to_owned(),
+        usd: budget.usd.map(|usd| usd.to_string()),
+        tokens: budget.tokens,
+        reserve: budget.reserve.word(),
+    });
+    rows.collect()
+}
+
+fn owners(owners: &Owners) -> String {
+    match owners {
+        Owners::Everyone => "everyone".to_owned(),
+        Owners::Only { principals, groups } => {
+            let groups = groups.iter().map(|group| format!("group {group}"));
+            let all: Vec<_> = principals.iter().cloned().chain(groups).collect();
+            if all.is_empty() { "nobody".to_owned() } else { all.join(", ") }
+        }
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Listener { purpose, url, certificate } in &self.listeners {
+            match certificate {
+                Some(source) => writeln!(f, "{purpose:<11}{url} ({source})")?,
+                None => writeln!(f, "{purpose:<11}{url}")?,
+            }
+        }
+        let Upstream { endpoint, region, credentials, first_byte_timeout, idle_timeout } = &self.upstream;
+        let region = region.as_deref().unwrap_or("refused");
+        writeln!(f, "{:<11}{endpoint}; without a profile: {region}; credentials: {credentials}", "upstream")?;
+        writeln!(f, "{:<11}first byte within {first_byte_timeout}, pauses up to {idle_timeout}", "")?;
+        writeln!(f, "{:<11}{}\n", "operations", self.operations.join(", "))?;
+
+        let access = self.access.iter().map(|row| {
+            let profile = row.profile.as_ref();
+            let shown = |text: fn(&ProfileOf) -> String| profile.map_or_else(|| "-".to_owned(), text);
+            vec![
+                row.principal.clone(),
+                row.groups.join(", "),
+                shown(|profile| profile.name.clone()),
+                shown(|profile| profile.aliases.join(", ")),
+                shown(|profile| profile.source.clone()),
+                shown(|profile| profile.region.clone()),
+            ]
+        });
+        rows(f, &["PRINCIPAL", "GROUPS", "PROFILE", "ALIASES", "MODEL", "REGION"], access)?;
+
+        let guardrails = self.guardrails.iter().map(|row| {
+            let words = [row.mode, row.asynchronous, row.selective].map(str::to_owned);
+            let mut cells = vec![row.identifier.clone(), row.version.clone()];
+            cells.extend(words);
+            cells.push(row.owed_by.clone());
+            cells
+        });
+        rows(f, &["GUARDRAIL", "VERSION", "MODE", "ASYNCHRONOUS", "SELECTIVE", "OWED BY"], guardrails)?;
+
+        let budgets = self.budgets.iter().map(|row| {
+            vec![
+                row.name.clone(),
+                row.usd.clone().unwrap_or_else(|| "-".to_owned()),
+                row.tokens.map_or_else(|| "-".to_owned(), |tokens| tokens.to_string()),
+                format!("{} ({})", row.window, row.time_zone),
+                row.reserve.to_owned(),
+                row.owners.clone(),
+            ]
+        });
+        rows(f, &["BUDGET", "USD", "TOKENS", "PER", "HELD", "EACH OF"], budgets)?;
+        if !self.prices.is_empty() {
+            writeln!(f, "own prices for {}\n", self.prices.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+/// A table and an empty line, or nothing where there is no row.
+fn rows(f: &mut fmt::Formatter<'_>, header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> fmt::Result {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(header);
+    table.add_rows(rows);
+    if table.row_count() == 0 {
+        return Ok(());
+    }
+    // Column padding is no content: lines end where their text does.
+    for line in table.to_string().lines() {
+        writeln!(f, "{}", line.trim_end())?;
+    }
+    writeln!(f)
+}

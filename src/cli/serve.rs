@@ -1,0 +1,92 @@
+//! `tollgate serve`: runs the gateway until it is told to stop.
+//!
+//! Exit codes: 0 after a clean shutdown (SIGINT or SIGTERM; open streams were let to their end), 1 when it cannot start, with
+//! every reason on standard error.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::{ExitCode, Output, Streams, price_known, stop_signal};
+use crate::config::Choice as _;
+use crate::config::assembly::{AwsIdentity, Bound, assemble};
+use crate::config::{LogFormat, LogSettings, Settings};
+use crate::telemetry;
+use crate::types::SystemClock;
+
+/// Run the gateway
+#[derive(Args, Clone, Debug)]
+pub struct Arguments {
+    /// The configuration file
+    #[arg(short = 'c', long = "config", value_name = "FILE", env = "TOLLGATE_CONFIG", default_value = "tollgate.toml")]
+    pub config: PathBuf,
+    /// How to tell where it listens, on standard output, once it does
+    #[arg(long, value_enum, default_value_t, value_name = "FORM")]
+    pub output: Output,
+}
+
+/// Serves until SIGINT or SIGTERM.
+pub async fn run(arguments: &Arguments, streams: &mut Streams<'_>) -> anyhow::Result<ExitCode> {
+    let settings = match Settings::load(&arguments.config, &price_known) {
+        Ok((settings, diagnostics)) => {
+            if !diagnostics.warnings.is_empty() {
+                write!(streams.err, "{diagnostics}")?;
+            }
+            settings
+        }
+        Err(diagnostics) => {
+            write!(streams.err, "{diagnostics}")?;
+            return Ok(ExitCode::Faulty);
+        }
+    };
+    install_log(&settings.log)?;
+    let assembled = assemble(&settings, AwsIdentity::Chain, Arc::new(SystemClock)).await?;
+    let bound = assembled.bind().await?;
+    announce(&bound, arguments.output, streams).context("the output cannot be written")?;
+    let stop = CancellationToken::new();
+    let signalled = stop.clone();
+    tokio::spawn(async move {
+        stop_signal().await;
+        signalled.cancel();
+    });
+    bound.run(stop).await.context("the listener failed")?;
+    Ok(ExitCode::Fine)
+}
+
+fn install_log(log: &LogSettings) -> anyhow::Result<()> {
+    let format = match log.format {
+        LogFormat::Json => telemetry::LogFormat::Json,
+        LogFormat::Text => telemetry::LogFormat::Text,
+    };
+    telemetry::install_log(format, log.level.word()).context("the log cannot be set up")
+}
+
+fn announce(bound: &Bound, output: Output, streams: &mut Streams<'_>) -> io::Result<()> {
+    let (data, admin) = (bound.data_address()?, bound.admin_address()?);
+    let base = &bound.gateway().base_path;
+    let (plain, admin) = (format!("http://{data}{base}"), format!("http://{admin}"));
+    let tls = bound.speaks_tls().then(|| format!("https://{data}{base}"));
+    let bundle = bound.ca_certificate().map(|path| path.display().to_string());
+    match output {
+        Output::Json => {
+            let told = json!({ "data": plain, "tls": tls, "admin": admin, "ca_bundle": bundle });
+            writeln!(streams.out, "{told}")?;
+        }
+        Output::Table => {
+            writeln!(streams.out, "Tollgate serves the Bedrock runtime API at {}", tls.as_deref().unwrap_or(&plain))?;
+            if tls.is_some() {
+                writeln!(streams.out, "  without TLS, for this machine only:       {plain}")?;
+            }
+            if let Some(bundle) = bundle {
+                writeln!(streams.out, "  clients trust it with AWS_CA_BUNDLE={bundle}")?;
+            }
+            writeln!(streams.out, "  health, metrics and the bill:             {admin}")?;
+        }
+    }
+    streams.out.flush()
+}

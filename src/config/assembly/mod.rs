@@ -1,0 +1,246 @@
+//! From settings to a gateway that runs: every stage is made here, wired to its neighbours, and started.
+//!
+//! Nothing is fetched and nothing listens before [`Assembled::bind`]; what is wrong with the surroundings (a certificate, a
+//! keys file, a CA bundle) is an error here and not a surprise at the first request.
+
+mod run;
+mod stages;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use tokio_util::sync::CancellationToken;
+
+pub use run::Bound;
+
+use super::settings::{Settings, TlsSettings, UpstreamSettings};
+use crate::admin::{AdminSources, Check, State};
+use crate::budget::{Ledger, MemoryStore, Store};
+use crate::gateway::{BodyLimits, Drains, Gateway};
+use crate::identity::keys::{KeyFile, KeyRing};
+use crate::identity::{Identity, Principals};
+use crate::profiles::Directory;
+use crate::server::local_ca::{LocalCa, Names};
+use crate::server::{Plaintext, ServerLimits, tls};
+use crate::sigv4::AwsCredentials;
+use crate::telemetry::{Metrics, Sources, UpstreamReading};
+use crate::types::{Clock, Region};
+use crate::upstream::{
+    AwsChain, Connector, CredentialSource, Credentials, Endpoint, Endpoints, Fixed, Limits, Pool, RequestSigner,
+};
+
+/// Where the gateway's own AWS credentials come from.
+#[derive(Clone, Debug)]
+pub enum AwsIdentity {
+    /// The standard chain: environment, profile, web identity, container, instance metadata.
+    Chain,
+    /// This key pair.
+    Fixed(AwsCredentials),
+}
+
+/// Why a gateway cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}: {why}")]
+pub struct AssemblyError {
+    /// The key of the configuration, or the thing that is in the way.
+    pub what: &'static str,
+    /// What is wrong, and what to do.
+    pub why: String,
+}
+
+/// A gateway that has all its parts and does not listen yet.
+#[derive(Debug)]
+pub struct Assembled {
+    gateway: Arc<Gateway>,
+    keys: Arc<KeyRing>,
+    credentials: Arc<Credentials>,
+    listener: Listening,
+    admin: AdminSources,
+    draining: CancellationToken,
+}
+
+/// How the callers' side listens.
+#[derive(Debug)]
+struct Listening {
+    settings: super::settings::ServerSettings,
+    admin: std::net::SocketAddr,
+    limits: ServerLimits,
+    tls: Option<(Arc<ServerConfig>, Plaintext)>,
+    ca: Option<PathBuf>,
+}
+
+/// Makes a gateway of settings.
+pub async fn assemble(
+    settings: &Settings,
+    aws: AwsIdentity,
+    clock: Arc<dyn Clock>,
+) -> Result<Assembled, AssemblyError> {
+    let region = region(settings)?;
+    let prices = Arc::new(stages::prices(&settings.prices));
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::clone(&clock)));
+    let rules = settings.budgets.iter().map(stages::budget).collect();
+    let ledger = Ledger::new(rules, store, Arc::clone(&clock)).map_err(failed("budgets"))?;
+    let principals = Principals::new(settings.principals.iter().cloned()).map_err(failed("principals"))?;
+    let keys =
+        Arc::new(KeyRing::open(KeyFile::new(&settings.identity.keys_file)).map_err(failed("identity.keys_file"))?);
+    let directory =
+        Directory::new(settings.profiles.iter().filter_map(stages::grant).collect()).map_err(failed("profiles"))?;
+    let pool = pool(&settings.upstream)?;
+    let credentials = Credentials::new(source(&settings.upstream, &region, aws).await?, Arc::clone(&clock));
+    let draining = CancellationToken::new();
+    let policies = stages::policies(&settings.policy)?;
+    let guardrails = stages::guardrails(&settings.guardrails)?;
+
+    let (watched, counted) = (Arc::clone(&pool), settings.principals.clone());
+    let gateway = Arc::new_cyclic(|gateway: &std::sync::Weak<Gateway>| {
+        let ledger_of = gateway.clone();
+        let sources = Sources {
+            budgets: Box::new(move || {
+                ledger_of
+                    .upgrade()
+                    .map(|gateway| stages::budget_readings(&gateway.ledger, &counted))
+                    .unwrap_or_default()
+            }),
+            upstream: Box::new(move || {
+                let counts = watched.counts();
+                UpstreamReading { open: counts.open, opened: counts.opened, reused: counts.reused }
+            }),
+        };
+        Gateway {
+            base_path: settings.server.base_path.clone(),
+            identity: Identity::new(principals, Arc::clone(&keys)),
+            directory: directory.dated(clock.now()),
+            policies,
+            body_limits: BodyLimits {
+                max_bytes: settings.server.max_body_bytes,
+                timeout: settings.server.body_timeout,
+            },
+            guardrails,
+            prices,
+            ledger,
+            signer: RequestSigner::new(Arc::clone(&credentials), endpoints(&settings.upstream), region, clock),
+            pool,
+            drains: Drains::new(settings.metering.drain_streams, settings.metering.drain_timeout),
+            metrics: Arc::new(Metrics::new(sources)),
+        }
+    });
+    let admin = admin(&gateway, &credentials, &draining);
+    let listener = listening(settings)?;
+    Ok(Assembled { gateway, keys, credentials, listener, admin, draining })
+}
+
+impl Assembled {
+    /// The gateway, for tests that look into it.
+    pub const fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
+    }
+}
+
+fn admin(gateway: &Arc<Gateway>, credentials: &Arc<Credentials>, draining: &CancellationToken) -> AdminSources {
+    let (billed, signing, draining) = (Arc::clone(gateway), Arc::clone(credentials), draining.clone());
+    AdminSources {
+        metrics: Arc::clone(gateway.metrics()),
+        bill: Arc::new(move || stages::bill(&billed.ledger)),
+        readiness: Arc::new(move || {
+            let has_credentials = match signing.current() {
+                Ok(_) => State::Ready,
+                Err(error) => State::Waiting(error.to_string()),
+            };
+            let serving = if draining.is_cancelled() {
+                State::Waiting("the gateway is draining".to_owned())
+            } else {
+                State::Ready
+            };
+            vec![
+                Check { name: "config", state: State::Ready },
+                Check { name: "credentials", state: has_credentials },
+                Check { name: "serving", state: serving },
+            ]
+        }),
+    }
+}
+
+fn listening(settings: &Settings) -> Result<Listening, AssemblyError> {
+    let server = settings.server.clone();
+    let (tls, ca) = match &server.tls {
+        TlsSettings::Off => (None, None),
+        TlsSettings::Files { certificate, key } => {
+            let certified = tls::load(certificate, key).map_err(failed("server.tls"))?;
+            (Some(tls::server_config(certified).map_err(failed("server.tls"))?), None)
+        }
+        TlsSettings::LocalCa { dir } => {
+            let ca = LocalCa::open_or_create(dir, &Names::Kept, std::time::SystemTime::now())
+                .map_err(failed("server.tls.local_ca"))?;
+            let certificate = std::path::absolute(ca.ca_certificate()).map_err(failed("server.tls.local_ca"))?;
+            (Some(ca.server_config().map_err(failed("server.tls.local_ca"))?), Some(certificate))
+        }
+    };
+    Ok(Listening {
+        limits: ServerLimits {
+            max_connections: server.max_connections,
+            header_timeout: server.header_timeout,
+            drain_timeout: server.drain_timeout,
+        },
+        admin: settings.admin.listen,
+        settings: server,
+        tls: tls.map(|config| (Arc::new(config), Plaintext::default())),
+        ca,
+    })
+}
+
+async fn source(
+    upstream: &UpstreamSettings,
+    region: &Region,
+    aws: AwsIdentity,
+) -> Result<Box<dyn CredentialSource>, AssemblyError> {
+    let bundle = ca_bundle(upstream)?;
+    Ok(match aws {
+        AwsIdentity::Fixed(pair) => Box::new(Fixed(pair)),
+        AwsIdentity::Chain => Box::new(
+            AwsChain::new(region, upstream.aws_profile.as_deref(), bundle.as_deref())
+                .await
+                .map_err(failed("upstream.aws_profile"))?,
+        ),
+    })
+}
+
+fn pool(upstream: &UpstreamSettings) -> Result<Arc<Pool>, AssemblyError> {
+    let connector = Connector::new(ca_bundle(upstream)?.as_deref()).map_err(failed("upstream.ca_bundle"))?;
+    Ok(Pool::new(
+        connector,
+        Limits {
+            max_connections: upstream.max_connections,
+            connect_timeout: upstream.connect_timeout,
+            first_byte_timeout: upstream.first_byte_timeout,
+            idle_timeout: upstream.idle_timeout,
+            pool_idle_timeout: upstream.pool_idle_timeout,
+        },
+    ))
+}
+
+fn ca_bundle(upstream: &UpstreamSettings) -> Result<Option<Vec<u8>>, AssemblyError> {
+    upstream.ca_bundle.as_ref().map(std::fs::read).transpose().map_err(failed("upstream.ca_bundle"))
+}
+
+fn endpoints(upstream: &UpstreamSettings) -> Endpoints {
+    // The configuration has checked the URL already; one that is refused here all the same means no override.
+    Endpoints::new(upstream.endpoint.as_ref().and_then(|url| Endpoint::parse(&url.to_string()).ok()))
+}
+
+/// The Region of calls that name no profile: `ApplyGuardrail`.
+fn region(settings: &Settings) -> Result<Region, AssemblyError> {
+    let first = || settings.profiles.first().map(|profile| profile.arn.region().clone());
+    settings.upstream.region.clone().or_else(first).ok_or_else(|| AssemblyError {
+        what: "upstream.region",
+        why: "no Region is named and no profile tells one: add region = \"us-east-1\", say".to_owned(),
+    })
+}
+
+/// How often the keys file is looked at: a revocation takes effect within this.
+const KEYS_EVERY: Duration = Duration::from_secs(1);
+
+fn failed<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> AssemblyError {
+    move |error| AssemblyError { what, why: error.to_string() }
+}

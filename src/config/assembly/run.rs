@@ -1,0 +1,131 @@
+//! A gateway that listens, and its end.
+//!
+//! The order of a shutdown: readiness fails, no connection is taken any more, open streams run to their end or to the drain
+//! timeout, what is still being read on for callers who left is waited for within the same bound, and the admin listener
+//! goes last, so that the end can be watched.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{Assembled, AssemblyError, KEYS_EVERY, failed};
+use crate::admin;
+use crate::gateway::Gateway;
+use crate::identity::keys::{KeyRing, Refresh};
+use crate::server;
+use crate::telemetry::{Reloaded, Success};
+use crate::upstream::Pool;
+
+/// A gateway whose two listeners are open.
+#[derive(Debug)]
+pub struct Bound {
+    assembled: Assembled,
+    data: TcpListener,
+    admin: TcpListener,
+}
+
+impl Assembled {
+    /// Opens both listeners and fetches AWS credentials once. Without credentials the gateway starts all the same, is not
+    /// ready, and says why: they may be on their way.
+    pub async fn bind(self) -> Result<Bound, AssemblyError> {
+        let data = TcpListener::bind(self.listener.settings.listen).await.map_err(failed("server.listen"))?;
+        let admin = TcpListener::bind(self.listener.admin).await.map_err(failed("admin.listen"))?;
+        if let Err(error) = self.credentials.fetch().await {
+            tracing::error!(%error, "no AWS credentials: calls are refused until there are some");
+        }
+        Ok(Bound { assembled: self, data, admin })
+    }
+}
+
+impl Bound {
+    /// Where callers connect.
+    pub fn data_address(&self) -> io::Result<SocketAddr> {
+        self.data.local_addr()
+    }
+
+    /// Where operators connect.
+    pub fn admin_address(&self) -> io::Result<SocketAddr> {
+        self.admin.local_addr()
+    }
+
+    /// The certificate authority that clients have to trust, if Tollgate made one.
+    pub fn ca_certificate(&self) -> Option<&Path> {
+        self.assembled.listener.ca.as_deref()
+    }
+
+    /// Whether the data listener speaks TLS.
+    pub const fn speaks_tls(&self) -> bool {
+        self.assembled.listener.tls.is_some()
+    }
+
+    /// The gateway, for who wants to look into it.
+    pub const fn gateway(&self) -> &Arc<Gateway> {
+        &self.assembled.gateway
+    }
+
+    /// Serves until `stop` is cancelled and everything open has ended or run out of time.
+    pub async fn run(self, stop: CancellationToken) -> io::Result<()> {
+        let Assembled { gateway, keys, credentials, listener, admin: sources, draining } = self.assembled;
+        let (background, last) = (TaskTracker::new(), CancellationToken::new());
+        background.spawn(Arc::clone(&credentials).keep_fresh(last.clone()));
+        background.spawn(watch_keys(keys, Arc::clone(&gateway), last.clone()));
+        background.spawn(close_idle(Arc::clone(&gateway.pool), last.clone()));
+        background.spawn(admin::serve(self.admin, sources, last.clone()));
+        let announced = stop.clone();
+        background.spawn(async move {
+            announced.cancelled().await;
+            tracing::info!("draining: no new connections, open streams run to their end");
+            draining.cancel();
+        });
+        let drains = gateway.drains.clone();
+        let served = server::serve(self.data, listener.tls, gateway, listener.limits, stop.clone()).await;
+        stop.cancel();
+        if tokio::time::timeout(listener.limits.drain_timeout, drains.finished()).await.is_err() {
+            tracing::warn!("answers are still being read for callers who left: they are settled at their reservation");
+        }
+        last.cancel();
+        background.close();
+        background.wait().await;
+        served
+    }
+}
+
+async fn watch_keys(keys: Arc<KeyRing>, gateway: Arc<Gateway>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(KEYS_EVERY);
+    while tick(&mut ticks, &stop).await {
+        let ring = Arc::clone(&keys);
+        let Ok(refreshed) = tokio::task::spawn_blocking(move || ring.refresh_if_changed()).await else { continue };
+        match refreshed {
+            Refresh::Unchanged | Refresh::StillBroken => {}
+            Refresh::Reloaded { keys } => {
+                tracing::info!(keys, "the keys file has changed and is in force");
+                gateway.metrics().reloaded(Reloaded::Keys, Success::Ok);
+            }
+            Refresh::Broken(error) => {
+                tracing::error!(%error, "the keys file cannot be used; the keys from before stay in force");
+                gateway.metrics().reloaded(Reloaded::Keys, Success::Failed);
+            }
+        }
+    }
+}
+
+async fn close_idle(pool: Arc<Pool>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(5));
+    while tick(&mut ticks, &stop).await {
+        pool.close_idle();
+    }
+}
+
+/// Waits for the next tick; false when it is time to stop.
+async fn tick(ticks: &mut tokio::time::Interval, stop: &CancellationToken) -> bool {
+    tokio::select! {
+        () = stop.cancelled() => false,
+        _ = ticks.tick() => true,
+    }
+}

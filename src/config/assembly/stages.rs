@@ -1,0 +1,182 @@
+//! Settings as the stages' own values, and the stages' state as operators see it.
+
+use std::task::{Context, Poll, Waker};
+
+use serde_json::{Value, json};
+
+use super::AssemblyError;
+use crate::budget::{self, BudgetRule, Ledger, Settled, Unit};
+use crate::config::settings::{
+    Asynchronous, BudgetSettings, GuardrailMode, GuardrailSettings, PolicySettings, PriceSettings, ProfileSettings,
+    Reserve, Selective, Window,
+};
+use crate::guardrail::{self, GuardrailRule, Guardrails};
+use crate::identity::Principal;
+use crate::policy::{Policies, PolicyRule};
+use crate::profiles::price::{ModelPrice, PriceTable, Rates};
+use crate::profiles::{Grant, Profile};
+use crate::telemetry::{BudgetReading, Level};
+use crate::types::{Money, Owners};
+
+pub(super) fn prices(overrides: &[PriceSettings]) -> PriceTable {
+    overrides.iter().fold(PriceTable::shipped(), |table, price| {
+        let usual = Rates::new(price.input, price.output);
+        let rates = Rates {
+            cache_read: price.cache_read.unwrap_or(usual.cache_read),
+            cache_write_5m: price.cache_write_5m.unwrap_or(usual.cache_write_5m),
+            cache_write_1h: price.cache_write_1h.unwrap_or(usual.cache_write_1h),
+            ..usual
+        };
+        let price_of = ModelPrice::new(rates).with_limits(price.max_input, price.max_output);
+        table.with_override(price.model.clone(), price_of)
+    })
+}
+
+pub(super) fn budget(settings: &BudgetSettings) -> BudgetRule {
+    BudgetRule {
+        name: settings.name.clone(),
+        owners: settings.owners.clone(),
+        window: match settings.window {
+            Window::Day => budget::Window::Day,
+            Window::Month => budget::Window::Month,
+        },
+        zone: settings.zone.clone(),
+        limit_usd: settings.usd,
+        limit_tokens: settings.tokens,
+        reserve: match settings.reserve {
+            Reserve::WorstCase => budget::Reserve::WorstCase,
+            Reserve::Expected => budget::Reserve::EXPECTED,
+        },
+    }
+}
+
+/// A profile's grant; `None` where nobody owns it, of which the configuration has warned.
+pub(super) fn grant(settings: &ProfileSettings) -> Option<Grant> {
+    let owned = match &settings.owners {
+        Owners::Everyone => true,
+        Owners::Only { principals, groups } => !(principals.is_empty() && groups.is_empty()),
+    };
+    owned.then(|| Grant {
+        profile: Profile::new(settings.name.clone(), settings.arn.clone(), settings.source.clone()),
+        owners: settings.owners.clone(),
+        aliases: settings.aliases.clone(),
+    })
+}
+
+pub(super) fn policies(settings: &PolicySettings) -> Result<Policies, AssemblyError> {
+    let rule = PolicyRule { owners: Owners::Everyone, operations: settings.operations.clone() };
+    Policies::new(vec![rule]).map_err(super::failed("policy.operations"))
+}
+
+pub(super) fn guardrails(settings: &[GuardrailSettings]) -> Result<Guardrails, AssemblyError> {
+    let rules = settings.iter().map(|settings| GuardrailRule {
+        owners: settings.owners.clone(),
+        identifier: settings.identifier.clone(),
+        version: settings.version.clone(),
+        mode: match settings.mode {
+            GuardrailMode::Inject => guardrail::Mode::Inject,
+            GuardrailMode::Require => guardrail::Mode::Require,
+        },
+        asynchronous: match settings.asynchronous {
+            Asynchronous::Refuse => guardrail::Asynchronous::Refuse,
+            Asynchronous::ForceSync => guardrail::Asynchronous::ForceSync,
+        },
+        selective: match settings.selective {
+            Selective::Refuse => guardrail::Selective::Refuse,
+            Selective::Allow => guardrail::Selective::Allow,
+        },
+    });
+    Guardrails::new(rules.collect()).map_err(super::failed("guardrails"))
+}
+
+/// Where every budget stands, for the gauges.
+pub(super) fn budget_readings(ledger: &Ledger, principals: &[Principal]) -> Vec<BudgetReading> {
+    let Some(Ok(standings)) = at_once(ledger.standings(principals)) else { return Vec::new() };
+    let mut readings: Vec<BudgetReading> = Vec::new();
+    for standing in standings {
+        let counter = &standing.state.counter;
+        let same =
+            |reading: &BudgetReading| *reading.budget == *counter.budget && *reading.principal == *counter.principal;
+        let at = readings.iter().rposition(same).unwrap_or_else(|| {
+            readings.push(BudgetReading {
+                budget: counter.budget.to_string(),
+                principal: counter.principal.to_string(),
+                usd: None,
+                tokens: None,
+            });
+            readings.len() - 1
+        });
+        let Some(reading) = readings.get_mut(at) else { continue };
+        match counter.unit {
+            Unit::Usd => {
+                let dollars = |amount: u64| Money::from_nanos(i64::try_from(amount).unwrap_or(i64::MAX));
+                reading.usd = Some(Level { limit: dollars(standing.limit), remaining: dollars(standing.left()) });
+            }
+            Unit::Tokens => reading.tokens = Some(Level { limit: standing.limit, remaining: standing.left() }),
+        }
+    }
+    readings
+}
+
+/// The bill as JSON: a row a heading, amounts in nano-dollars, and the calls settled at their reservation one by one.
+pub(super) fn bill(ledger: &Ledger) -> Value {
+    let bill = match at_once(ledger.bill()) {
+        Some(Ok(bill)) => bill,
+        Some(Err(error)) => return json!({ "error": error.to_string() }),
+        None => return json!({ "error": "the store did not answer at once" }),
+    };
+    let rows: Vec<Value> = bill
+        .rows
+        .iter()
+        .map(|row| {
+            json!({
+                "principal": row.heading.principal,
+                "model": row.heading.model.as_ref().map(ToString::to_string),
+                "profile": row.heading.profile,
+                "operation": row.heading.operation.name(),
+                "settled": match row.heading.settled {
+                    Settled::Counted(_) => "counted",
+                    Settled::AtReservation(_) => "at_reservation",
+                },
+                "outcome": row.heading.settled.as_str(),
+                "calls": row.calls,
+                "unpriced_calls": row.unpriced,
+                "tokens": {
+                    "input": row.usage.input,
+                    "output": row.usage.output,
+                    "cache_read": row.usage.cache_read,
+                    "cache_write_5m": row.usage.cache_write_5m,
+                    "cache_write_1h": row.usage.cache_write_1h,
+                },
+                "cost_nanodollars": row.cost.nanos(),
+            })
+        })
+        .collect();
+    let reserved: Vec<Value> = bill
+        .at_reservation
+        .iter()
+        .map(|call| {
+            json!({
+                "request_id": call.request_id,
+                "principal": call.principal,
+                "reason": call.reason.as_str(),
+                "cost_nanodollars": call.cost.map(Money::nanos),
+            })
+        })
+        .collect();
+    json!({
+        "calls": bill.calls(),
+        "cost_nanodollars": bill.cost().nanos(),
+        "rows": rows,
+        "settled_at_reservation": reserved,
+        "settled_at_reservation_unlisted": bill.unlisted,
+    })
+}
+
+/// What a future answers without waiting. The store in memory always does; a scrape must not wait for any other.
+fn at_once<F: Future>(future: F) -> Option<F::Output> {
+    match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}

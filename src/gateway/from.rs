@@ -1,0 +1,211 @@
+//! What each stage's refusal becomes, and what the stages that do not know each other have to say to each other.
+
+use http::HeaderMap;
+use memchr::memmem;
+
+use super::read_body::BodyError;
+use super::rejection::Rejection;
+use crate::bedrock::headers::SERVICE_TIER;
+use crate::bedrock::json::{Fault, JsonError};
+use crate::bedrock::{CacheWrites, PathError};
+use crate::budget::{Attachments, Refused, RequestFacts, StoreError};
+use crate::guardrail::{ErrorClass, Guarded, GuardrailError};
+use crate::identity::IdentityError;
+use crate::policy::Denied;
+use crate::profiles::look_alike::QueryError;
+use crate::profiles::price::CacheLifetime;
+use crate::profiles::{ResolveError, Target};
+use crate::telemetry::RefusalReason as Reason;
+use crate::types::ServiceTier;
+use crate::upstream::{Phase, UpstreamError};
+
+/// AWS's own sentence. Claude Code shows a 403 that begins with it at once; any other 403 it takes for expired credentials
+/// and tries again for minutes without a word.
+const NO_ACCESS: &str = "You don't have access to the model with the specified model ID.";
+
+impl From<PathError> for Rejection {
+    fn from(error: PathError) -> Self {
+        match error {
+            PathError::UnknownOperation => Self::plain(
+                Reason::UnknownOperation,
+                "Tollgate serves the Amazon Bedrock runtime API: no operation of it has this method and path. Check the \
+                 endpoint URL that your client is given.",
+            ),
+            PathError::NotCanonical(_) | PathError::Label(_) => {
+                Self::plain(Reason::InvalidPath, format!("The request's path is refused: {error}."))
+            }
+        }
+    }
+}
+
+impl From<IdentityError> for Rejection {
+    fn from(error: IdentityError) -> Self {
+        let reason = match error {
+            IdentityError::Missing => Reason::MissingCredentials,
+            IdentityError::Several => Reason::AmbiguousCredentials,
+            IdentityError::Expired { .. } => Reason::ExpiredKey,
+            IdentityError::TooLong
+            | IdentityError::Signed
+            | IdentityError::Scheme
+            | IdentityError::Malformed(_)
+            | IdentityError::Unknown { .. }
+            | IdentityError::WrongSecret { .. }
+            | IdentityError::Revoked { .. }
+            | IdentityError::NoSuchPrincipal { .. } => Reason::UnknownKey,
+        };
+        Self::new(reason, error.caller_text(), error.log_text())
+    }
+}
+
+impl From<ResolveError> for Rejection {
+    fn from(error: ResolveError) -> Self {
+        let (text, log) = (error.caller_text(), error.log_text());
+        match error {
+            ResolveError::NotYours { .. } => Self::new(Reason::ProfileNotYours, format!("{NO_ACCESS} {text}"), log),
+            ResolveError::Unmapped { .. } => Self::new(Reason::ModelUnmapped, format!("{NO_ACCESS} {text}"), log),
+            ResolveError::RefusedKind { .. } => Self::new(Reason::ModelRefusedKind, format!("{NO_ACCESS} {text}"), log),
+            // With these words in it Claude Code shows a 404's own text, without them one of its own.
+            ResolveError::NoSuchName { .. } => Self::new(Reason::NoSuchModel, format!("Unknown model id. {text}"), log),
+        }
+    }
+}
+
+impl From<QueryError> for Rejection {
+    fn from(error: QueryError) -> Self {
+        Self::plain(Reason::InvalidQuery, error.to_string())
+    }
+}
+
+impl From<Denied> for Rejection {
+    fn from(denied: Denied) -> Self {
+        Self::new(Reason::PolicyDenied, format!("{NO_ACCESS} {}", denied.caller_text()), denied.log_text())
+    }
+}
+
+impl From<BodyError> for Rejection {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge(_) => Self::plain(Reason::BodyTooLarge, format!("The request is refused: {error}.")),
+            BodyError::Timeout => {
+                Self::plain(Reason::BodyTimeout, "The request body did not arrive in time. Send it again.")
+            }
+            BodyError::Incomplete => Self::plain(Reason::BodyIncomplete, "The request body broke off. Send it again."),
+        }
+    }
+}
+
+impl From<GuardrailError> for Rejection {
+    fn from(error: GuardrailError) -> Self {
+        let reason = match &error {
+            GuardrailError::Missing { .. } | GuardrailError::CannotCarry(_) => Reason::GuardrailMissing,
+            GuardrailError::Different { .. } | GuardrailError::NotTheirs { .. } => Reason::GuardrailDifferent,
+            GuardrailError::Asynchronous { .. } => Reason::GuardrailAsync,
+            GuardrailError::Selective(_) => Reason::GuardrailSelective,
+            GuardrailError::Body(JsonError { fault: Fault::DuplicateMember, .. }) => Reason::DuplicateKey,
+            GuardrailError::RepeatedHeader(_) | GuardrailError::HeaderValue { .. } => Reason::InvalidHeader,
+            GuardrailError::Body(_)
+            | GuardrailError::WrongType { .. }
+            | GuardrailError::Misspelt(_)
+            | GuardrailError::Misplaced(_) => Reason::BodyNotJson,
+            GuardrailError::Unspliceable(_) => Reason::Internal,
+        };
+        debug_assert_eq!(error.class() == ErrorClass::Internal, reason == Reason::Internal);
+        let text = error.to_string();
+        Self::new(reason, format!("The request is refused: {text}."), text)
+    }
+}
+
+impl From<Refused> for Rejection {
+    fn from(refused: Refused) -> Self {
+        let text = refused.to_string();
+        match refused {
+            Refused::Exhausted(_) => Self::plain(Reason::BudgetExhausted, sentence(&text)),
+            Refused::PriceUnknown { .. } => Self::plain(Reason::PriceUnknown, sentence(&text)),
+            Refused::Unavailable(StoreError(why)) => Self::new(Reason::StoreUnavailable, sentence(&text), why),
+        }
+    }
+}
+
+impl From<UpstreamError> for Rejection {
+    fn from(error: UpstreamError) -> Self {
+        let log = error.to_string();
+        let (reason, text) = match error {
+            UpstreamError::Credentials(_) => (
+                Reason::CredentialsUnavailable,
+                "Tollgate has no AWS credentials at the moment. Ask whoever runs it to look at its log.",
+            ),
+            UpstreamError::Connect { .. } | UpstreamError::Timeout(Phase::Connect) => {
+                (Reason::UpstreamConnect, "Tollgate cannot reach Bedrock at the moment.")
+            }
+            UpstreamError::Timeout(Phase::FirstByte | Phase::Idle) => (
+                Reason::UpstreamTimeout,
+                "Bedrock did not answer in time. The call may have been made and is counted at what was reserved for it.",
+            ),
+            UpstreamError::Reset(_) => (
+                Reason::UpstreamReset,
+                "The connection to Bedrock broke. The call may have been made and is counted at what was reserved for it.",
+            ),
+            UpstreamError::Overloaded(_) => (Reason::Overloaded, "Tollgate has too many calls open at the moment."),
+            UpstreamError::Malformed(_) => {
+                (Reason::InvalidHeader, "A header of the request cannot be signed: send plain text.")
+            }
+        };
+        Self::new(reason, text, log)
+    }
+}
+
+/// What the budget needs to know of a request that the guardrail stage has read.
+pub(super) fn facts(guarded: &Guarded, sent: &HeaderMap) -> RequestFacts {
+    let read = guarded.facts();
+    let media = read.media();
+    let attachments = if media.documents > 0 || media.referenced > 0 {
+        Attachments::Unmeasurable
+    } else if media.images > 0 {
+        let base64_bytes = u64_of(read.body_bytes().saturating_sub(read.text_bytes()));
+        Attachments::Images { count: u64::from(media.images), base64_bytes }
+    } else {
+        Attachments::None
+    };
+    let max_tokens = match guarded.permitted().target() {
+        Target::Profile(profile) | Target::BaseModel(profile) => read.max_output_tokens(profile.base_model()),
+        Target::Guardrail { .. } => Some(0),
+    };
+    RequestFacts {
+        body_bytes: u64_of(read.body_bytes()),
+        max_tokens,
+        attachments,
+        cache: match read.cache_writes() {
+            CacheWrites::None => CacheLifetime::None,
+            CacheWrites::FiveMinutes => CacheLifetime::FiveMinutes,
+            CacheWrites::OneHour => CacheLifetime::OneHour,
+        },
+        tier: asked_tier(read.tier(), sent),
+    }
+}
+
+/// The tier that the body or the header asks for; `None`, the dearest, where it is one that is not known.
+fn asked_tier(in_body: Option<ServiceTier>, sent: &HeaderMap) -> Option<ServiceTier> {
+    match (in_body, sent.get(SERVICE_TIER)) {
+        (Some(tier), _) => Some(tier),
+        (None, None) => Some(ServiceTier::Default),
+        (None, Some(value)) => value.to_str().ok().and_then(ServiceTier::from_name),
+    }
+}
+
+/// The most images that an ApplyGuardrail body can hold: none, or AWS's limit for one call.
+pub(super) fn images(guarded: &Guarded) -> u64 {
+    const LIMIT: u64 = 20;
+    if memmem::find(guarded.body(), b"\"image\"").is_some() { LIMIT } else { 0 }
+}
+
+fn u64_of(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+/// A text that begins in the middle of a line, as a sentence.
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(|first| first.to_ascii_uppercase());
+    let end = if text.ends_with('.') { "" } else { "." };
+    first.into_iter().chain(characters).collect::<String>() + end
+}

@@ -1,1 +1,0 @@
-//! The look-alike as a whole.
