@@ -123,13 +123,11 @@ class Boto3:
         self.gateway = gateway
 
     def client(self, caller, service="bedrock-runtime"):
+        # It is read at the first call, so it stays; each client's first call follows its making.
         os.environ["AWS_BEARER_TOKEN_BEDROCK"] = self.gateway.keys[caller]
-        try:
-            return boto3.session.Session(region_name=house.REGION).client(
-                service, endpoint_url=self.gateway.tls, verify=self.gateway.ca_bundle
-            )
-        finally:
-            del os.environ["AWS_BEARER_TOKEN_BEDROCK"]
+        return boto3.session.Session(region_name=house.REGION).client(
+            service, endpoint_url=self.gateway.tls, verify=self.gateway.ca_bundle
+        )
 
     def call(self, operation, caller, model, prompt, max_tokens=64):
         client = self.client(caller)
@@ -149,7 +147,7 @@ class Boto3:
                     partial.append(event)
         except botocore.exceptions.ClientError as error:
             code = error.response["Error"]["Code"]
-            status = error.response["ResponseMetadata"].get("HTTPStatusCode")
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
             typed = type(error) is not botocore.exceptions.ClientError
             raise Refused(code, error.response["Error"]["Message"], status, typed) from error
         answer.raw = response

@@ -217,7 +217,7 @@ class Gateway:
         command = [tollgate, "serve", "-c", str(self.config), "--output", "json"]
         self.program = Program(command, folder / "serve.log", environment)
         ready = self.program.ready
-        self.http, self.tls = ready["data"] + base_path, ready["tls"] + base_path
+        self.http, self.tls = ready["data"], ready["tls"]
         self.admin, self.ca_bundle = ready["admin"], ready["ca_bundle"]
 
     def metrics(self):

@@ -90,7 +90,7 @@ def test_another_guardrail_than_the_one_owed_is_refused(house, boto):
                 **adapters.converse_input(SONNET, "hi", 16),
                 guardrailConfig={"guardrailIdentifier": "zz9plural9za", "guardrailVersion": "7"},
             )
-    assert "zz9plural9za" in str(refused.value)
+    assert "gr1abc2def3 version 1" in str(refused.value)
     assert (seen.attempts, seen.refusals, seen.upstream) == (1, {"guardrail_different": 1}, [])
 
 
