@@ -30,6 +30,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::refusal::Refusal;
+use crate::bedrock::Operation;
 
 /// What an answer is asked to do, parsed from the words in the module's table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -99,6 +100,11 @@ impl Directives {
         String::from_utf8_lossy(rest.get(..end).unwrap_or_default()).parse()
     }
 
+    /// Whether they leave the content of a stream as it would be for its token counts alone.
+    pub(super) fn leave_content(&self) -> bool {
+        self.fault.is_none() && self.guardrail.is_none() && self.drip.is_none() && self.delay.is_none()
+    }
+
     /// The HTTP error that is asked for, where it is one.
     pub(super) fn refusal(&self) -> Option<Refusal> {
         match &self.fault {
@@ -156,6 +162,11 @@ impl Directives {
 const MAX_REPLY_TOKENS: u64 = 200_000;
 
 impl Modelled {
+    /// Whether the stream of an operation models it; ConverseStream has no timeout.
+    pub(super) fn is_modelled_by(self, operation: Operation) -> bool {
+        operation == Operation::InvokeModelWithResponseStream || self.member != "modelTimeoutException"
+    }
+
     /// The same exception where there is no stream to put it in.
     pub(super) fn refusal(self) -> Refusal {
         bedrock_error(self.status)
