@@ -197,3 +197,38 @@ fn announce(args: &Mock, running: &Running, profiles: &BTreeMap<String, String>)
     writeln!(out, "A prompt that holds [[mock:throttle]] is throttled; see tollgate mock --help.")?;
     out.flush()
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        mock: Mock,
+    }
+
+    #[test]
+    fn a_line_without_profiles_plays_one_in_its_own_region_and_account() {
+        let line = ["mock", "--region", "eu-central-1", "--account", "000000000001", "--guardrail", "gr1:3"];
+        let config = config(&Line::try_parse_from(line).unwrap().mock).unwrap();
+        let arn = "arn:aws:bedrock:eu-central-1:000000000001:application-inference-profile/mock";
+        assert_eq!(config.profiles[0].arn.as_str(), arn);
+        assert_eq!(config.guardrail, Some(MockGuardrail { identifier: "gr1".to_owned(), version: "3".to_owned() }));
+        assert_eq!(config.foundation_models, FoundationModels::Refuse);
+    }
+
+    #[test]
+    fn what_is_no_profile_and_no_guardrail_is_refused_by_name() {
+        for (flag, value, complaint) in [
+            ("--profile", "arn:aws:bedrock:us-east-1:1:x/y", "not ARN=SOURCE"),
+            ("--profile", "arn:aws:bedrock:us-east-1:1:x/y=a.b", "not an application inference profile"),
+            ("--guardrail", "gr1", "not ID:VERSION"),
+        ] {
+            let error = Line::try_parse_from(["mock", flag, value]).err().unwrap().to_string();
+            assert!(error.contains(complaint), "{error}");
+        }
+    }
+}

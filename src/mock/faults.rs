@@ -1,25 +1,7 @@
 //! Faults that a prompt or the admin endpoint asks for.
 //!
 //! A prompt that holds `[[mock:` directives `]]` is answered as they say; the last such mark in a body counts, so that the
-//! next turn of a conversation can ask for something else. Words, separated by spaces:
-//!
-//! | word | what happens |
-//! | --- | --- |
-//! | `throttle` | 429 `ThrottlingException`; nothing is billed |
-//! | `status=503` | the error that Bedrock has for that status; nothing is billed |
-//! | `exception=throttlingException` | a stream: an exception message after `after` messages, then a clean end. Otherwise that error |
-//! | `cut` | the connection is cut after `after` messages (half of the body where there is no stream) |
-//! | `stall` | nothing more comes after `after` messages, and the connection stays open |
-//! | `garbage` | message number `after` has a wrong checksum (the body is no JSON where there is no stream) |
-//! | `truncate` | the last message is cut in its middle and the answer ends cleanly |
-//! | `no-counts` | the answer is whole and tells no token counts |
-//! | `guardrail-intervened`, `=input` | the guardrail blocks the prompt; the model is not asked |
-//! | `guardrail-intervened=output` | the guardrail masks a word of the answer |
-//! | `after=3` | after how many messages of the stream (2 where absent) |
-//! | `reply-tokens=500` | how many tokens the answer has, the request's maximum permitting |
-//! | `chunk-bytes=7` | the body is handed over in pieces of so many bytes, across messages |
-//! | `drip=50` | so many milliseconds between two pieces |
-//! | `delay=500` | so many milliseconds before the answer begins |
+//! next turn of a conversation can ask for something else. [`Directives`] lists the words.
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
@@ -32,7 +14,25 @@ use http::StatusCode;
 use super::refusal::Refusal;
 use crate::bedrock::Operation;
 
-/// What an answer is asked to do, parsed from the words in the module's table.
+/// What an answer is asked to do, parsed from words separated by spaces:
+///
+/// | word | what happens |
+/// | --- | --- |
+/// | `throttle` | 429 `ThrottlingException`; nothing is billed |
+/// | `status=503` | the error that Bedrock has for that status; nothing is billed |
+/// | `exception=throttlingException` | a stream: an exception message after `after` messages, then a clean end. Otherwise that error |
+/// | `cut` | the connection is cut after `after` messages (half of the body where there is no stream) |
+/// | `stall` | nothing more comes after `after` messages, and the connection stays open |
+/// | `garbage` | message number `after` has a wrong checksum (the body is no JSON where there is no stream) |
+/// | `truncate` | the last message is cut in its middle and the answer ends cleanly |
+/// | `no-counts` | the answer is whole and tells no token counts |
+/// | `guardrail-intervened`, `=input` | the guardrail blocks the prompt; the model is not asked |
+/// | `guardrail-intervened=output` | the guardrail masks a word of the answer |
+/// | `after=3` | after how many messages of the stream (2 where absent) |
+/// | `reply-tokens=500` | how many tokens the answer has, the request's maximum permitting |
+/// | `chunk-bytes=7` | the body is handed over in pieces of so many bytes, across messages |
+/// | `drip=50` | so many milliseconds between two pieces |
+/// | `delay=500` | so many milliseconds before the answer begins |
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Directives {
     pub(super) fault: Option<Fault>,
