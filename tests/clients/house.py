@@ -295,11 +295,12 @@ class House:
         before, tokens, served = self.gateway.metrics(), self.gateway.tokens(principal), self.gateway.served()
         seen = Seen([], [], {}, 0, {}, 0)
         yield seen
-        seen.upstream = [request for request in self.bedrock.received() if request["id"] not in known]
+        forwarded = len(self.bedrock.received()) - len(known)
         # A refusal is counted before it is answered. A forwarded call is counted when the last byte of its answer has left,
         # which the client may see a moment earlier.
-        wait_until(lambda: self.gateway.served() - served >= len(seen.upstream), "a forwarded call was not counted")
+        wait_until(lambda: self.gateway.served() - served >= forwarded, "a forwarded call was not counted")
         after = self.gateway.metrics()
+        seen.upstream = [request for request in self.bedrock.received() if request["id"] not in known]
         seen.bodies = [self.bedrock.body(request) for request in seen.upstream]
         seen.tokens = {kind: count - tokens[kind] for kind, count in self.gateway.tokens(principal).items()}
         for (family, labels), value in after.items():
