@@ -73,12 +73,12 @@ impl Guardrails {
     }
 
     /// Puts the guardrail that the caller owes into the request, or says why it cannot.
-    pub fn enforce(&self, permitted: Permitted, sent: &HeaderMap, body: Bytes) -> Result<Guarded, GuardrailError> {
+    pub fn enforce(&self, permitted: Permitted, sent: &HeaderMap, body: &Bytes) -> Result<Guarded, GuardrailError> {
         if let Target::Guardrail { identifier, version } = permitted.target() {
             self.may_apply(permitted.principal(), identifier, version)?;
         }
         let owed = self.rule_for(permitted.principal());
-        let edits = guard(permitted.operation(), owed, sent, &body)?;
+        let edits = guard(permitted.operation(), owed, sent, body)?;
         let guarding = if owed.is_some() { Guarding::Owed } else { Guarding::NotOwed };
         Ok(Guarded { permitted, edits, guarding })
     }

@@ -195,7 +195,7 @@ impl Credentials {
 }
 
 /// Long-term keys are looked up again once an hour, in case the profile's file has changed.
-const LONG: Duration = Duration::from_secs(3_600);
+const LONG: Duration = Duration::from_hours(1);
 
 fn backoff(failures: u32) -> Duration {
     Duration::from_secs(1 << failures.min(5))
@@ -237,7 +237,7 @@ mod tests {
         let clock = Arc::new(ManualClock::at_unix_seconds(0));
         let loads = Arc::new(AtomicU32::new(0));
         let source = Scripted { loads: Arc::clone(&loads), fail_from };
-        let shared: Arc<dyn Clock> = clock.clone();
+        let shared = Arc::clone(&clock) as Arc<dyn Clock>;
         (Credentials::new(Box::new(source), shared), clock, loads)
     }
 

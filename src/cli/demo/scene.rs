@@ -37,7 +37,11 @@ pub(super) const SONNET: &str = "us.anthropic.claude-sonnet-4-5-20250929-v1:0";
 pub(super) const HAIKU: &str = "us.anthropic.claude-haiku-4-5-20251001-v1:0";
 pub(super) const NOVA: &str = "us.amazon.nova-lite-v1:0";
 
-const CAST: [(&str, &str, &str, &[(&str, &str)]); 3] = [
+/// A profile's name and its source.
+type Named = (&'static str, &'static str);
+
+/// Name, what they do, dollars a day, profiles.
+const CAST: [(&str, &str, &str, &[Named]); 3] = [
     ("ada", "platform engineer, Claude Sonnet and Haiku", "20.00", &[("ada-sonnet", SONNET), ("ada-haiku", HAIKU)]),
     ("grace", "data scientist, Amazon Nova", "0.50", &[("grace-nova", NOVA)]),
     ("linus", "intern, Claude Sonnet, a cent and a half a day", "0.015", &[("linus-sonnet", SONNET)]),
