@@ -8,7 +8,6 @@ import subprocess
 import time
 
 import pytest
-
 from house import HAIKU, REGION, SONNET, arn, clean_environment
 
 AGENTS = pathlib.Path(os.environ["TOLLGATE_AGENTS"])

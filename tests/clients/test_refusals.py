@@ -2,10 +2,9 @@
 
 import time
 
+import adapters
 import botocore.exceptions
 import pytest
-
-import adapters
 from house import HAIKU, NOVA, SONNET, arn
 
 # What is refused: the name of the exception in the AWS SDKs, the status, the class in anthropic's client, words of the
