@@ -122,4 +122,5 @@ def test_an_agent_shows_a_refusal_within_seconds(house, agent, what, tmp_path):
     assert said.status != 0
     assert REPLY not in said.text
     assert seen.refusals[reason] >= 1
-    assert seen.upstream == []
+    # Claude Code first asks one token of every model it knows, and some of those may be the caller's.
+    assert not any(request["operation"] == ANSWERS[agent] for request in seen.upstream)

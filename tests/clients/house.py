@@ -268,6 +268,7 @@ class Seen:
     tokens: dict
     attempts: int
     refusals: dict
+    at_reservation: int
 
 
 class House:
@@ -292,19 +293,22 @@ class House:
         """Fills a `Seen` with what happens within the block."""
         known = {request["id"] for request in self.bedrock.received()}
         before, tokens, served = self.gateway.metrics(), self.gateway.tokens(principal), self.gateway.served()
-        seen = Seen([], [], {}, 0, {})
+        seen = Seen([], [], {}, 0, {}, 0)
         yield seen
-        seen.upstream = [request for request in self.bedrock.received() if request["id"] not in known]
+        forwarded = len(self.bedrock.received()) - len(known)
         # A refusal is counted before it is answered. A forwarded call is counted when the last byte of its answer has left,
         # which the client may see a moment earlier.
-        wait_until(lambda: self.gateway.served() - served >= len(seen.upstream), "a forwarded call was not counted")
+        wait_until(lambda: self.gateway.served() - served >= forwarded, "a forwarded call was not counted")
         after = self.gateway.metrics()
+        seen.upstream = [request for request in self.bedrock.received() if request["id"] not in known]
         seen.bodies = [self.bedrock.body(request) for request in seen.upstream]
         seen.tokens = {kind: count - tokens[kind] for kind, count in self.gateway.tokens(principal).items()}
         for (family, labels), value in after.items():
             more = value - before.get((family, labels), 0)
             if family == "tollgate_requests_total":
                 seen.attempts += int(more)
+            elif family == "tollgate_settled_at_reservation_total":
+                seen.at_reservation += int(more)
             elif family == "tollgate_refusals_total" and more:
                 reason = dict(labels)["reason"]
                 seen.refusals[reason] = seen.refusals.get(reason, 0) + int(more)

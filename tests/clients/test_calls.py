@@ -145,11 +145,29 @@ def test_the_control_plane_shows_callers_their_own_profiles_and_no_others(boto):
         assert "bob" not in str(refused.value).replace(arn("bobsonnet001"), "")
 
 
-def test_a_guardrail_that_steps_in_is_seen_by_the_client(house, client):
-    operation = adapters.CONVERSE if adapters.CONVERSE in client.operations else adapters.INVOKE
+def test_a_guardrail_that_steps_in_is_seen_by_the_client_and_the_model_is_not_paid_for(house, client):
+    operation = adapters.CONVERSE if adapters.CONVERSE in client.operations else adapters.INVOKE_STREAM
     with house.watch("alice") as seen:
         answer = client.call(operation, "alice", SONNET, "[[mock:guardrail-intervened]]")
     assert seen.upstream[0]["billable"] == "guardrail-only"
+    assert BLOCKED in answer.text
     if operation == adapters.CONVERSE:
         assert answer.stop == "guardrail_intervened"
+        assert not any(seen.tokens.values())
+    else:
+        # Without a trace an Invoke stream does not tell whether the model was asked: it is paid at the reservation.
+        assert seen.at_reservation == 1
+
+
+def test_a_trace_tells_an_invoke_that_was_blocked_from_one_that_was_masked(house, boto):
+    client = boto.client("alice")
+    asked = adapters.operation_input(adapters.INVOKE, SONNET, "[[mock:guardrail-intervened]]", 64)
+    with house.watch("alice") as seen:
+        answer = json.loads(client.invoke_model(**asked, trace="ENABLED")["body"].read())
+    assert answer["content"][0]["text"] == BLOCKED
+    assert seen.upstream[0]["guardrail"]["trace"]
+    assert seen.at_reservation == 0
     assert not any(seen.tokens.values())
+
+
+BLOCKED = "Sorry, the model cannot answer this question."

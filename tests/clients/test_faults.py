@@ -17,24 +17,21 @@ STREAMS = [
 @pytest.mark.parametrize(("client", "operation"), STREAMS, indirect=["client"])
 def test_an_exception_inside_a_stream_is_raised_by_the_client(house, client, operation):
     prompt = "[[mock:exception=throttlingException after=4]]"
-    settled = house.gateway.count("tollgate_settled_at_reservation_total")
     with house.watch("alice") as seen:
         with pytest.raises(adapters.Refused) as raised:
             client.call(operation, "alice", SONNET, prompt)
     assert "Too many requests" in raised.value.message
     if not client.name.startswith("anthropic"):
         assert raised.value.kind.lower() == "throttlingexception"
-    assert seen.attempts == 1
-    assert house.gateway.count("tollgate_settled_at_reservation_total") == settled + 1
+    assert (seen.attempts, seen.at_reservation) == (1, 1)
 
 
 @pytest.mark.parametrize(("client", "operation"), STREAMS, indirect=["client"])
 def test_a_stream_that_breaks_off_is_never_taken_for_a_whole_answer(house, client, operation):
-    settled = house.gateway.count("tollgate_settled_at_reservation_total")
-    with house.watch("alice"):
+    with house.watch("alice") as seen:
         with pytest.raises(BROKEN):
             client.call(operation, "alice", SONNET, "[[mock:cut after=4]]")
-    assert house.gateway.count("tollgate_settled_at_reservation_total") == settled + 1
+    assert (seen.attempts, seen.at_reservation) == (1, 1)
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 424])
