@@ -15,6 +15,9 @@ mod h2_frames;
 mod harness;
 mod upstream;
 
+mod byte_identity;
 mod headers;
+mod identity;
+mod profiles;
 mod smuggling;
 mod wire;
