@@ -15,7 +15,9 @@ mod h2_frames;
 mod harness;
 mod upstream;
 
+mod budgets;
 mod byte_identity;
+mod guardrail;
 mod headers;
 mod identity;
 mod profiles;

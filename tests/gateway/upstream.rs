@@ -18,7 +18,7 @@ pub(crate) struct Request {
 /// What follows an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
-    /// The next request on the same connection.
+    /// The next request on the same connection; an answer that does not say where it ends is ended by closing.
     KeepAlive,
     /// The connection is closed.
     Close,
@@ -59,10 +59,16 @@ async fn serve(mut tcp: TcpStream, answers: Arc<Vec<Vec<u8>>>, kept: Arc<Mutex<V
             answers.get(kept.len() - 1).or(answers.last())?.clone()
         };
         tcp.write_all(&answer).await.ok()?;
-        if then == Then::Close {
+        if then == Then::Close || !is_framed(&answer) {
             return tcp.shutdown().await.ok();
         }
     }
+}
+
+fn is_framed(answer: &[u8]) -> bool {
+    let head = &answer[..memchr::memmem::find(answer, b"\r\n\r\n").unwrap_or(answer.len())];
+    let head = String::from_utf8_lossy(head).to_ascii_lowercase();
+    head.contains("content-length:") || head.contains("transfer-encoding:")
 }
 
 async fn read(tcp: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Request> {
