@@ -111,7 +111,8 @@ impl Exchange {
             upstream_request_id: self.answer.upstream_request_id,
             ending: ended(closing, &reading.ending, self.answer.fault),
             downstream: self.answer.downstream,
-            usage: reading.usage,
+            // What was said before an answer broke off is not what was used: metrics, log and bill show the same.
+            usage: reading.usage.filter(|_| !matches!(settlement, Settlement::AtReservation(..))),
             tier: reading.tier,
             settlement,
             guardrail,
