@@ -81,7 +81,9 @@ fn event(number: usize, of: usize, bytes: usize) -> Vec<u8> {
         .add_header(Header::new(":content-type", HeaderValue::String("application/json".into())))
         .add_header(Header::new(":message-type", HeaderValue::String("event".into())));
     let mut encoded = Vec::new();
-    write_message_to(&message, &mut encoded).expect("a small message can be written");
+    if let Err(error) = write_message_to(&message, &mut encoded) {
+        unreachable!("a small message can be written: {error}");
+    }
     encoded
 }
 

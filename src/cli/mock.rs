@@ -17,6 +17,7 @@ use crate::types::{AccountId, Region, Secret, Tags};
 
 /// Serve a look-alike of Amazon Bedrock's runtime API: real signatures, real shapes, made-up answers, faults on request.
 #[derive(Args, Clone, Debug)]
+#[command(after_long_help = DIRECTIVES)]
 pub struct Mock {
     /// Where to listen; port 0 takes any free one.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4599")]
@@ -65,6 +66,21 @@ pub struct Mock {
     #[arg(long, value_enum, default_value_t = Output::Table)]
     pub output: Output,
 }
+
+const DIRECTIVES: &str = "\
+Faults: a prompt that holds [[mock:WORDS]] is answered as the words say (the last mark in a request counts):
+  throttle                      429 ThrottlingException
+  status=503                    Bedrock's error for that status
+  exception=NAME                an exception message in the stream, such as throttlingException
+  cut | stall | garbage         cut the connection, send nothing more, send a wrong checksum
+  truncate                      end cleanly in the middle of the last message
+  no-counts                     a whole answer without token counts
+  guardrail-intervened[=output] the guardrail blocks the input, or masks a word of the output
+  after=N                       after how many messages of the stream (2)
+  reply-tokens=N  chunk-bytes=N  drip=MS  delay=MS
+POST /_mock/faults {\"directives\": \"throttle\", \"times\": 2} has the next calls follow the words instead.
+
+GET /_mock/requests tells what was received, GET /_mock/account what AWS would bill, DELETE /_mock/requests forgets it.";
 
 /// How a command prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -178,6 +194,41 @@ fn announce(args: &Mock, running: &Running, profiles: &BTreeMap<String, String>)
     writeln!(out, "  export AWS_REGION={region} AWS_DEFAULT_REGION={region}")?;
     writeln!(out, "  export AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={secret}\n", args.access_key_id)?;
     writeln!(out, "What it received: {url}/_mock/requests    What AWS would bill: {url}/_mock/account")?;
-    writeln!(out, "A prompt that holds [[mock:throttle]] is throttled; see `tollgate mock --help`.")?;
+    writeln!(out, "A prompt that holds [[mock:throttle]] is throttled; see tollgate mock --help.")?;
     out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        mock: Mock,
+    }
+
+    #[test]
+    fn a_line_without_profiles_plays_one_in_its_own_region_and_account() {
+        let line = ["mock", "--region", "eu-central-1", "--account", "000000000001", "--guardrail", "gr1:3"];
+        let config = config(&Line::try_parse_from(line).unwrap().mock).unwrap();
+        let arn = "arn:aws:bedrock:eu-central-1:000000000001:application-inference-profile/mock";
+        assert_eq!(config.profiles[0].arn.as_str(), arn);
+        assert_eq!(config.guardrail, Some(MockGuardrail { identifier: "gr1".to_owned(), version: "3".to_owned() }));
+        assert_eq!(config.foundation_models, FoundationModels::Refuse);
+    }
+
+    #[test]
+    fn what_is_no_profile_and_no_guardrail_is_refused_by_name() {
+        for (flag, value, complaint) in [
+            ("--profile", "arn:aws:bedrock:us-east-1:1:x/y", "not ARN=SOURCE"),
+            ("--profile", "arn:aws:bedrock:us-east-1:1:x/y=a.b", "not an application inference profile"),
+            ("--guardrail", "gr1", "not ID:VERSION"),
+        ] {
+            let error = Line::try_parse_from(["mock", flag, value]).err().unwrap().to_string();
+            assert!(error.contains(complaint), "{error}");
+        }
+    }
 }

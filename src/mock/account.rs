@@ -84,7 +84,7 @@ pub enum Billable {
     Nothing,
     /// The answer, read to its end, carries the counts that are billed.
     Complete,
-    /// The guardrail blocked the input before the model saw it: guardrail units only.
+    /// No model was asked: the guardrail blocked the input, or was applied by itself. Guardrail units only.
     GuardrailOnly,
     /// The tokens are billed, and a fault keeps the answer from saying how many.
     Fault,
@@ -137,8 +137,8 @@ pub struct Spent {
     pub faulted_calls: u64,
     /// What those cost.
     pub faulted: UsageView,
-    /// Calls whose input a guardrail blocked.
-    pub blocked_calls: u64,
+    /// Calls that cost guardrail units only: inputs that were blocked, and uses of `ApplyGuardrail`.
+    pub guardrail_only_calls: u64,
     /// Guardrail units of all of these.
     pub guardrail_units: UnitsView,
 }
@@ -148,7 +148,7 @@ pub struct Spent {
 pub struct Totals {
     /// Every request received, refused ones too.
     pub requests: u64,
-    /// By profile ARN, or by model id where foundation models are allowed.
+    /// By profile ARN; by model id where foundation models are allowed; `id:version` for guardrails applied by themselves.
     pub by_profile: BTreeMap<String, Spent>,
 }
 
@@ -268,7 +268,7 @@ impl Totals {
                 spent.complete_calls += 1;
                 spent.complete += received.usage;
             }
-            Billable::GuardrailOnly => spent.blocked_calls += 1,
+            Billable::GuardrailOnly => spent.guardrail_only_calls += 1,
             Billable::Fault => {
                 spent.faulted_calls += 1;
                 spent.faulted += received.usage;

@@ -99,9 +99,7 @@ impl Calls {
     async fn respond(&self, granted: Granted, mut record: Received, body: Bytes) -> Response<AnswerBody> {
         let Granted { content, content_type, headers, directives } = granted;
         record.status = StatusCode::OK.as_u16();
-        if !record.directives.as_deref().unwrap_or_default().contains("no-counts")
-            && headers.iter().any(|(name, _)| *name == "x-amzn-bedrock-input-token-count")
-        {
+        if headers.iter().any(|(name, _)| *name == "x-amzn-bedrock-input-token-count") {
             record.told = Some(record.usage);
         }
         let request_id = record.request_id.clone();

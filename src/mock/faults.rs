@@ -1,25 +1,7 @@
 //! Faults that a prompt or the admin endpoint asks for.
 //!
 //! A prompt that holds `[[mock:` directives `]]` is answered as they say; the last such mark in a body counts, so that the
-//! next turn of a conversation can ask for something else. Words, separated by spaces:
-//!
-//! | word | what happens |
-//! | --- | --- |
-//! | `throttle` | 429 `ThrottlingException`; nothing is billed |
-//! | `status=503` | the error that Bedrock has for that status; nothing is billed |
-//! | `exception=throttlingException` | a stream: an exception message after `after` messages, then a clean end. Otherwise that error |
-//! | `cut` | the connection is cut after `after` messages (half of the body where there is no stream) |
-//! | `stall` | nothing more comes after `after` messages, and the connection stays open |
-//! | `garbage` | message number `after` has a wrong checksum (the body is no JSON where there is no stream) |
-//! | `truncate` | the last message is cut in its middle and the answer ends cleanly |
-//! | `no-counts` | the answer is whole and tells no token counts |
-//! | `guardrail-intervened`, `=input` | the guardrail blocks the prompt; the model is not asked |
-//! | `guardrail-intervened=output` | the guardrail masks a word of the answer |
-//! | `after=3` | after how many messages of the stream (2 where absent) |
-//! | `reply-tokens=500` | how many tokens the answer has, the request's maximum permitting |
-//! | `chunk-bytes=7` | the body is handed over in pieces of so many bytes, across messages |
-//! | `drip=50` | so many milliseconds between two pieces |
-//! | `delay=500` | so many milliseconds before the answer begins |
+//! next turn of a conversation can ask for something else. [`Directives`] lists the words.
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
@@ -30,8 +12,27 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::refusal::Refusal;
+use crate::bedrock::Operation;
 
-/// What an answer is asked to do, parsed from the words in the module's table.
+/// What an answer is asked to do, parsed from words separated by spaces:
+///
+/// | word | what happens |
+/// | --- | --- |
+/// | `throttle` | 429 `ThrottlingException`; nothing is billed |
+/// | `status=503` | the error that Bedrock has for that status; nothing is billed |
+/// | `exception=throttlingException` | a stream: an exception message after `after` messages, then a clean end. Otherwise that error |
+/// | `cut` | the connection is cut after `after` messages (half of the body where there is no stream) |
+/// | `stall` | nothing more comes after `after` messages, and the connection stays open |
+/// | `garbage` | message number `after` has a wrong checksum (the body is no JSON where there is no stream) |
+/// | `truncate` | the last message is cut in its middle and the answer ends cleanly |
+/// | `no-counts` | the answer is whole and tells no token counts |
+/// | `guardrail-intervened`, `=input` | the guardrail blocks the prompt; the model is not asked |
+/// | `guardrail-intervened=output` | the guardrail masks a word of the answer |
+/// | `after=3` | after how many messages of the stream (2 where absent) |
+/// | `reply-tokens=500` | how many tokens the answer has, the request's maximum permitting |
+/// | `chunk-bytes=7` | the body is handed over in pieces of so many bytes, across messages |
+/// | `drip=50` | so many milliseconds between two pieces |
+/// | `delay=500` | so many milliseconds before the answer begins |
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Directives {
     pub(super) fault: Option<Fault>,
@@ -99,6 +100,11 @@ impl Directives {
         String::from_utf8_lossy(rest.get(..end).unwrap_or_default()).parse()
     }
 
+    /// Whether they leave the content of a stream as it would be for its token counts alone.
+    pub(super) fn leave_content(&self) -> bool {
+        self.fault.is_none() && self.guardrail.is_none() && self.drip.is_none() && self.delay.is_none()
+    }
+
     /// The HTTP error that is asked for, where it is one.
     pub(super) fn refusal(&self) -> Option<Refusal> {
         match &self.fault {
@@ -156,6 +162,11 @@ impl Directives {
 const MAX_REPLY_TOKENS: u64 = 200_000;
 
 impl Modelled {
+    /// Whether the stream of an operation models it; ConverseStream has no timeout.
+    pub(super) fn is_modelled_by(self, operation: Operation) -> bool {
+        operation == Operation::InvokeModelWithResponseStream || self.member != "modelTimeoutException"
+    }
+
     /// The same exception where there is no stream to put it in.
     pub(super) fn refusal(self) -> Refusal {
         bedrock_error(self.status)

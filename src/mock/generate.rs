@@ -69,8 +69,14 @@ impl Calls {
 
     pub(super) fn generate(&self, turn: Turn<'_>, record: &mut Received) -> Result<Granted, Refusal> {
         let Turn { operation, permit, family, request, ask, directives } = turn;
-        if let (Some(Fault::Exception(modelled)), false) = (&directives.fault, operation.streams()) {
-            return Err(modelled.refusal());
+        if let Some(Fault::Exception(modelled)) = &directives.fault {
+            if !operation.streams() {
+                return Err(modelled.refusal());
+            }
+            if !modelled.is_modelled_by(operation) {
+                let member = modelled.member;
+                return Err(Refusal::validation(&format!("[[mock:…]]: {operation} has no {member} in its stream")));
+            }
         }
         let guard = self.guard(&ask, &directives)?;
         let blocked = guard.as_ref().is_some_and(|guard| guard.action == Action::Blocked);
@@ -157,7 +163,7 @@ impl Calls {
         if reply.operation.is_invoke() {
             headers.push(("x-amzn-bedrock-content-type", HeaderValue::from_static("application/json")));
         }
-        let plain = reply.guard.is_none() && reply.counts == Counts::Told && directives == Directives::default();
+        let plain = reply.guard.is_none() && reply.counts == Counts::Told && directives.leave_content();
         let usage = reply.usage;
         let key = plain.then(|| StreamKey {
             operation: reply.operation,

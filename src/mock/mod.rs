@@ -1,10 +1,10 @@
 //! Floor 13: a look-alike of Amazon Bedrock's runtime API, for `demo`, for `mock`, and for the tests of any project.
 //!
-//! It decides what real Bedrock would decide from a request alone: whether the SigV4 signature holds ([`verify`]), whether
-//! IAM would let the call through ([`iam`]), and what an answer looks like for each provider family ([`answer`]). The text
-//! it answers with is made up and its token counts are a documented function of the request ([`tokens`]), so that a test
-//! can know beforehand what a call costs. It plays faults when a prompt or the admin endpoint asks for them ([`faults`]),
-//! and it keeps an account of what it received and what AWS would bill ([`account`]).
+//! It decides what real Bedrock would decide from a request alone: whether the SigV4 signature holds (`verify`), whether
+//! IAM would let the call through (`iam`), and what an answer looks like for each provider family (`answer`). The text
+//! it answers with is made up and its token counts are a documented function of the request (`tokens`), so that a test
+//! can know beforehand what a call costs. It plays faults when a prompt or the admin endpoint asks for them (`faults`),
+//! and it keeps an account of what it received and what AWS would bill (`account`).
 //!
 //! Invariants: it knows nothing of the gateway and shares no signing, decoding or metering code with it, so that a mistake
 //! made there is not repeated here; what AWS would bill is in the account before the first byte of the answer is sent.
@@ -46,6 +46,10 @@ pub use faults::{DirectiveError, Directives};
 use calls::Calls;
 
 /// Starts look-alikes of Bedrock.
+///
+/// Four bytes of prompt text are an input token, rounded up (binary content is 1,600 tokens); each word of the answer is an
+/// output token, 32 of them unless [`MockConfig::reply_tokens`], a directive or the request's maximum says otherwise. A
+/// prefix that ends with `cache_control` or `cachePoint` is a cache write the first time and a cache read ever after.
 #[derive(Debug)]
 pub struct MockBedrock;
 

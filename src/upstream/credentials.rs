@@ -195,7 +195,7 @@ impl Credentials {
 }
 
 /// Long-term keys are looked up again once an hour, in case the profile's file has changed.
-const LONG: Duration = Duration::from_secs(3_600);
+const LONG: Duration = Duration::from_hours(1);
 
 fn backoff(failures: u32) -> Duration {
     Duration::from_secs(1 << failures.min(5))
@@ -237,7 +237,7 @@ mod tests {
         let clock = Arc::new(ManualClock::at_unix_seconds(0));
         let loads = Arc::new(AtomicU32::new(0));
         let source = Scripted { loads: Arc::clone(&loads), fail_from };
-        let shared: Arc<dyn Clock> = clock.clone();
+        let shared = Arc::clone(&clock) as Arc<dyn Clock>;
         (Credentials::new(Box::new(source), shared), clock, loads)
     }
 
@@ -258,17 +258,20 @@ mod tests {
         let (credentials, _, loads) = scripted(u32::MAX);
         credentials.fetch().await.unwrap();
         let stop = CancellationToken::new();
+        let begun = tokio::time::Instant::now();
         let task = tokio::spawn(Arc::clone(&credentials).keep_fresh(stop.clone()));
-        tokio::time::advance(Duration::from_secs(799)).await;
-        tokio::task::yield_now().await;
-        assert_eq!(loads.load(Ordering::SeqCst), 1, "not before four fifths of its life");
-        tokio::time::advance(Duration::from_secs(2)).await;
-        tokio::task::yield_now().await;
-        assert_eq!(loads.load(Ordering::SeqCst), 2);
+        // Nothing else runs, so the paused clock jumps to the renewal by itself.
+        let loaded = async |times| {
+            while loads.load(Ordering::SeqCst) < times {
+                tokio::time::timeout(Duration::from_secs(1), std::future::pending::<()>()).await.unwrap_err();
+            }
+        };
+        loaded(2).await;
+        let waited = begun.elapsed().as_secs();
+        assert!((800..=802).contains(&waited), "renewed after {waited} s of a life of 1000 s");
         credentials.renew();
-        while loads.load(Ordering::SeqCst) < 3 {
-            tokio::task::yield_now().await;
-        }
+        loaded(3).await;
+        assert!(begun.elapsed().as_secs() <= waited + 2, "a refused set is renewed at once");
         stop.cancel();
         task.await.unwrap();
     }

@@ -95,7 +95,7 @@ pub async fn assemble(
 
     let (watched, counted) = (Arc::clone(&pool), settings.principals.clone());
     let gateway = Arc::new_cyclic(|gateway: &std::sync::Weak<Gateway>| {
-        let ledger_of = gateway.clone();
+        let ledger_of = std::sync::Weak::clone(gateway);
         let sources = Sources {
             budgets: Box::new(move || {
                 ledger_of

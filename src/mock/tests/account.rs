@@ -94,3 +94,20 @@ async fn what_was_received_is_told_without_the_signature() {
     assert_eq!(send(mock.addr(), request).await.status, 204);
     assert_eq!((mock.received().len(), mock.account()), (0, Totals::default()));
 }
+
+#[tokio::test]
+async fn http2_with_prior_knowledge_is_spoken_over_plain_tcp() {
+    use hyper_util::rt::TokioExecutor;
+    let mock = MockBedrock::start(config()).await.unwrap();
+    let url = format!("{}{}", mock.url(), model_path(PROFILE, "converse-stream"));
+    let (parts, body) = signed(&url, &[], &converse_body("hello"), SystemTime::now()).into_parts();
+    let stream = TokioIo::new(TcpStream::connect(mock.addr()).await.unwrap());
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    let driver = tokio::spawn(connection);
+    let response = sender.send_request(Request::from_parts(parts, Full::<Bytes>::from(body))).await.unwrap();
+    assert_eq!(response.status(), 200);
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(decoded(&body).unwrap().last().unwrap().0, "metadata");
+    assert_eq!(mock.received()[0].version, "HTTP/2.0");
+    driver.abort();
+}

@@ -30,6 +30,11 @@ async fn errors_in_place_of_an_answer_cost_nothing() {
             assert_eq!((received.billable, received.usage), (Billable::Nothing, UsageView::default()));
         }
     }
+    let (reply, _) = faulted("converse-stream", "exception=modelTimeoutException").await;
+    assert_eq!(
+        reply.error(),
+        "400 ValidationException: [[mock:…]]: ConverseStream has no modelTimeoutException in its stream"
+    );
     let (reply, _) = faulted("converse", "exception=modelStreamErrorException").await;
     assert_eq!((reply.status.as_u16(), reply.headers.contains_key("x-amzn-errortype")), (424, true));
 }
@@ -181,7 +186,7 @@ async fn a_blocked_input_costs_guardrail_units_only() {
         assert_eq!((received.billable, received.usage), (Billable::GuardrailOnly, UsageView::default()));
         assert_eq!(received.guardrail_units.topic_policy, 1);
     }
-    assert_eq!(mock.account().by_profile[PROFILE].blocked_calls, 1);
+    assert_eq!(mock.account().by_profile[PROFILE].guardrail_only_calls, 1);
 }
 
 #[tokio::test]

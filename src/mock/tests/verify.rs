@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use aws_sigv4::sign::v4;
 use http::request::Parts;
 use http::{HeaderValue, Version};
 use proptest::prelude::*;
@@ -59,6 +60,31 @@ fn the_authority_stands_for_the_host_on_http2() {
     head.headers.insert("authorization", authorization.parse().unwrap());
     let refusal = verdict(&head, &body).unwrap_err();
     assert!(refusal.body.contains("'Host' or ':authority' must be a 'SignedHeader'"), "{}", refusal.body);
+}
+
+#[test]
+fn a_signer_that_signs_the_authority_under_its_http2_name_is_accepted() {
+    // The AWS SDK for JavaScript: SignedHeaders has `:authority` where others have `host`.
+    let (mut head, _) = signed(URL, &[], "{}", now()).into_parts();
+    head.version = Version::HTTP_2;
+    let hash = hex::encode(Sha256::digest("{}"));
+    let date = head.headers["x-amz-date"].to_str().unwrap();
+    let canonical = format!(
+        "POST\n/model/anthropic.claude-v2%253A1/invoke\n\n:authority:127.0.0.1:4599\nx-amz-date:{date}\n\n:authority;x-amz-date\n{hash}"
+    );
+    let canonical = hex::encode(Sha256::digest(canonical));
+    let scope = "20261118/us-east-1/bedrock/aws4_request";
+    let key = v4::generate_signing_key(MockConfig::SECRET_ACCESS_KEY, now(), "us-east-1", "bedrock");
+    let to_sign = format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{canonical}");
+    let signature = v4::calculate_signature(key, to_sign.as_bytes());
+    let authorization = format!(
+        "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders=:authority;x-amz-date, Signature={signature}",
+        MockConfig::ACCESS_KEY_ID
+    );
+    head.headers.insert("authorization", authorization.parse().unwrap());
+    assert_eq!(verdict(&head, "{}"), Ok(()));
+    head.uri = URL.replace("127", "126").parse().unwrap();
+    assert!(verdict(&head, "{}").is_err());
 }
 
 type Tampering = (&'static str, fn(&mut Parts), &'static str, &'static str);
