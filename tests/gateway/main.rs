@@ -15,8 +15,10 @@ mod h2_frames;
 mod harness;
 mod upstream;
 
+mod account;
 mod budgets;
 mod byte_identity;
+mod endings;
 mod guardrail;
 mod headers;
 mod identity;
