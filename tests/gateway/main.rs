@@ -22,6 +22,8 @@ mod endings;
 mod guardrail;
 mod headers;
 mod identity;
+mod operators;
 mod profiles;
+mod shutdown;
 mod smuggling;
 mod wire;
