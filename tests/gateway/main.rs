@@ -25,5 +25,6 @@ mod identity;
 mod operators;
 mod profiles;
 mod shutdown;
+mod sdk;
 mod smuggling;
 mod wire;
