@@ -20,6 +20,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(cli::demo::Arguments),
     Serve(cli::serve::Arguments),
     Check(cli::check::Arguments),
     /// Make, list and revoke the keys that callers hold
@@ -53,6 +54,7 @@ fn main() -> process::ExitCode {
 
 async fn run(command: Command, streams: &mut Streams<'_>) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Demo(arguments) => cli::demo::run(&arguments, streams).await,
         Command::Serve(arguments) => cli::serve::run(&arguments, streams).await,
         Command::Check(arguments) => Ok(cli::check::run(&arguments, &cli::price_known, streams)?),
         Command::Key(arguments) => cli::key::run_configured(&arguments, SystemTime::now(), streams),

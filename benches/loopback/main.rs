@@ -6,6 +6,8 @@
 //! kernel accounts to each process, not wall time, and checks every response for completeness. Without nginx on the path it
 //! says so and measures the gateway alone. Numbers are printed as a table, or as JSON with `-- --json`.
 
+#![expect(clippy::print_stdout, reason = "a bench prints its figures")]
+
 mod load;
 mod proxies;
 mod upstream;
@@ -72,7 +74,7 @@ async fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
             for proxy in &proxies {
                 let before = proxy.cpu()?;
                 load::run(&work, proxy).await?;
-                let spent = proxy.cpu()? - before;
+                let spent = proxy.cpu()?.saturating_sub(before);
                 // The first round warms up: connections, pages, branch predictors.
                 if round > 0 {
                     let per_call = spent.as_secs_f64() * 1e6 / f64::from(work.calls);

@@ -31,7 +31,7 @@ impl Proxy {
             return Err(String::from_utf8_lossy(&made.stderr).into());
         }
         let made: serde_json::Value = serde_json::from_slice(&made.stdout)?;
-        let key = made["key"].as_str().ok_or("no key was made")?.to_owned();
+        let key = made.get("key").and_then(serde_json::Value::as_str).ok_or("no key was made")?.to_owned();
         let log = fs::File::create(folder.join("tollgate.log"))?;
         let mut child = pinned(TOLLGATE)
             .args(["serve", "--output", "json", "-c"])
@@ -44,7 +44,12 @@ impl Proxy {
         let mut line = String::new();
         BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut line)?;
         let ready: serde_json::Value = serde_json::from_str(&line)?;
-        let address = ready["data"].as_str().ok_or("no address")?.trim_start_matches("http://").parse()?;
+        let address = ready
+            .get("data")
+            .and_then(serde_json::Value::as_str)
+            .ok_or("no address")?
+            .trim_start_matches("http://")
+            .parse()?;
         Ok(Self { name: "tollgate", address, key, child })
     }
 
@@ -104,8 +109,9 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        // nginx's master ends its worker on SIGTERM, which `kill` of the standard library is not.
-        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        // nginx's master ends its worker on SIGTERM. The gateway would wait for calls that an error here left open.
+        let signal = if self.name == "nginx" { "-TERM" } else { "-KILL" };
+        let _ = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status();
         let _ = self.child.wait();
     }
 }

@@ -42,8 +42,9 @@ impl Canned {
         match work.answer {
             Answer::Json { bytes } => {
                 let usage = r#""usage":{"input_tokens":10,"output_tokens":20}}"#;
-                let text = "x".repeat(bytes.saturating_sub(usage.len() + 60));
-                let body = format!(r#"{{"type":"message","content":[{{"type":"text","text":"{text}"}}],{usage}"#);
+                let opening = r#"{"type":"message","content":[{"type":"text","text":""#;
+                let text = "x".repeat(bytes.saturating_sub(opening.len() + usage.len() + 4));
+                let body = format!("{opening}{text}\"}}],{usage}");
                 let head = format!(
                     "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nx-amzn-RequestId: 1\r\n\
                      X-Amzn-Bedrock-Input-Token-Count: 10\r\nX-Amzn-Bedrock-Output-Token-Count: 20\r\nContent-Length: {}\r\n\r\n",
@@ -81,7 +82,9 @@ fn event(number: usize, of: usize, bytes: usize) -> Vec<u8> {
         .add_header(Header::new(":content-type", HeaderValue::String("application/json".into())))
         .add_header(Header::new(":message-type", HeaderValue::String("event".into())));
     let mut encoded = Vec::new();
-    write_message_to(&message, &mut encoded).expect("a small message can be written");
+    if let Err(error) = write_message_to(&message, &mut encoded) {
+        unreachable!("a small message can be written: {error}");
+    }
     encoded
 }
 

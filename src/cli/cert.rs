@@ -118,13 +118,13 @@ const fn story(made: Made) -> &'static str {
     }
 }
 
-fn table<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> Table {
+fn table<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     for (label, value) in rows {
         table.add_row([label.to_owned(), value]);
     }
-    table
+    table.trim_fmt()
 }
 
 fn exports(variables: &[&str], certificate: &Path) -> String {
@@ -147,7 +147,7 @@ fn quoted(path: &Path) -> String {
 /// Which client reads which variables.
 const CLIENTS: [(&str, &[&str]); 4] = [
     ("AWS CLI, boto3, LangChain", &["AWS_CA_BUNDLE"]),
-    ("Node: AWS SDK for JS, Claude Code, Cline", &["NODE_EXTRA_CA_CERTS"]),
+    ("Node, Bun: AWS SDK for JS, Claude Code, Cline", &["NODE_EXTRA_CA_CERTS"]),
     ("Python: anthropic SDK, requests, LiteLLM", &["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"]),
     ("AWS SDKs for Rust and Go, curl", &["SSL_CERT_FILE"]),
 ];

@@ -4,6 +4,7 @@
 
 pub mod cert;
 pub mod check;
+pub mod demo;
 pub mod key;
 pub mod mock;
 pub mod serve;

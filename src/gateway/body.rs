@@ -11,7 +11,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 
 use super::drains::Drains;
-use super::exchange::{Closing, Exchange};
+use super::exchange::{Closing, Exchange, fault};
 use crate::budget::ReservedReason;
 use crate::eventstream;
 use crate::telemetry::Downstream;
@@ -70,12 +70,12 @@ impl MeteredBody {
     pub(super) fn new(upstream: UpstreamBody, exchange: Exchange, drains: Drains) -> Self {
         let mut body = Self { upstream: Some(upstream), exchange: Some(exchange), drains };
         if body.upstream.as_ref().is_some_and(UpstreamBody::is_end_stream) {
-            body.close(&Closing::End);
+            body.close(Closing::End);
         }
         body
     }
 
-    fn close(&mut self, closing: &Closing) {
+    fn close(&mut self, closing: Closing) {
         self.upstream = None;
         if let Some(exchange) = self.exchange.take() {
             exchange.conclude(closing);
@@ -86,15 +86,15 @@ impl MeteredBody {
     /// message, or in a JSON body, only a cut connection tells the caller that something is missing.
     fn broke(&mut self, error: UpstreamError) -> Option<Result<Frame<Bytes>, UpstreamError>> {
         let exchange = self.exchange.as_mut()?;
-        let closing = Closing::Failed(exchange.fault(&error));
+        let closing = Closing::Failed(fault(&error));
         if !exchange.is_between_messages() {
-            self.close(&closing);
+            self.close(closing);
             return Some(Err(error));
         }
         let text = format!("Tollgate lost the connection to Bedrock in the middle of the answer: {error}");
         let last_words = eventstream::exception("serviceUnavailableException", &text);
         exchange.sent(last_words.len());
-        self.close(&closing);
+        self.close(closing);
         Some(Ok(Frame::data(last_words)))
     }
 }
@@ -112,7 +112,7 @@ impl HttpBody for MeteredBody {
             Some(Ok(frame)) => frame,
             Some(Err(error)) => return Poll::Ready(this.broke(error)),
             None => {
-                this.close(&Closing::End);
+                this.close(Closing::End);
                 return Poll::Ready(None);
             }
         };
@@ -121,7 +121,7 @@ impl HttpBody for MeteredBody {
             exchange.sent(data.len());
         }
         if upstream.is_end_stream() {
-            this.close(&Closing::End);
+            this.close(Closing::End);
         }
         Poll::Ready(Some(Ok(frame)))
     }
@@ -141,7 +141,7 @@ impl Drop for MeteredBody {
         let (Some(upstream), Some(mut exchange)) = (self.upstream.take(), self.exchange.take()) else { return };
         exchange.left(Downstream::Gone);
         let Some(place) = self.drains.place() else {
-            exchange.conclude(&Closing::GivenUp(ReservedReason::DrainRefused));
+            exchange.conclude(Closing::GivenUp(ReservedReason::DrainRefused));
             return;
         };
         let timeout = self.drains.timeout();
@@ -152,7 +152,7 @@ impl Drop for MeteredBody {
                 Ok(closing) => closing,
                 Err(_) => Closing::GivenUp(ReservedReason::DrainTimedOut),
             };
-            exchange.conclude(&closing);
+            exchange.conclude(closing);
         });
     }
 }
@@ -165,7 +165,7 @@ async fn read_on(mut upstream: UpstreamBody, exchange: &mut Exchange) -> Closing
                     exchange.observe(data);
                 }
             }
-            Err(error) => return Closing::Failed(exchange.fault(&error)),
+            Err(error) => return Closing::Failed(fault(&error)),
         }
     }
     Closing::End

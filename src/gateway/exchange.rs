@@ -85,20 +85,8 @@ impl Exchange {
         self.meter.is_between_messages()
     }
 
-    /// What kind of fault an error is.
-    pub(super) fn fault(&self, error: &UpstreamError) -> FaultKind {
-        match error {
-            UpstreamError::Timeout(Phase::Connect) | UpstreamError::Connect { .. } => FaultKind::Connect,
-            UpstreamError::Timeout(Phase::FirstByte | Phase::Idle) => FaultKind::Timeout,
-            UpstreamError::Reset(_)
-            | UpstreamError::Credentials(_)
-            | UpstreamError::Overloaded(_)
-            | UpstreamError::Malformed(_) => FaultKind::Reset,
-        }
-    }
-
     /// Settles the reservation and finishes the record.
-    pub(super) fn conclude(self, closing: &Closing) {
+    pub(super) fn conclude(self, closing: Closing) {
         let reading = self.meter.finish();
         let settlement = match self.tariff.cost(&reading) {
             Ok(cost) => {
@@ -123,7 +111,8 @@ impl Exchange {
             upstream_request_id: self.answer.upstream_request_id,
             ending: ended(closing, &reading.ending, self.answer.fault),
             downstream: self.answer.downstream,
-            usage: reading.usage,
+            // What was said before an answer broke off is not what was used: metrics, log and bill show the same.
+            usage: reading.usage.filter(|_| !matches!(settlement, Settlement::AtReservation(..))),
             tier: reading.tier,
             settlement,
             guardrail,
@@ -145,11 +134,11 @@ impl Answer {
 
 impl Closing {
     /// Why a call without counts is settled at its reservation, where the wire says more than the meter can.
-    const fn reason(&self) -> Option<ReservedReason> {
+    const fn reason(self) -> Option<ReservedReason> {
         match self {
             Self::End => None,
             Self::Failed(_) => Some(ReservedReason::UpstreamLost),
-            Self::GivenUp(reason) => Some(*reason),
+            Self::GivenUp(reason) => Some(reason),
         }
     }
 }
@@ -182,7 +171,19 @@ impl Tariff {
     }
 }
 
-fn ended(closing: &Closing, ending: &Ending, fault: FaultName) -> Ended {
+/// What kind of fault an error of upstream's is, in the middle of an answer.
+pub(super) const fn fault(error: &UpstreamError) -> FaultKind {
+    match error {
+        UpstreamError::Timeout(Phase::Connect) | UpstreamError::Connect { .. } => FaultKind::Connect,
+        UpstreamError::Timeout(Phase::FirstByte | Phase::Idle) => FaultKind::Timeout,
+        UpstreamError::Reset(_)
+        | UpstreamError::Credentials(_)
+        | UpstreamError::Overloaded(_)
+        | UpstreamError::Malformed(_) => FaultKind::Reset,
+    }
+}
+
+fn ended(closing: Closing, ending: &Ending, fault: FaultName) -> Ended {
     match (ending, closing) {
         (Ending::Complete, _) => Ended::Complete,
         (Ending::GuardrailBlockedInput, _) => Ended::GuardrailBlockedInput,

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use http::header::{HeaderMap, HeaderValue};
-use http::{Response, StatusCode};
+use http::{Response, StatusCode, Version};
 
 use super::body::{Body, MeteredBody};
-use super::exchange::{Answer, Exchange};
+use super::exchange::{Answer, Exchange, fault};
 use super::rejection::Rejection;
 use super::{Begun, Gateway, rejected, request_id};
 use crate::bedrock::headers::{ERROR_TYPE, REQUEST_ID, TOLLGATE_BUDGET_REMAINING, remove_hop_by_hop};
@@ -14,7 +14,7 @@ use crate::bedrock::usage::UsageReader;
 use crate::budget::{Reservation, ReservedReason};
 use crate::telemetry::{Conclusion, Downstream, Ended, FaultKind, FaultName, Forwarded, Guardrail, Record, Settlement};
 use crate::types::Money;
-use crate::upstream::{Phase, Reached, UpstreamError};
+use crate::upstream::{Reached, UpstreamError};
 
 impl Gateway {
     /// Sends a call and answers with what comes back. Runs to its end even if the caller is gone.
@@ -22,11 +22,11 @@ impl Gateway {
         let Begun { operation, signed, reservation, tariff } = *begun;
         let response = match signed.send(&self.pool).await {
             Ok(response) => response,
-            Err(error) => return self.failed(error, reservation, record),
+            Err(error) => return failed(error, reservation, record),
         };
         let (mut head, body) = response.into_parts();
-        let fault = fault_name(head.status, &head.headers);
-        self.renew_if_refused(fault);
+        let named = fault_name(head.status, &head.headers);
+        self.renew_if_refused(named);
         let remaining = reservation.remaining();
         let exchange = Exchange {
             meter: UsageReader::new(operation, head.status, &head.headers),
@@ -34,7 +34,7 @@ impl Gateway {
             tariff,
             answer: Answer {
                 status: head.status,
-                fault: fault.unwrap_or(FaultName::Other),
+                fault: named.unwrap_or(FaultName::Other),
                 upstream_request_id: text(&head.headers, &REQUEST_ID),
                 downstream: Downstream::Stayed,
             },
@@ -43,6 +43,8 @@ impl Gateway {
             record,
         };
         remove_hop_by_hop(&mut head.headers);
+        // What upstream speaks is between it and us: an answer in HTTP/1.0 would end the caller's connection.
+        head.version = Version::default();
         if !head.headers.contains_key(&REQUEST_ID) {
             head.headers.insert(REQUEST_ID, request_id(&exchange.record));
         }
@@ -51,32 +53,6 @@ impl Gateway {
         }
         let metered = MeteredBody::new(body, exchange, self.drains.clone());
         Response::from_parts(head, Body::Metered(Box::new(metered)))
-    }
-
-    /// Bedrock did not answer. Whether it acted decides who pays: what was not sent is given back, what may have been is
-    /// settled at the reservation.
-    fn failed(&self, error: UpstreamError, reservation: Reservation, record: Record) -> Response<Body> {
-        let (reached, kind) = (error.reached(), kind(&error));
-        let rejection = Rejection::from(error);
-        tracing::warn!(request_id = record.request_id(), why = %rejection, "Bedrock did not answer");
-        if reached == Reached::No {
-            reservation.release();
-            return rejected(&rejection, record);
-        }
-        let held = reservation.held_cost().unwrap_or(Money::ZERO);
-        reservation.settle_at_reservation(ReservedReason::UpstreamLost);
-        let response = rejection.answer(&request_id(&record)).map(Body::from);
-        record.finish(&Conclusion::Forwarded(Forwarded {
-            status: response.status(),
-            upstream_request_id: None,
-            ending: if kind == Some(FaultKind::Timeout) { Ended::IdleTimeout } else { Ended::Reset },
-            downstream: Downstream::Stayed,
-            usage: None,
-            tier: None,
-            settlement: Settlement::AtReservation(held, ReservedReason::UpstreamLost),
-            guardrail: Guardrail::None,
-        }));
-        response
     }
 
     /// Bedrock does not know our signature any more: fetch new credentials now, not when they are due.
@@ -88,20 +64,37 @@ impl Gateway {
     }
 }
 
+/// Bedrock did not answer. Whether it acted decides who pays: what was not sent is given back, what may have been is
+/// settled at the reservation.
+fn failed(error: UpstreamError, reservation: Reservation, record: Record) -> Response<Body> {
+    let (reached, kind) = (error.reached(), fault(&error));
+    let rejection = Rejection::from(error);
+    tracing::warn!(request_id = record.request_id(), why = %rejection, "Bedrock did not answer");
+    if reached == Reached::No {
+        reservation.release();
+        return rejected(&rejection, record);
+    }
+    let held = reservation.held_cost().unwrap_or(Money::ZERO);
+    reservation.settle_at_reservation(ReservedReason::UpstreamLost);
+    let response = rejection.answer(&request_id(&record)).map(Body::from);
+    record.finish(&Conclusion::Forwarded(Forwarded {
+        status: response.status(),
+        upstream_request_id: None,
+        ending: if kind == FaultKind::Timeout { Ended::IdleTimeout } else { Ended::Reset },
+        downstream: Downstream::Stayed,
+        usage: None,
+        tier: None,
+        settlement: Settlement::AtReservation(held, ReservedReason::UpstreamLost),
+        guardrail: Guardrail::None,
+    }));
+    response
+}
+
 fn fault_name(status: StatusCode, headers: &HeaderMap) -> Option<FaultName> {
     if status.is_success() {
         return None;
     }
     Some(text(headers, &ERROR_TYPE).map_or(FaultName::Other, |name| FaultName::from_wire(&name)))
-}
-
-const fn kind(error: &UpstreamError) -> Option<FaultKind> {
-    match error {
-        UpstreamError::Connect { .. } | UpstreamError::Timeout(Phase::Connect) => Some(FaultKind::Connect),
-        UpstreamError::Timeout(Phase::FirstByte | Phase::Idle) => Some(FaultKind::Timeout),
-        UpstreamError::Reset(_) => Some(FaultKind::Reset),
-        UpstreamError::Credentials(_) | UpstreamError::Overloaded(_) | UpstreamError::Malformed(_) => None,
-    }
 }
 
 fn text(headers: &HeaderMap, name: &http::HeaderName) -> Option<String> {

@@ -127,11 +127,11 @@ impl Gateway {
         let permitted = self.policies.authorize(Arc::clone(&principal), target, call.operation())?;
         let body = read_body(body, self.body_limits).await?;
         record.received(u64::try_from(body.len()).unwrap_or(u64::MAX));
-        let guarded = self.guardrails.enforce(permitted, &head.headers, body)?;
+        let guarded = self.guardrails.enforce(permitted, &head.headers, &body)?;
         let (estimate, tariff) = self.price(&guarded, &head.headers);
         let item = item(&guarded, record.request_id());
         let reservation = self.ledger.reserve(&principal, item, &estimate).await?;
-        let signed = match self.signer.sign(guarded, &reservation, &head.headers) {
+        let signed = match self.signer.sign(&guarded, &reservation, &head.headers) {
             Ok(signed) => signed,
             Err(error) => {
                 reservation.release();

@@ -22,7 +22,7 @@ mod error;
 mod header_form;
 mod rule;
 
-pub use error::{ErrorClass, GuardrailError, Means};
+pub use error::{GuardrailError, Means};
 pub use rule::{Asynchronous, GuardrailRule, Mode, OwedGuardrail, RuleError, Selective};
 
 use crate::bedrock::{Operation, RequestFacts};
@@ -73,12 +73,12 @@ impl Guardrails {
     }
 
     /// Puts the guardrail that the caller owes into the request, or says why it cannot.
-    pub fn enforce(&self, permitted: Permitted, sent: &HeaderMap, body: Bytes) -> Result<Guarded, GuardrailError> {
+    pub fn enforce(&self, permitted: Permitted, sent: &HeaderMap, body: &Bytes) -> Result<Guarded, GuardrailError> {
         if let Target::Guardrail { identifier, version } = permitted.target() {
             self.may_apply(permitted.principal(), identifier, version)?;
         }
         let owed = self.rule_for(permitted.principal());
-        let edits = guard(permitted.operation(), owed, sent, &body)?;
+        let edits = guard(permitted.operation(), owed, sent, body)?;
         let guarding = if owed.is_some() { Guarding::Owed } else { Guarding::NotOwed };
         Ok(Guarded { permitted, edits, guarding })
     }

@@ -95,6 +95,8 @@ async fn one(
     stop: CancellationToken,
 ) -> io::Result<()> {
     tcp.set_nodelay(true)?;
+    // A caller whose machine went away without a word would hold its stream, and its reservation, for ever.
+    socket2::SockRef::from(&tcp).set_tcp_keepalive(&KEEPALIVE)?;
     let late = || io::Error::new(io::ErrorKind::TimedOut, "no handshake in time");
     let Some((config, plaintext)) = tls else { return drive(tcp, gateway, limits, stop).await };
     let mut first = [0];
@@ -112,6 +114,12 @@ async fn one(
     let stream = tokio::time::timeout(limits.header_timeout, accepting).await.map_err(|_| late())??;
     drive(stream, gateway, limits, stop).await
 }
+
+/// A dead peer is noticed after two minutes: one of silence, then three probes.
+const KEEPALIVE: socket2::TcpKeepalive = socket2::TcpKeepalive::new()
+    .with_time(Duration::from_mins(1))
+    .with_interval(Duration::from_secs(20))
+    .with_retries(3);
 
 /// The first byte of a TLS connection: a record that carries a handshake.
 const TLS_HANDSHAKE: u8 = 0x16;

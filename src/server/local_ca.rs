@@ -70,7 +70,7 @@ pub enum Made {
 #[derive(Debug, thiserror::Error)]
 pub enum LocalCaError {
     /// The directory or a file in it cannot be used.
-    #[error("the local CA in {} cannot be used: {source}", path.display())]
+    #[error("{} cannot be used for the local CA", path.display())]
     Io {
         /// The file or directory.
         path: PathBuf,
@@ -89,11 +89,11 @@ pub enum LocalCaError {
     )]
     NotOurs(PathBuf),
     /// A certificate could not be made.
-    #[error("a certificate cannot be made: {0}")]
+    #[error("a certificate cannot be made")]
     Issue(#[from] rcgen::Error),
     /// A certificate that was just made is refused.
-    #[error("the certificate just made is not accepted: {0}. Is the clock of this machine right?")]
-    Refused(rustls::Error),
+    #[error("the certificate just made is not accepted; is the clock of this machine right?")]
+    Refused(#[source] rustls::Error),
     /// The authority's certificate cannot be read.
     #[error(transparent)]
     Tls(#[from] TlsError),

@@ -18,7 +18,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -50,7 +50,7 @@ pub enum TlsError {
         hint: &'static str,
     },
     /// A certificate that cannot be parsed, or a key of a kind that cannot be used.
-    #[error("the certificate in {} and the key in {} cannot be used: {source}", certificate.display(), key.display())]
+    #[error("the certificate in {} and the key in {} cannot be used", certificate.display(), key.display())]
     Unusable {
         /// The certificate's file.
         certificate: PathBuf,
@@ -73,7 +73,7 @@ pub enum TlsError {
         key: PathBuf,
     },
     /// The provider lacks what TLS 1.2 and 1.3 need.
-    #[error("TLS cannot be set up: {0}")]
+    #[error("TLS cannot be set up")]
     Provider(#[from] rustls::Error),
 }
 

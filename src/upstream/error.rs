@@ -62,8 +62,11 @@ impl UpstreamError {
     /// Whether Bedrock can have seen the request.
     pub const fn reached(&self) -> Reached {
         match self {
-            Self::Credentials(_) | Self::Connect { .. } | Self::Overloaded(_) | Self::Malformed(_) => Reached::No,
-            Self::Timeout(Phase::Connect) => Reached::No,
+            Self::Credentials(_)
+            | Self::Connect { .. }
+            | Self::Overloaded(_)
+            | Self::Malformed(_)
+            | Self::Timeout(Phase::Connect) => Reached::No,
             Self::Timeout(Phase::FirstByte | Phase::Idle) | Self::Reset(_) => Reached::Perhaps,
         }
     }

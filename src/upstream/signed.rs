@@ -62,7 +62,7 @@ impl RequestSigner {
     }
 
     /// Writes and signs the request of a guarded call. The reservation is asked for because nothing may be signed without one.
-    pub fn sign(&self, guarded: Guarded, _paid_for: &Reservation, sent: &HeaderMap) -> Result<Signed, UpstreamError> {
+    pub fn sign(&self, guarded: &Guarded, _paid_for: &Reservation, sent: &HeaderMap) -> Result<Signed, UpstreamError> {
         let malformed = |what: &str| UpstreamError::Malformed(what.to_owned());
         let target = guarded.permitted().target();
         let region = target.region().unwrap_or(&self.region).clone();
