@@ -89,17 +89,15 @@ fn call(draw: &mut Draw) -> Call {
         1 => Some("flex"),
         _ => None,
     };
-    let body = if verb.starts_with("converse") {
-        converse(&prompt, cached, tier)
-    } else {
-        invoke(model, &prompt, cached)
-    };
+    let body =
+        if verb.starts_with("converse") { converse(&prompt, cached, tier) } else { invoke(model, &prompt, cached) };
     let wire = [Wire::Http1, Wire::Http2][draw.of(2)];
     Call { who, path: format!("/model/{model}/{verb}"), body: body.to_string(), wire, fate, tier }
 }
 
 fn converse(prompt: &str, cached: usize, tier: Option<&str>) -> Value {
-    let mut body = json!({"messages": [{"role": "user", "content": [{"text": prompt}]}], "inferenceConfig": {"maxTokens": 64}});
+    let mut body =
+        json!({"messages": [{"role": "user", "content": [{"text": prompt}]}], "inferenceConfig": {"maxTokens": 64}});
     let text = "A long and steady preamble.".repeat(1 + cached);
     match cached {
         1 => body["system"] = json!([{"text": text}, {"cachePoint": {"type": "default"}}]),
@@ -116,7 +114,8 @@ fn invoke(model: &str, prompt: &str, cached: usize) -> Value {
     let text = "Another long and steady preamble.".repeat(1 + cached);
     match model {
         "sonnet" | "haiku" => {
-            let mark = if cached == 2 { json!({"type": "ephemeral", "ttl": "1h"}) } else { json!({"type": "ephemeral"}) };
+            let mark =
+                if cached == 2 { json!({"type": "ephemeral", "ttl": "1h"}) } else { json!({"type": "ephemeral"}) };
             let mut system = json!({"type": "text", "text": text});
             if matches!(cached, 1 | 2) {
                 system["cache_control"] = mark;
@@ -263,7 +262,8 @@ async fn after_five_hundred_mixed_calls_bill_and_account_are_the_same() {
 
     // The run was as mixed as it should be, and no call was made twice.
     let outcomes: Vec<_> = bill.rows().iter().map(|row| row["outcome"].as_str().unwrap()).collect();
-    for outcome in ["complete", "drained", "fault", "truncated", "malformed", "no_counts", "exception", "upstream_lost"] {
+    for outcome in ["complete", "drained", "fault", "truncated", "malformed", "no_counts", "exception", "upstream_lost"]
+    {
         assert!(outcomes.contains(&outcome), "no {outcome}");
     }
     let all = CALLERS * CALLS;

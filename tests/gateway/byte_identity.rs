@@ -321,9 +321,11 @@ async fn a_guardrail_is_written_into_converse_bodies_and_no_other_byte_moves() {
 
 #[tokio::test]
 async fn pieces_of_an_answer_are_slices_of_the_buffer_that_was_read_and_no_copies() {
-    let messages: Vec<_> = (0..5).map(|n| message("contentBlockDelta", &json!({"delta": {"text": "a".repeat(n)}}))).collect();
+    let messages: Vec<_> =
+        (0..5).map(|n| message("contentBlockDelta", &json!({"delta": {"text": "a".repeat(n)}}))).collect();
     let mut answer =
-        b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\nTransfer-Encoding: chunked\r\n\r\n"
+            .to_vec();
     for message in &messages {
         answer.extend([format!("{:x}\r\n", message.len()).as_bytes(), message, b"\r\n"].concat());
     }

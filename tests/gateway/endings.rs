@@ -83,7 +83,8 @@ async fn a_stream_that_breaks_inside_a_message_is_cut() {
     let whole = message("messageStart", &json!({"role": "assistant"}));
     let half = message("contentBlockDelta", &json!({"contentBlockIndex": 0, "delta": {"text": "secret"}}));
     let sent = [&whole[..], &half[..20]].concat();
-    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let head =
+        "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\nTransfer-Encoding: chunked\r\n\r\n";
     let chunk = [format!("{head}{:x}\r\n", sent.len()).as_bytes(), &sent, b"\r\n"].concat();
     for wire in [Wire::Http1, Wire::Http2] {
         let upstream = Canned::start(vec![chunk.clone()], Then::Close).await;
@@ -113,15 +114,19 @@ async fn a_stream_that_falls_silent_is_given_up_after_the_idle_timeout() {
 
 #[tokio::test]
 async fn answers_that_cannot_be_read_are_passed_on_and_settled_at_the_reservation() {
-    for (directive, reason) in [("truncate", "truncated"), ("garbage after=3", "malformed"), ("no-counts", "no_counts")] {
-        for (verb, body) in [("converse-stream", converse as fn(&str) -> String), ("invoke-with-response-stream", claude)] {
+    for (directive, reason) in [("truncate", "truncated"), ("garbage after=3", "malformed"), ("no-counts", "no_counts")]
+    {
+        for (verb, body) in
+            [("converse-stream", converse as fn(&str) -> String), ("invoke-with-response-stream", claude)]
+        {
             let scene = Scene::new().await;
             let request = scene.post("alice", &format!("/model/sonnet/{verb}"), body(&format!("[[mock:{directive}]]")));
             let answer = scene.send(request).await;
             assert_eq!((answer.status, &answer.broke), (StatusCode::OK, &None), "{directive}");
             assert_eq!(scene.received(1).await[0].sent_bytes, answer.body.len() as u64, "no byte is added or lost");
             assert_at_reservation(&scene.bill_of(1).await, reason);
-            let unmetered = scene.sample(&format!("tollgate_settled_at_reservation_total{{reason=\"{reason}\"}}")).await;
+            let unmetered =
+                scene.sample(&format!("tollgate_settled_at_reservation_total{{reason=\"{reason}\"}}")).await;
             assert_eq!(unmetered, Some(1.0), "{reason}");
         }
     }
@@ -210,10 +215,13 @@ async fn a_connection_that_breaks_before_the_answer_is_no_reason_to_ask_again() 
 #[tokio::test]
 async fn who_hangs_up_in_the_middle_pays_for_the_whole_answer() {
     for wire in [Wire::Http1, Wire::Http2] {
-        for (verb, body) in [("converse-stream", converse as fn(&str) -> String), ("invoke-with-response-stream", claude)] {
+        for (verb, body) in
+            [("converse-stream", converse as fn(&str) -> String), ("invoke-with-response-stream", claude)]
+        {
             let scene = Scene::new().await;
             let body = body("hello [[mock:drip=10]]");
-            let mut response = open(scene.data, wire, scene.post("alice", &format!("/model/sonnet/{verb}"), body)).await;
+            let mut response =
+                open(scene.data, wire, scene.post("alice", &format!("/model/sonnet/{verb}"), body)).await;
             let first = response.body_mut().frame().await.unwrap().unwrap();
             assert!(first.data_ref().is_some_and(|data| !data.is_empty()));
             drop(response);
@@ -248,10 +256,12 @@ async fn who_hangs_up_before_the_answer_begins_pays_for_it_all_the_same() {
 
 #[tokio::test]
 async fn what_is_not_read_on_is_settled_at_the_reservation() {
-    for (metering, reason) in [("drain_streams = 0", "drain_refused"), ("drain_timeout = \"100ms\"", "drain_timed_out")] {
+    for (metering, reason) in [("drain_streams = 0", "drain_refused"), ("drain_timeout = \"100ms\"", "drain_timed_out")]
+    {
         let scene = Plan::default().with(&format!("[metering]\n{metering}")).open().await;
         let body = converse("hello [[mock:stall after=2]]");
-        let mut response = open(scene.data, Wire::Http1, scene.post("alice", "/model/sonnet/converse-stream", body)).await;
+        let mut response =
+            open(scene.data, Wire::Http1, scene.post("alice", "/model/sonnet/converse-stream", body)).await;
         response.body_mut().frame().await.unwrap().unwrap();
         drop(response);
         assert_at_reservation(&scene.bill_of(1).await, reason);

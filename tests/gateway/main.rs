@@ -3,7 +3,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
@@ -24,7 +23,7 @@ mod headers;
 mod identity;
 mod operators;
 mod profiles;
-mod shutdown;
 mod sdk;
+mod shutdown;
 mod smuggling;
 mod wire;

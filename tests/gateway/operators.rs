@@ -66,7 +66,8 @@ async fn the_admin_listener_tells_life_and_readiness_and_nothing_of_it_is_on_the
     for path in ["/livez", "/readyz", "/metrics", "/bill"] {
         assert_eq!(scene.send(scene.get("alice", path)).await.status, StatusCode::NOT_FOUND, "{path}");
     }
-    let on_admin = send(scene.admin, Wire::Http1, scene.post("alice", "/model/sonnet/converse", converse("hello"))).await;
+    let on_admin =
+        send(scene.admin, Wire::Http1, scene.post("alice", "/model/sonnet/converse", converse("hello"))).await;
     assert_eq!(on_admin.status, StatusCode::NOT_FOUND);
 }
 
@@ -136,7 +137,8 @@ const AWS: [(&str, &str); 2] =
 async fn the_log_has_one_line_a_request_and_no_prompt_completion_or_credential_anywhere() {
     let source = SONNET.parse().unwrap();
     let profile = MockProfile { arn: arn("alice-sonnet").parse().unwrap(), source, tags: Tags::default() };
-    let mock = MockBedrock::start(MockConfig { profiles: vec![profile], ..MockConfig::local().unwrap() }).await.unwrap();
+    let mock =
+        MockBedrock::start(MockConfig { profiles: vec![profile], ..MockConfig::local().unwrap() }).await.unwrap();
     let program = Program::start(&mock.url(), &AWS).await;
     let foreign = tollgate::identity::keys::Key::generate().unwrap();
     let secret_prompt = "the-prompt-is-nobodys-business";
@@ -157,7 +159,7 @@ async fn the_log_has_one_line_a_request_and_no_prompt_completion_or_credential_a
         assert_eq!(answer.status.as_u16(), status, "{path}: {:?}", answer.body);
         calls += 1;
         if status != 200 {
-            shown += &format!("{:?} {:?}", answer.headers, answer.body);
+            write!(shown, "{:?} {:?}", answer.headers, answer.body).unwrap();
         }
     }
     eventually("all is settled", async || (program.page("/bill").await.json()["calls"] == 6).then_some(())).await;

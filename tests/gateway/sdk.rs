@@ -7,8 +7,9 @@ use aws_sdk_bedrockruntime::config::{BehaviorVersion, Region, Token};
 use aws_sdk_bedrockruntime::error::ProvideErrorMetadata;
 use aws_sdk_bedrockruntime::primitives::Blob;
 use aws_sdk_bedrockruntime::types::{
-    ContentBlock, ConversationRole, ConverseStreamOutput, ConverseTokensRequest, CountTokensInput, GuardrailContentBlock,
-    GuardrailContentSource, GuardrailTextBlock, InferenceConfiguration, Message, ResponseStream,
+    ContentBlock, ConversationRole, ConverseStreamOutput, ConverseTokensRequest, CountTokensInput,
+    GuardrailContentBlock, GuardrailContentSource, GuardrailTextBlock, InferenceConfiguration, Message, ResponseStream,
+    TokenUsage,
 };
 use aws_smithy_http_client::tls;
 
@@ -58,7 +59,8 @@ fn limit() -> InferenceConfiguration {
 async fn all_six_operations_work_unchanged() {
     for scene in scenes(GUARDRAIL).await {
         let sdk = client(&scene, scene.key("alice"));
-        let answer = sdk.converse().model_id(SONNET).messages(message("hello")).inference_config(limit()).send().await.unwrap();
+        let answer =
+            sdk.converse().model_id(SONNET).messages(message("hello")).inference_config(limit()).send().await.unwrap();
         assert_eq!((answer.stop_reason().as_str(), answer.usage().unwrap().output_tokens()), ("end_turn", 32));
 
         let call = sdk.converse_stream().model_id("sonnet").messages(message("hello")).inference_config(limit());
@@ -66,7 +68,7 @@ async fn all_six_operations_work_unchanged() {
         let mut told = None;
         while let Some(event) = stream.recv().await.unwrap() {
             if let ConverseStreamOutput::Metadata(metadata) = event {
-                told = metadata.usage().map(|usage| usage.output_tokens());
+                told = metadata.usage().map(TokenUsage::output_tokens);
             }
         }
         assert_eq!(told, Some(32));
@@ -178,7 +180,8 @@ async fn what_passes_is_tried_again_by_the_sdk_and_succeeds() {
     for scene in scenes("").await {
         scene.mock.queue("throttle", 2).unwrap();
         let sdk = client(&scene, scene.key("alice"));
-        let answer = sdk.converse().model_id("sonnet").messages(message("hello")).inference_config(limit()).send().await;
+        let answer =
+            sdk.converse().model_id("sonnet").messages(message("hello")).inference_config(limit()).send().await;
         assert_eq!(answer.unwrap().usage().unwrap().output_tokens(), 32);
         let statuses: Vec<_> = scene.received(3).await.iter().map(|received| received.status).collect();
         assert_eq!(statuses, [429, 429, 200]);

@@ -41,7 +41,8 @@ async fn an_open_stream_runs_to_its_end_while_new_connections_are_refused() {
 async fn what_is_still_read_on_for_somebody_who_left_is_waited_for() {
     let mut scene = Scene::new().await;
     drop(streaming(&scene, Wire::Http1, "drip=10").await);
-    eventually("it is drained", async || scene.sample("tollgate_draining_streams").await.filter(|open| *open > 0.0)).await;
+    eventually("it is drained", async || scene.sample("tollgate_draining_streams").await.filter(|open| *open > 0.0))
+        .await;
     scene.stop.cancel();
     in_time(&mut scene.running).await.unwrap().unwrap();
     let bill = scene.gateway.ledger.bill().await.unwrap();
