@@ -271,8 +271,10 @@ async fn after_five_hundred_mixed_calls_bill_and_account_are_the_same() {
     for kind in ["cache_read", "cache_write_5m", "cache_write_1h"] {
         assert!(bill.rows().iter().any(|row| row["tokens"][kind].as_u64() > Some(0)), "no {kind}");
     }
-    let metrics = scene.metrics().await;
-    for gauge in ["open_streams", "draining_streams"] {
-        assert!(metrics.contains(&format!("\ntollgate_{gauge} 0\n")), "{gauge}");
-    }
+    eventually("no stream is open any more", async || {
+        let metrics = scene.metrics().await;
+        let none = |gauge: &str| metrics.contains(&format!("\ntollgate_{gauge} 0\n"));
+        (none("open_streams") && none("draining_streams")).then_some(())
+    })
+    .await;
 }
