@@ -23,6 +23,7 @@ mod guardrail;
 mod headers;
 mod identity;
 mod operators;
+mod patience;
 mod profiles;
 mod sdk;
 mod shutdown;
