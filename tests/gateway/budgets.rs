@@ -103,7 +103,8 @@ async fn however_many_race_the_budget_is_never_exceeded() {
 async fn a_budget_that_is_used_up_stays_used_up_until_its_window_ends() {
     let start: jiff::Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
     let clock = Arc::new(ManualClock::at_unix_seconds(u64::try_from(start.as_second()).unwrap()));
-    let (ours, theirs): (Arc<dyn Clock>, Arc<dyn Clock>) = (clock.clone(), clock.clone());
+    let ours: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
+    let theirs = Arc::clone(&ours);
     // One call's hold fits, and after its settlement no second one.
     let plan = Plan::default().with(&daily("tokens = 1250")).clock(ours).mock(|mock| mock.clock = theirs);
     let scene = plan.open().await;
@@ -119,7 +120,7 @@ async fn a_budget_that_is_used_up_stays_used_up_until_its_window_ends() {
         assert_eq!(scene.bill_of(let_through).await.calls(), let_through);
     }
     assert!(let_through > 0);
-    clock.advance(Duration::from_secs(12 * 3_600));
+    clock.advance(Duration::from_hours(12));
     assert_eq!(scene.converse("alice", "sonnet", "hello").await.status, StatusCode::OK);
 }
 

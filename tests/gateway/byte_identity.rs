@@ -3,9 +3,11 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tollgate::eventstream;
 
@@ -314,5 +316,32 @@ async fn a_guardrail_is_written_into_converse_bodies_and_no_other_byte_moves() {
         let at = memchr::memmem::find(&received.body, splice).unwrap();
         let without = [&received.body[..at], &received.body[at + splice.len()..]].concat();
         assert!(without == exchange.request, "{}", exchange.name);
+    }
+}
+
+#[tokio::test]
+async fn pieces_of_an_answer_are_slices_of_the_buffer_that_was_read_and_no_copies() {
+    let messages: Vec<_> =
+        (0..5).map(|n| message("contentBlockDelta", &json!({"delta": {"text": "a".repeat(n)}}))).collect();
+    let mut answer =
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\nTransfer-Encoding: chunked\r\n\r\n"
+            .to_vec();
+    for message in &messages {
+        answer.extend([format!("{:x}\r\n", message.len()).as_bytes(), message, b"\r\n"].concat());
+    }
+    answer.extend(b"0\r\n\r\n");
+    let upstream = Canned::start(vec![answer], Then::KeepAlive).await;
+    let scene = Plan::default().endpoint(upstream.address).open().await;
+    let request = scene.post("alice", "/model/sonnet/converse-stream", crate::harness::converse("hello"));
+    let mut body = Arc::clone(&scene.gateway).handle(request).await.into_body();
+    let mut frames = Vec::new();
+    while let Some(frame) = body.frame().await {
+        frames.push(frame.unwrap().into_data().unwrap());
+    }
+    assert!(frames == messages);
+    for (pair, next) in frames.windows(2).zip(&messages[1..]) {
+        // Between two pieces lies what frames them on the wire, and nothing else.
+        let framing = format!("\r\n{:x}\r\n", next.len()).len();
+        assert_eq!(pair[1].as_ptr() as usize, pair[0].as_ptr() as usize + pair[0].len() + framing);
     }
 }

@@ -140,7 +140,10 @@ pub(crate) async fn collect(response: Response<Incoming>) -> Answer {
     while let Some(frame) = incoming.frame().await {
         match frame {
             Ok(frame) => body.extend_from_slice(frame.data_ref().unwrap_or(&Bytes::new())),
-            Err(error) => broke = Some(error.to_string()),
+            Err(error) => {
+                broke = Some(error.to_string());
+                break;
+            }
         }
     }
     Answer { status: head.status, version: head.version, headers: head.headers, body: body.freeze(), broke }

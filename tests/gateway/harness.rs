@@ -144,10 +144,10 @@ impl Plan {
         let Self { server, upstream: more, rest, profiles, endpoint, mock, aws, clock } = self;
         let mock = MockBedrock::start(mock).await.unwrap();
         let folder = TempDir::new().unwrap();
-        let upstream = endpoint.unwrap_or(mock.addr());
+        let upstream = endpoint.map_or_else(|| mock.url(), |address| format!("http://{address}"));
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\n{server}\n[admin]\nlisten = \"127.0.0.1:0\"\n\
-             [upstream]\nendpoint = \"http://{upstream}\"\nregion = \"us-east-1\"\n{more}\n{PRINCIPALS}\n{profiles}\n{rest}\n"
+             [upstream]\nendpoint = \"{upstream}\"\nregion = \"us-east-1\"\n{more}\n{PRINCIPALS}\n{profiles}\n{rest}\n"
         );
         let keyfile = KeyFile::new(folder.path().join("keys.json"));
         let keys = ["alice", "bob", "carol"].map(|name| (name, new_key(&keyfile, name, |_| {}))).into();

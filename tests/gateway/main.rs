@@ -3,7 +3,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
@@ -15,11 +14,18 @@ mod h2_frames;
 mod harness;
 mod upstream;
 
+mod account;
+mod bedrock_side;
 mod budgets;
 mod byte_identity;
+mod endings;
 mod guardrail;
 mod headers;
 mod identity;
+mod operators;
+mod patience;
 mod profiles;
+mod sdk;
+mod shutdown;
 mod smuggling;
 mod wire;
