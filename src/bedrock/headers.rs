@@ -47,8 +47,12 @@ pub const SINGLE: [HeaderName; 4] = [
     HeaderName::from_static("x-amzn-bedrock-performanceconfig-latency"),
 ];
 
-/// Takes the hop-by-hop headers out of a response: the fixed ones and those that `Connection` names.
+/// Takes the hop-by-hop headers out of a response: the fixed ones and those that `Connection` names. A length that stands
+/// beside a transfer coding was overruled by it (RFC 9112 section 6.3) and goes too, or it would cut the answer.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        headers.remove(header::CONTENT_LENGTH);
+    }
     if headers.contains_key(header::CONNECTION) {
         let named: Vec<HeaderName> = headers
             .get_all(header::CONNECTION)
@@ -91,6 +95,18 @@ mod tests {
         }
         remove_hop_by_hop(&mut headers);
         assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["date"]);
+    }
+
+    #[test]
+    fn a_length_stays_only_where_it_frames_the_answer() {
+        let framed = |headers: &[(&'static str, &'static str)]| {
+            let pairs = headers.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
+            let mut headers: HeaderMap = pairs.collect();
+            remove_hop_by_hop(&mut headers);
+            headers.contains_key(header::CONTENT_LENGTH)
+        };
+        assert!(framed(&[("content-length", "5")]));
+        assert!(!framed(&[("content-length", "5"), ("transfer-encoding", "chunked")]));
     }
 
     #[test]

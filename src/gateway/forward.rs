@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::header::{HeaderMap, HeaderValue};
-use http::{Response, StatusCode};
+use http::{Response, StatusCode, Version};
 
 use super::body::{Body, MeteredBody};
 use super::exchange::{Answer, Exchange, fault};
@@ -43,6 +43,8 @@ impl Gateway {
             record,
         };
         remove_hop_by_hop(&mut head.headers);
+        // What upstream speaks is between it and us: an answer in HTTP/1.0 would end the caller's connection.
+        head.version = Version::default();
         if !head.headers.contains_key(&REQUEST_ID) {
             head.headers.insert(REQUEST_ID, request_id(&exchange.record));
         }

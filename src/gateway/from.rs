@@ -7,7 +7,7 @@ use super::read_body::BodyError;
 use super::rejection::Rejection;
 use crate::bedrock::headers::SERVICE_TIER;
 use crate::bedrock::json::{Fault, JsonError};
-use crate::bedrock::{CacheWrites, PathError};
+use crate::bedrock::{CacheWrites, Operation, PathError};
 use crate::budget::{Attachments, Refused, RequestFacts, StoreError};
 use crate::guardrail::{Guarded, GuardrailError};
 use crate::identity::IdentityError;
@@ -178,23 +178,33 @@ pub(super) fn facts(guarded: &Guarded, sent: &HeaderMap) -> RequestFacts {
             CacheWrites::FiveMinutes => CacheLifetime::FiveMinutes,
             CacheWrites::OneHour => CacheLifetime::OneHour,
         },
-        tier: asked_tier(read.tier(), sent),
+        tier: asked_tier(guarded.permitted().operation(), read.tier(), sent),
     }
 }
 
-/// The tier that the body or the header asks for; `None`, the dearest, where it is one that is not known.
-fn asked_tier(in_body: Option<ServiceTier>, sent: &HeaderMap) -> Option<ServiceTier> {
-    match (in_body, sent.get(SERVICE_TIER)) {
-        (Some(tier), _) => Some(tier),
+/// The tier that the body or the header asks for; `None`, the dearest, where it is one that is not known, or where the two
+/// disagree: both go upstream, and which of them counts there is not for us to guess. Converse reads its body, so there a
+/// header alone disagrees with the default.
+fn asked_tier(operation: Operation, in_body: Option<ServiceTier>, sent: &HeaderMap) -> Option<ServiceTier> {
+    let in_header = sent.get(SERVICE_TIER).map(|value| value.to_str().ok().and_then(ServiceTier::from_name));
+    match (in_body, in_header) {
         (None, None) => Some(ServiceTier::Default),
-        (None, Some(value)) => value.to_str().ok().and_then(ServiceTier::from_name),
+        (Some(tier), None) => Some(tier),
+        (None, Some(tier)) if operation.is_invoke() => tier,
+        (in_body, Some(other)) => other.filter(|other| *other == in_body.unwrap_or_default()),
     }
 }
 
 /// The most images that an ApplyGuardrail body can hold: none, or AWS's limit for one call.
 pub(super) fn images(guarded: &Guarded) -> u64 {
+    most_images(guarded.body())
+}
+
+/// A name may be written with escapes (`"im\u0061ge"`), so a body that has any counts as one with images.
+fn most_images(body: &[u8]) -> u64 {
     const LIMIT: u64 = 20;
-    if memmem::find(guarded.body(), b"\"image\"").is_some() { LIMIT } else { 0 }
+    let may_hold_one = [&b"\"image\""[..], b"\\u"].into_iter().any(|sign| memmem::find(body, sign).is_some());
+    if may_hold_one { LIMIT } else { 0 }
 }
 
 fn u64_of(count: usize) -> u64 {
@@ -207,4 +217,42 @@ fn sentence(text: &str) -> String {
     let first = characters.next().map(|first| first.to_ascii_uppercase());
     let end = if text.ends_with('.') { "" } else { "." };
     first.into_iter().chain(characters).collect::<String>() + end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_tiers_that_disagree_are_priced_as_the_dearest() {
+        use ServiceTier::{Default, Flex, Priority};
+        for (operation, in_body, in_header, asked) in [
+            (Operation::Converse, None, None, Some(Default)),
+            (Operation::Converse, Some(Flex), None, Some(Flex)),
+            (Operation::Converse, Some(Flex), Some("flex"), Some(Flex)),
+            (Operation::Converse, Some(Flex), Some("tomorrow's"), None),
+            (Operation::Converse, Some(Default), Some("priority"), None),
+            (Operation::Converse, None, Some("default"), Some(Default)),
+            (Operation::Converse, None, Some("flex"), None),
+            (Operation::InvokeModel, None, Some("flex"), Some(Flex)),
+            (Operation::InvokeModel, None, Some("priority"), Some(Priority)),
+            (Operation::InvokeModel, None, Some("tomorrow's"), None),
+            (Operation::InvokeModel, Some(Priority), Some("flex"), None),
+        ] {
+            let sent = in_header.map(|tier| (SERVICE_TIER, tier.parse().unwrap()));
+            let found = asked_tier(operation, in_body, &sent.into_iter().collect());
+            assert_eq!(found, asked, "{operation}: {in_body:?} and {in_header:?}");
+        }
+    }
+
+    #[test]
+    fn an_image_under_an_escaped_name_is_an_image() {
+        for (body, images) in [
+            (&br#"{"content":[{"text":{"text":"no picture"}}]}"#[..], 0),
+            (br#"{"content":[{"image":{}}]}"#, 20),
+            (br#"{"content":[{"im\u0061ge":{}}]}"#, 20),
+        ] {
+            assert_eq!(most_images(body), images, "{}", String::from_utf8_lossy(body));
+        }
+    }
 }

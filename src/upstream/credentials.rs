@@ -135,12 +135,21 @@ impl Credentials {
     pub fn current(&self) -> Result<Arc<Loaded>, UpstreamError> {
         match self.live.load_full() {
             Some(live) if live.expires.is_none_or(|expires| self.clock.now() < expires) => Ok(live),
-            Some(_) => Err(UpstreamError::Credentials(format!("the last set has expired; {}", self.why()))),
-            None => Err(UpstreamError::Credentials(self.why())),
+            Some(_) => {
+                // The timer of the renewal stands still while the machine sleeps, and the set goes on ageing.
+                self.renew();
+                let why = self.why().unwrap_or_else(|| "another is being fetched".to_owned());
+                Err(UpstreamError::Credentials(format!("the last set has expired; {why}")))
+            }
+            None => {
+                let why = self.why().unwrap_or_else(|| "none has been fetched yet".to_owned());
+                Err(UpstreamError::Credentials(why))
+            }
         }
     }
 
-    /// Bedrock refused the current set: renew it now and not when it is due.
+    /// The current set is not good: renew it now and not when it is due. However often this is asked, the source is asked
+    /// once a second at most.
     pub fn renew(&self) {
         self.stale.notify_one();
     }
@@ -168,9 +177,13 @@ impl Credentials {
                 Some(live) if failures == 0 => self.until_due(&live),
                 _ => backoff(failures),
             };
+            let at_once = async {
+                tokio::time::sleep(AT_MOST_EVERY).await;
+                self.stale.notified().await;
+            };
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.stale.notified() => {}
+                () = at_once => {}
                 () = tokio::time::sleep(wait) => {}
             }
             match self.fetch().await {
@@ -189,13 +202,16 @@ impl Credentials {
         (left * 4 / 5).max(Duration::from_secs(1))
     }
 
-    fn why(&self) -> String {
-        self.last_failure.load_full().map_or_else(|| "none has been fetched yet".to_owned(), |text| (*text).clone())
+    fn why(&self) -> Option<String> {
+        self.last_failure.load_full().map(|text| (*text).clone())
     }
 }
 
 /// Long-term keys are looked up again once an hour, in case the profile's file has changed.
 const LONG: Duration = Duration::from_hours(1);
+
+/// A source that hands out dead credentials must not be asked again by every request that Bedrock refuses.
+const AT_MOST_EVERY: Duration = Duration::from_secs(1);
 
 fn backoff(failures: u32) -> Duration {
     Duration::from_secs(1 << failures.min(5))
@@ -272,6 +288,40 @@ mod tests {
         credentials.renew();
         loaded(3).await;
         assert!(begun.elapsed().as_secs() <= waited + 2, "a refused set is renewed at once");
+        stop.cancel();
+        task.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_set_that_expired_while_the_machine_slept_is_renewed_by_the_first_request() {
+        let (credentials, clock, loads) = scripted(u32::MAX);
+        credentials.fetch().await.unwrap();
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(Arc::clone(&credentials).keep_fresh(stop.clone()));
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        // The wall clock has moved on by hours; the timers have not.
+        clock.advance(Duration::from_hours(8));
+        let asked = tokio::time::Instant::now();
+        while loads.load(Ordering::SeqCst) < 2 {
+            let error = credentials.current().unwrap_err().to_string();
+            assert!(error.contains("another is being fetched"), "{error}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(asked.elapsed() < Duration::from_secs(2));
+        stop.cancel();
+        task.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refusals_without_end_ask_the_source_once_a_second() {
+        let (credentials, _, loads) = scripted(u32::MAX);
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(Arc::clone(&credentials).keep_fresh(stop.clone()));
+        for _ in 0..1_000 {
+            credentials.renew();
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!((5..=11).contains(&loads.load(Ordering::SeqCst)), "{loads:?} in ten seconds");
         stop.cancel();
         task.await.unwrap();
     }

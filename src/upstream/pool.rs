@@ -5,6 +5,7 @@
 //! is sent on a fresh one; a request of which a single byte was written is never sent again.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
 use super::body::UpstreamBody;
@@ -55,6 +56,8 @@ pub struct Pool {
     limits: Limits,
     permits: Arc<Semaphore>,
     idle: Mutex<HashMap<Arc<Endpoint>, Vec<Idle>>>,
+    /// Rung when a connection has come back: an idle one keeps its permit, so a call that waits for a permit would not see it.
+    returned: Notify,
     opened: AtomicU64,
     reused: AtomicU64,
 }
@@ -83,6 +86,7 @@ impl Lease {
         }
         let idle = Idle { sender: self.sender, permit: self.permit, since: Instant::now() };
         self.pool.idle().entry(self.endpoint).or_default().push(idle);
+        self.pool.returned.notify_one();
     }
 }
 
@@ -94,6 +98,7 @@ impl Pool {
             limits,
             permits: Arc::new(Semaphore::new(limits.max_connections)),
             idle: Mutex::default(),
+            returned: Notify::new(),
             opened: AtomicU64::new(0),
             reused: AtomicU64::new(0),
         })
@@ -124,21 +129,19 @@ impl Pool {
         request: Request<Full<Bytes>>,
     ) -> Result<Response<UpstreamBody>, UpstreamError> {
         let mut request = request;
-        while let Some(mut lease) = self.kept(endpoint).await {
-            match self.try_on(&mut lease, request).await {
-                Ok(response) => return Ok(self.leased(response, lease)),
-                Err(TrySend::Unwritten(unwritten)) => request = *unwritten,
-                Err(TrySend::Failed(error)) => return Err(error),
+        loop {
+            let (mut lease, origin) = self.lease(endpoint).await?;
+            match (self.try_on(&mut lease, request).await, origin) {
+                (Ok(response), _) => return Ok(self.leased(response, lease)),
+                (Err(TrySend::Unwritten(unwritten)), Origin::Kept) => request = *unwritten,
+                (Err(TrySend::Unwritten(_)), Origin::Fresh) => {
+                    return Err(UpstreamError::Connect {
+                        endpoint: endpoint.to_string(),
+                        reason: "the connection was closed as soon as it was open".to_owned(),
+                    });
+                }
+                (Err(TrySend::Failed(error)), _) => return Err(error),
             }
-        }
-        let mut lease = self.open(endpoint).await?;
-        match self.try_on(&mut lease, request).await {
-            Ok(response) => Ok(self.leased(response, lease)),
-            Err(TrySend::Failed(error)) => Err(error),
-            Err(TrySend::Unwritten(_)) => Err(UpstreamError::Connect {
-                endpoint: endpoint.to_string(),
-                reason: "the connection was closed as soon as it was open".to_owned(),
-            }),
         }
     }
 
@@ -161,6 +164,28 @@ impl Pool {
         }
     }
 
+    /// A kept connection, or a new one, or whichever of the two another call leaves first.
+    async fn lease(self: &Arc<Self>, endpoint: &Arc<Endpoint>) -> Result<(Lease, Origin), UpstreamError> {
+        let deadline = Instant::now() + self.limits.connect_timeout;
+        loop {
+            // Listened for before looking, so that one which comes back in between is not missed.
+            let mut returned = pin!(self.returned.notified());
+            returned.as_mut().enable();
+            if let Some(lease) = self.kept(endpoint).await {
+                return Ok((lease, Origin::Kept));
+            }
+            let permit = match self.permit() {
+                Some(permit) => permit,
+                None => tokio::select! {
+                    permit = Arc::clone(&self.permits).acquire_owned() => permit.map_err(|_| self.overloaded())?,
+                    () = returned => continue,
+                    () = tokio::time::sleep_until(deadline) => return Err(self.overloaded()),
+                },
+            };
+            return Ok((self.open(endpoint, permit, deadline).await?, Origin::Fresh));
+        }
+    }
+
     /// The connection that was used last: the others may then grow old and close.
     async fn kept(self: &Arc<Self>, endpoint: &Arc<Endpoint>) -> Option<Lease> {
         loop {
@@ -174,9 +199,12 @@ impl Pool {
         }
     }
 
-    async fn open(self: &Arc<Self>, endpoint: &Arc<Endpoint>) -> Result<Lease, UpstreamError> {
-        let deadline = Instant::now() + self.limits.connect_timeout;
-        let permit = self.permit(deadline).await?;
+    async fn open(
+        self: &Arc<Self>,
+        endpoint: &Arc<Endpoint>,
+        permit: OwnedSemaphorePermit,
+        deadline: Instant,
+    ) -> Result<Lease, UpstreamError> {
         let failed = |reason: String| UpstreamError::Connect { endpoint: endpoint.to_string(), reason };
         let connection = tokio::time::timeout_at(deadline, self.connector.connect(endpoint))
             .await
@@ -192,15 +220,20 @@ impl Pool {
         Ok(Lease { pool: Arc::clone(self), endpoint: Arc::clone(endpoint), sender, permit })
     }
 
-    async fn permit(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, UpstreamError> {
+    /// The right to open a connection, if there is one: a free one, or that of the connection which has been idle longest.
+    /// Whoever asks found none of its own endpoint's, so that one leads elsewhere.
+    fn permit(&self) -> Option<OwnedSemaphorePermit> {
         if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
-            return Ok(permit);
+            return Some(permit);
         }
-        self.close_idle();
-        match tokio::time::timeout_at(deadline, Arc::clone(&self.permits).acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) | Err(_) => Err(UpstreamError::Overloaded(self.limits.max_connections)),
-        }
+        let mut idle = self.idle();
+        let oldest = idle.values_mut().filter(|connections| !connections.is_empty());
+        let connections = oldest.min_by_key(|connections| connections.first().map(|idle| idle.since))?;
+        Some(connections.remove(0).permit)
+    }
+
+    const fn overloaded(&self) -> UpstreamError {
+        UpstreamError::Overloaded(self.limits.max_connections)
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, HashMap<Arc<Endpoint>, Vec<Idle>>> {
@@ -209,7 +242,19 @@ impl Pool {
     }
 }
 
+/// Where a connection comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// It has answered before, and may have been closed since.
+    Kept,
+    /// It was opened for this call.
+    Fresh,
+}
+
 enum TrySend {
     Unwritten(Box<Request<Full<Bytes>>>),
     Failed(UpstreamError),
 }
+
+#[cfg(test)]
+mod tests;

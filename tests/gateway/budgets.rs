@@ -145,10 +145,7 @@ async fn a_model_without_a_price_is_refused_where_dollars_are_limited() {
     let parsed = tollgate::config::Settings::parse(
         &format!("[[principals]]\nname = \"carol\"\n{table}\n{tables}"),
         std::path::Path::new("tollgate.toml"),
-        &tollgate::config::Surroundings {
-            folder: std::path::Path::new("."),
-            price_known: &tollgate::cli::price_known,
-        },
+        &tollgate::config::Surroundings { folder: std::path::Path::new("."), price_known: &tollgate::cli::price_known },
     );
     let told = parsed.unwrap_err().to_string();
     assert!(told.contains("mistral.model-of-tomorrow-v1:0"), "{told}");
@@ -156,10 +153,8 @@ async fn a_model_without_a_price_is_refused_where_dollars_are_limited() {
 
 #[tokio::test]
 async fn the_operators_own_price_is_the_one_on_the_bill() {
-    let scene = Plan::default()
-        .with(&format!("[prices.\"{SONNET}\"]\ninput = \"1000\"\noutput = \"2000\""))
-        .open()
-        .await;
+    let scene =
+        Plan::default().with(&format!("[prices.\"{SONNET}\"]\ninput = \"1000\"\noutput = \"2000\"")).open().await;
     assert_eq!(scene.converse("alice", "sonnet", "hello").await.status, StatusCode::OK);
     let (outcome, input, output, cost) = scene.bill_of(1).await.only();
     assert_eq!((outcome.as_str(), input, output), ("complete", 2, 32));

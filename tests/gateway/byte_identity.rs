@@ -70,7 +70,8 @@ async fn scene_of(exchanges: &[Exchange], tables: &str) -> (Scene, Canned) {
     let (mut profiles, mut priced) = (String::new(), Vec::new());
     for (index, exchange) in exchanges.iter().enumerate() {
         let (arn, source) = (profile_arn(index), &exchange.model);
-        let table = format!("[[profiles]]\nname = \"x{index}\"\narn = \"{arn}\"\nsource = \"{source}\"\neveryone = true");
+        let table =
+            format!("[[profiles]]\nname = \"x{index}\"\narn = \"{arn}\"\nsource = \"{source}\"\neveryone = true");
         writeln!(profiles, "{table}").unwrap();
         if !priced.contains(source) {
             writeln!(profiles, "[prices.\"{source}\"]\ninput = \"1\"\noutput = \"2\"").unwrap();
@@ -96,7 +97,8 @@ fn assert_came_through(answer: &Answer, exchange: &Exchange) {
     assert_eq!(answer.status.as_u16(), exchange.status, "{name}");
     assert_eq!(answer.broke, None, "{name}");
     assert!(answer.body == exchange.body, "{name}: the answer's bytes differ");
-    let seen = answer.headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.to_str().unwrap().to_owned()));
+    let seen =
+        answer.headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.to_str().unwrap().to_owned()));
     let mut seen: Vec<_> = seen.filter(|(name, _)| name != "transfer-encoding").collect();
     seen.sort();
     assert_eq!(seen, exchange.end_to_end(), "{name}");
@@ -236,9 +238,13 @@ fn own() -> Vec<Exchange> {
     ]
     .concat();
     let streamed = dated(
-        [("Content-Type", "application/vnd.amazon.eventstream"), ("x-amzn-RequestId", "s"), ("Transfer-Encoding", "chunked")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .to_vec(),
+        [
+            ("Content-Type", "application/vnd.amazon.eventstream"),
+            ("x-amzn-RequestId", "s"),
+            ("Transfer-Encoding", "chunked"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec(),
     );
     let failed = [stream.clone(), eventstream::exception("modelStreamErrorException", "Sorry.").to_vec()].concat();
     let answered = json(&[], "{ \"usage\" : {\"inputTokens\":1, \"outputTokens\":2, \"totalTokens\":3} }\n");
@@ -246,12 +252,14 @@ fn own() -> Vec<Exchange> {
         &[("X-Amzn-Bedrock-Input-Token-Count", "5"), ("X-Amzn-Bedrock-Output-Token-Count", "6"), ("X-Odd", "\"a\", b")],
         "[1,\u{a0}2]",
     );
-    let throttled = json(&[("x-amzn-ErrorType", "ThrottlingException:http://internal/")], "{\"message\":\"Slow down.\"}");
+    let throttled =
+        json(&[("x-amzn-ErrorType", "ThrottlingException:http://internal/")], "{\"message\":\"Slow down.\"}");
     let gone = json(&[("x-amzn-ErrorType", "ModelNotReadyException")], "");
-    let exchange = |name: &str, verb: &str, request: &str, status: u16, (headers, body): (Vec<(String, String)>, Vec<u8>)| {
-        let (name, verb, request) = (name.to_owned(), verb.to_owned(), request.as_bytes().to_vec());
-        Exchange { name, verb, model: "amazon.nova-lite-v1:0".to_owned(), request, status, headers, body }
-    };
+    let exchange =
+        |name: &str, verb: &str, request: &str, status: u16, (headers, body): (Vec<(String, String)>, Vec<u8>)| {
+            let (name, verb, request) = (name.to_owned(), verb.to_owned(), request.as_bytes().to_vec());
+            Exchange { name, verb, model: "amazon.nova-lite-v1:0".to_owned(), request, status, headers, body }
+        };
     vec![
         exchange("odd JSON", "converse", odd, 200, answered),
         exchange("a body that is no object", "invoke", claude, 200, counted),

@@ -102,7 +102,12 @@ where
 }
 
 /// Sends on a connection and reads the answer's head.
-pub(crate) async fn open_on<I, B>(io: I, wire: Wire, host: &str, request: Request<B>) -> hyper::Result<Response<Incoming>>
+pub(crate) async fn open_on<I, B>(
+    io: I,
+    wire: Wire,
+    host: &str,
+    request: Request<B>,
+) -> hyper::Result<Response<Incoming>>
 where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
@@ -183,7 +188,5 @@ where
 #[track_caller]
 pub(crate) fn in_time<T>(future: impl Future<Output = T>) -> impl Future<Output = T> {
     let here = std::panic::Location::caller();
-    async move {
-        tokio::time::timeout(Duration::from_mins(1), future).await.unwrap_or_else(|_| panic!("hangs at {here}"))
-    }
+    async move { tokio::time::timeout(Duration::from_mins(1), future).await.unwrap_or_else(|_| panic!("hangs at {here}")) }
 }

@@ -42,7 +42,8 @@ async fn the_guardrail_is_put_into_every_call_that_can_carry_one() {
     let scene = owing("").await;
     for wire in [Wire::Http1, Wire::Http2] {
         for verb in VERBS {
-            let answer = send(scene.data, wire, scene.post("alice", &format!("/model/sonnet/{verb}"), plain(verb))).await;
+            let answer =
+                send(scene.data, wire, scene.post("alice", &format!("/model/sonnet/{verb}"), plain(verb))).await;
             assert_eq!((answer.status.as_u16(), answer.broke), (200, None), "{verb}: {:?}", answer.body);
         }
     }
@@ -165,7 +166,9 @@ async fn a_body_that_two_readers_could_read_in_two_ways_is_refused() {
         (format!("{{{named},{messages},\"guardrail\\u0043onfig\":{{}}}}"), "duplicate_key"),
         (format!("{{{messages},{messages}}}"), "duplicate_key"),
         (
-            format!("{{{messages},\"guardrailConfig\":{{\"guardrailIdentifier\":\"gr1\",\"guardrailIdentifier\":\"gr2\"}}}}"),
+            format!(
+                "{{{messages},\"guardrailConfig\":{{\"guardrailIdentifier\":\"gr1\",\"guardrailIdentifier\":\"gr2\"}}}}"
+            ),
             "duplicate_key",
         ),
         (format!("{{{messages},\"GuardrailConfig\":{{}}}}"), "body_not_json"),

@@ -63,7 +63,9 @@ pub(crate) async fn post_then_goaway(
         field(&mut block, name, value);
     }
     let request = [frame(HEADERS, END_HEADERS, 1, &block), frame(DATA, END_STREAM, 1, body)].concat();
-    tcp.write_all(&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &settings, &window, &request].concat()).await.unwrap();
+    tcp.write_all(&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &settings, &window, &request].concat())
+        .await
+        .unwrap();
     let mut answer = Vec::new();
     loop {
         let mut head = [0; 9];

@@ -64,7 +64,8 @@ impl Default for Plan {
         let mut written = String::new();
         for (name, owner, source) in PROFILES {
             let arn = arn(name);
-            writeln!(written, "[[profiles]]\nname = \"{name}\"\narn = \"{arn}\"\nsource = \"{source}\"\n{owner}").unwrap();
+            writeln!(written, "[[profiles]]\nname = \"{name}\"\narn = \"{arn}\"\nsource = \"{source}\"\n{owner}")
+                .unwrap();
         }
         Self {
             server: String::new(),
@@ -151,7 +152,8 @@ impl Plan {
         let keyfile = KeyFile::new(folder.path().join("keys.json"));
         let keys = ["alice", "bob", "carol"].map(|name| (name, new_key(&keyfile, name, |_| {}))).into();
         let around = Surroundings { folder: folder.path(), price_known: &tollgate::cli::price_known };
-        let (settings, _) = Settings::parse(&text, Path::new("tollgate.toml"), &around).unwrap_or_else(|e| panic!("{e}"));
+        let (settings, _) =
+            Settings::parse(&text, Path::new("tollgate.toml"), &around).unwrap_or_else(|e| panic!("{e}"));
         let assembled = assemble(&settings, AwsIdentity::Fixed(aws), clock).await.unwrap();
         let bound = assembled.bind().await.unwrap();
         let stop = CancellationToken::new();
@@ -308,7 +310,8 @@ pub(crate) async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Opti
 
 /// A Converse body that asks for up to 64 tokens.
 pub(crate) fn converse(prompt: &str) -> String {
-    json!({"messages": [{"role": "user", "content": [{"text": prompt}]}], "inferenceConfig": {"maxTokens": 64}}).to_string()
+    json!({"messages": [{"role": "user", "content": [{"text": prompt}]}], "inferenceConfig": {"maxTokens": 64}})
+        .to_string()
 }
 
 /// An InvokeModel body of Claude's that asks for up to 64 tokens.

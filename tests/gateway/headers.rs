@@ -122,10 +122,8 @@ async fn the_gateways_session_token_goes_along_and_the_callers_does_not() {
 
 #[tokio::test]
 async fn a_guardrail_header_of_the_callers_is_not_passed_on_as_it_came() {
-    let scene = Plan::default()
-        .with("[[guardrails]]\nidentifier = \"gr1\"\nversion = \"3\"\neveryone = true")
-        .open()
-        .await;
+    let scene =
+        Plan::default().with("[[guardrails]]\nidentifier = \"gr1\"\nversion = \"3\"\neveryone = true").open().await;
     for (identifier, version, status) in [("gr1", "3", 200), ("gr2", "3", 400), ("gr1", "4", 400), ("", "", 200)] {
         let mut request = scene.post("alice", "/model/sonnet/invoke", claude("hello"));
         request.headers_mut().insert("x-amzn-bedrock-guardrailidentifier", identifier.parse().unwrap());

@@ -39,7 +39,8 @@ async fn whoever_is_not_known_gets_a_typed_error_once_and_bedrock_hears_nothing(
     let key = scene.key("alice").to_owned();
     let never = tollgate::identity::keys::Key::generate().unwrap();
     let mistyped = key.replace(&key[20..22], if &key[20..22] == "00" { "11" } else { "00" });
-    let aws = "AWS4-HMAC-SHA256 Credential=AKIA/20260101/us-east-1/bedrock/aws4_request, SignedHeaders=host, Signature=0";
+    let aws =
+        "AWS4-HMAC-SHA256 Credential=AKIA/20260101/us-east-1/bedrock/aws4_request, SignedHeaders=host, Signature=0";
     let bearer = |key: &str| vec![("authorization", format!("Bearer {key}"))];
     let unknown = ("UnrecognizedClientException", "unknown_key");
     let missing = ("MissingAuthenticationTokenException", "missing_credentials");

@@ -69,7 +69,10 @@ async fn what_is_not_the_callers_own_is_refused_in_words_that_clients_show() {
             let message = answer.message();
             assert!(message.contains("sonnet"), "it names no profile to ask for: {message}");
             if refusal.0 == 403 {
-                assert!(message.starts_with("You don't have access to the model with the specified model ID."), "{message}");
+                assert!(
+                    message.starts_with("You don't have access to the model with the specified model ID."),
+                    "{message}"
+                );
             }
         }
     }

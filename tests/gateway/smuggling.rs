@@ -122,7 +122,8 @@ async fn chunks_that_are_none_are_refused_and_bedrock_hears_nothing() {
 async fn request_lines_of_other_kinds_are_refused_or_read_alike() {
     let scene = Scene::new().await;
     let (key, body) = (scene.key("alice"), converse("hello"));
-    let rest = format!("authorization: Bearer {key}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let rest =
+        format!("authorization: Bearer {key}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len());
     let path = "/model/sonnet/converse";
     for (line, status) in [
         (format!("POST http://gateway{path} HTTP/1.1\r\nhost: gateway\r\n"), Some(200)),
@@ -157,7 +158,9 @@ async fn a_head_that_never_ends_is_cut_off() {
     let long = "a".repeat(100_000);
     let many: String = (0..200).map(|n| format!("x-{n}: 1\r\n")).collect();
     for head in [
-        format!("POST /model/sonnet/converse HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {key}\r\nx-long: {long}\r\n\r\n"),
+        format!(
+            "POST /model/sonnet/converse HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {key}\r\nx-long: {long}\r\n\r\n"
+        ),
         format!("POST /model/{long}/converse HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {key}\r\n\r\n"),
         format!("POST /model/sonnet/converse HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {key}\r\n{many}\r\n"),
     ] {

@@ -49,7 +49,12 @@ impl Canned {
     }
 }
 
-async fn serve(mut tcp: TcpStream, answers: Arc<Vec<Vec<u8>>>, kept: Arc<Mutex<Vec<Request>>>, then: Then) -> Option<()> {
+async fn serve(
+    mut tcp: TcpStream,
+    answers: Arc<Vec<Vec<u8>>>,
+    kept: Arc<Mutex<Vec<Request>>>,
+    then: Then,
+) -> Option<()> {
     let mut buffer = Vec::new();
     loop {
         let request = read(&mut tcp, &mut buffer).await?;
@@ -84,7 +89,8 @@ async fn read(tcp: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Request> {
     let line = lines.next()?.to_owned();
     let header = |line: &str| line.split_once(": ").map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()));
     let headers: Vec<_> = lines.filter_map(header).collect();
-    let length = headers.iter().find(|(name, _)| name == "content-length").map_or(0, |(_, value)| value.parse().unwrap());
+    let length =
+        headers.iter().find(|(name, _)| name == "content-length").map_or(0, |(_, value)| value.parse().unwrap());
     while buffer.len() < end + 4 + length {
         if tcp.read_buf(buffer).await.ok()? == 0 {
             return None;

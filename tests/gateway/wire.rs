@@ -107,7 +107,12 @@ async fn all_six_operations_are_forwarded() {
             "CountTokens",
             model_path("anthropic.claude-sonnet-4-5-20250929-v1:0", "count-tokens"),
         ),
-        ("/guardrail/gr1/version/1/apply", applied.to_owned(), "ApplyGuardrail", "/guardrail/gr1/version/1/apply".to_owned()),
+        (
+            "/guardrail/gr1/version/1/apply",
+            applied.to_owned(),
+            "ApplyGuardrail",
+            "/guardrail/gr1/version/1/apply".to_owned(),
+        ),
     ];
     for (path, body, ..) in &cases {
         let answer = scene.send(scene.post("alice", path, body.clone())).await;
@@ -167,7 +172,8 @@ async fn the_control_planes_reads_are_answered_from_the_callers_own_map() {
         arns.sort();
         assert_eq!(arns, [arn("all-llama"), arn("all-titan"), arn("bob-haiku")]);
     }
-    let system = scene.send(scene.get("bob", "/inference-profiles?typeEquals=SYSTEM_DEFINED&type=SYSTEM_DEFINED")).await;
+    let system =
+        scene.send(scene.get("bob", "/inference-profiles?typeEquals=SYSTEM_DEFINED&type=SYSTEM_DEFINED")).await;
     assert!(listed(&system).iter().all(|arn| arn.contains(":inference-profile/us.")), "{:?}", system.body);
     let own = format!("/inference-profiles/{}", arn("bob-haiku").replace(':', "%3A").replace('/', "%2F"));
     let described = scene.send(scene.get("bob", &own)).await;

@@ -127,10 +127,14 @@ impl InvokeNumbers {
             "amazon" => self.token_count,
             "meta" => self.max_gen_len,
             "ai21" if name.starts_with("j2") => self.max_tokens_camel,
-            "mistral" | "cohere" | "ai21" => self.max_tokens,
-            // The rest take OpenAI's shape.
-            "deepseek" | "google" | "minimax" | "moonshot" | "moonshotai" | "nvidia" | "openai" | "qwen" | "writer"
-            | "zai" => self.max_tokens.or_larger(self.max_completion_tokens),
+            "openai" => self.max_tokens.or_larger(self.max_completion_tokens),
+            // Some of these know OpenAI's newer name as well and some ignore it: alone it limits nothing, and beside the
+            // older name the larger number counts.
+            "ai21" | "cohere" | "deepseek" | "google" | "minimax" | "mistral" | "moonshot" | "moonshotai"
+            | "nvidia" | "qwen" | "writer" | "zai" => match self.max_tokens {
+                Number::Absent => Number::Absent,
+                stated => stated.or_larger(self.max_completion_tokens),
+            },
             _ => Number::Absent,
         };
         match (limit, self.answers) {

@@ -127,7 +127,8 @@ impl RequestFacts {
         self.cache
     }
 
-    /// The service tier that the body asks for (Converse only); the dearest where it is one that is not known.
+    /// The service tier that the body asks for; the dearest where it is one that is not known. An InvokeModel body asks for
+    /// the dearest or for none: its tier stands in a header.
     pub const fn tier(&self) -> Option<ServiceTier> {
         self.tier
     }

@@ -7,7 +7,7 @@ use super::answer_bound::{Additional, AnswerBound, ConverseNumbers, InvokeNumber
 use super::guard_fields::{CONVERSE_CONFIG, GuardContent, GuardFields, INVOKE_CONFIG};
 use super::{CacheWrites, Media, RequestFacts};
 use crate::bedrock::Operation;
-use crate::bedrock::json::{Fault, JsonError, Kind, Member, Reader};
+use crate::bedrock::json::{Fault, JsonError, Kind, Member, Reader, Text};
 use crate::types::ServiceTier;
 
 /// The two shapes of a body.
@@ -149,6 +149,15 @@ impl<'a> Survey<'a> {
                 reader.skip().map(drop)
             })?,
             "images" | "image" | "inputImage" => self.top_level_image(reader)?,
+            // Models of OpenAI's shape may know it and the others ignore it, so it can raise an estimate and not lower one.
+            "service_tier" => {
+                const NO_DEARER: [&str; 4] = ["auto", "default", "flex", "standard_only"];
+                let named = member.string().map(Text::decode);
+                if reader.kind() != Kind::Null && !named.is_some_and(|name| NO_DEARER.contains(&&*name)) {
+                    self.tier = Some(ServiceTier::Priority);
+                }
+                reader.skip()?;
+            }
             _ => {
                 self.guard.look_at(member.name(), self.shape);
                 self.note(&member);

@@ -33,7 +33,9 @@ fn each_family_says_by_its_own_name_how_long_an_answer_may_be() {
         (r#"{"max_tokens":16,"n":4}"#, "ai21.jamba-1-5-mini-v1:0", Some(64)),
         (r#"{"max_tokens":17}"#, "deepseek.r1-v1:0", Some(17)),
         (r#"{"max_tokens":17,"max_completion_tokens":18}"#, "openai.gpt-oss-20b-1:0", Some(18)),
+        (r#"{"max_tokens":17,"max_completion_tokens":18}"#, "mistral.mistral-large-2407-v1:0", Some(18)),
         // A name that the model ignores limits nothing.
+        (r#"{"max_completion_tokens":1}"#, "deepseek.r1-v1:0", None),
         (r#"{"max_tokens":1}"#, "meta.llama3-8b-instruct-v1:0", None),
         (r#"{"max_gen_len":1}"#, CLAUDE, None),
         (r#"{"maxTokens":1}"#, "ai21.jamba-1-5-mini-v1:0", None),
@@ -199,6 +201,14 @@ fn the_tier_is_the_one_asked_for_or_the_dearest() {
         assert_eq!(converse(body).tier(), tier, "{body}");
     }
     assert_eq!(invoke(r#"{"serviceTier":{"type":"flex"}}"#).tier(), None);
+    for (body, tier) in [
+        (r#"{"service_tier":"priority"}"#, Some(ServiceTier::Priority)),
+        (r#"{"service_tier":["flex"]}"#, Some(ServiceTier::Priority)),
+        (r#"{"service_tier":"flex"}"#, None),
+        (r#"{"service_tier":null}"#, None),
+    ] {
+        assert_eq!(invoke(body).tier(), tier, "{body}");
+    }
 }
 
 #[test]

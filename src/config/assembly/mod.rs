@@ -92,6 +92,7 @@ pub async fn assemble(
     let draining = CancellationToken::new();
     let policies = stages::policies(&settings.policy)?;
     let guardrails = stages::guardrails(&settings.guardrails)?;
+    let endpoints = endpoints(&settings.upstream)?;
 
     let (watched, counted) = (Arc::clone(&pool), settings.principals.clone());
     let gateway = Arc::new_cyclic(|gateway: &std::sync::Weak<Gateway>| {
@@ -120,7 +121,7 @@ pub async fn assemble(
             guardrails,
             prices,
             ledger,
-            signer: RequestSigner::new(Arc::clone(&credentials), endpoints(&settings.upstream), region, clock),
+            signer: RequestSigner::new(Arc::clone(&credentials), endpoints, region, clock),
             pool,
             drains: Drains::new(settings.metering.drain_streams, settings.metering.drain_timeout),
             metrics: Arc::new(Metrics::new(sources)),
@@ -224,9 +225,10 @@ fn ca_bundle(upstream: &UpstreamSettings) -> Result<Option<Vec<u8>>, AssemblyErr
     upstream.ca_bundle.as_ref().map(std::fs::read).transpose().map_err(failed("upstream.ca_bundle"))
 }
 
-fn endpoints(upstream: &UpstreamSettings) -> Endpoints {
-    // The configuration has checked the URL already; one that is refused here all the same means no override.
-    Endpoints::new(upstream.endpoint.as_ref().and_then(|url| Endpoint::parse(&url.to_string()).ok()))
+fn endpoints(upstream: &UpstreamSettings) -> Result<Endpoints, AssemblyError> {
+    // The configuration has checked the URL already; were one refused here all the same, calls must not go to AWS's own.
+    let fixed = upstream.endpoint.as_ref().map(|url| Endpoint::parse(&url.to_string()));
+    Ok(Endpoints::new(fixed.transpose().map_err(failed("upstream.endpoint"))?))
 }
 
 /// The Region of calls that name no profile: `ApplyGuardrail`.
