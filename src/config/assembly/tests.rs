@@ -113,3 +113,13 @@ async fn a_caller_who_stops_reading_holds_neither_connection_nor_reservation() {
     drop(running.call().await);
     drop(unread);
 }
+
+#[tokio::test]
+async fn a_server_stops_in_time_although_every_slot_is_held() {
+    let answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{".to_vec();
+    let running = start("max_connections = 1\ndrain_timeout = \"50ms\"", "", answer).await;
+    let stuck = running.call().await;
+    running.stop.cancel();
+    tokio::time::timeout(Duration::from_secs(20), running.ended).await.expect("it stops").unwrap().unwrap();
+    drop(stuck);
+}
