@@ -5,8 +5,9 @@ use std::sync::Arc;
 use http::header::{HeaderMap, HeaderValue};
 use http::{Response, StatusCode, Version};
 
-use super::body::{Body, MeteredBody};
+use super::body::Body;
 use super::exchange::{Answer, Exchange, fault};
+use super::flow::MeteredBody;
 use super::rejection::Rejection;
 use super::{Begun, Gateway, rejected, request_id};
 use crate::bedrock::headers::{ERROR_TYPE, REQUEST_ID, TOLLGATE_BUDGET_REMAINING, remove_hop_by_hop};
@@ -52,7 +53,7 @@ impl Gateway {
             head.headers.insert(TOLLGATE_BUDGET_REMAINING, value);
         }
         let metered = MeteredBody::new(body, exchange, self.drains.clone());
-        Response::from_parts(head, Body::Metered(Box::new(metered)))
+        Response::from_parts(head, Body::Metered(metered))
     }
 
     /// Bedrock does not know our signature any more: fetch new credentials now, not when they are due.

@@ -8,6 +8,7 @@
 mod body;
 mod drains;
 mod exchange;
+mod flow;
 mod forward;
 mod from;
 mod persist;
@@ -22,8 +23,9 @@ use http::{Request, Response, StatusCode, request::Parts};
 use http_body::Body as HttpBody;
 use uuid::Uuid;
 
-pub use body::{Body, MeteredBody};
+pub use body::Body;
 pub use drains::Drains;
+pub use flow::MeteredBody;
 pub use read_body::BodyLimits;
 pub use rejection::Rejection;
 

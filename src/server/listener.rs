@@ -50,8 +50,15 @@ pub async fn serve(
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
     loop {
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { break };
+        // The wait for a slot ends with the server too: open streams that hold every slot must not keep it from draining.
+        let slot = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            slot = Arc::clone(&slots).acquire_owned() => slot,
+        };
+        let Ok(slot) = slot else { break };
         let accepted = tokio::select! {
+            biased;
             () = stop.cancelled() => break,
             accepted = listener.accept() => accepted,
         };

@@ -123,7 +123,11 @@ pub async fn assemble(
             ledger,
             signer: RequestSigner::new(Arc::clone(&credentials), endpoints, region, clock),
             pool,
-            drains: Drains::new(settings.metering.drain_streams, settings.metering.drain_timeout),
+            drains: Drains::new(
+                settings.metering.drain_streams,
+                settings.metering.drain_timeout,
+                settings.upstream.idle_timeout,
+            ),
             metrics: Arc::new(Metrics::new(sources)),
         }
     });
@@ -246,3 +250,6 @@ const KEYS_EVERY: Duration = Duration::from_secs(1);
 fn failed<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> AssemblyError {
     move |error| AssemblyError { what, why: error.to_string() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -76,6 +76,7 @@ impl Bound {
         background.spawn(Arc::clone(&credentials).keep_fresh(last.clone()));
         background.spawn(watch_keys(keys, Arc::clone(&gateway), last.clone()));
         background.spawn(close_idle(Arc::clone(&gateway.pool), last.clone()));
+        background.spawn(gateway.drains.clone().watch(last.clone()));
         background.spawn(admin::serve(self.admin, sources, last.clone()));
         let announced = stop.clone();
         background.spawn(async move {

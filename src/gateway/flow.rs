@@ -1,0 +1,220 @@
+//! Bedrock's answer on its way to the caller.
+//!
+//! [`MeteredBody`] hands on the very `Bytes` that came from upstream and shows the meter a borrow of them. However it ends, and
+//! also when it is dropped half-way or its caller stops reading, the exchange behind it is settled exactly once.
+//!
+//! A body is only looked at when its caller is ready for more. So what it holds lies in a [`Flow`], from which
+//! [`Drains::watch`] can take it: the lock is taken once a piece and contended by nobody else.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::BodyExt;
+
+use super::drains::{Drains, Watched};
+use super::exchange::{Closing, Exchange, fault};
+use crate::budget::ReservedReason;
+use crate::eventstream;
+use crate::telemetry::Downstream;
+use crate::upstream::{Phase, UpstreamBody, UpstreamError};
+
+/// An answer's body, metered.
+#[derive(Debug)]
+pub struct MeteredBody {
+    flow: Arc<Flow>,
+    drains: Drains,
+    _watched: Watched,
+}
+
+/// What is left of an answer, and whose turn it is.
+#[derive(Debug)]
+pub(super) struct Flow(Mutex<Course>);
+
+#[derive(Debug)]
+struct Course {
+    state: State,
+    /// How often in a row the watch has found the caller not to take what is there.
+    idle_looks: u32,
+}
+
+#[derive(Debug)]
+enum State {
+    /// More may come.
+    Open(Box<(UpstreamBody, Exchange)>, Turn),
+    /// It has ended, and is settled.
+    Ended,
+    /// The caller did not read on, and it was taken from them.
+    Taken,
+}
+
+/// Who is being waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    Upstream,
+    Caller,
+}
+
+impl MeteredBody {
+    pub(super) fn new(upstream: UpstreamBody, exchange: Exchange, drains: Drains) -> Self {
+        let state = if upstream.is_end_stream() {
+            exchange.conclude(Closing::End);
+            State::Ended
+        } else {
+            State::Open(Box::new((upstream, exchange)), Turn::Caller)
+        };
+        let flow = Arc::new(Flow(Mutex::new(Course { state, idle_looks: 0 })));
+        let watched = drains.watched(&flow);
+        Self { flow, drains, _watched: watched }
+    }
+}
+
+impl Course {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
+        self.idle_looks = 0;
+        let (upstream, exchange) = match &mut self.state {
+            State::Open(open, turn) => {
+                *turn = Turn::Upstream;
+                (&mut open.0, &mut open.1)
+            }
+            State::Ended => return Poll::Ready(None),
+            // A clean end would be taken for a whole answer.
+            State::Taken => return Poll::Ready(Some(Err(UpstreamError::Timeout(Phase::Idle)))),
+        };
+        let frame = match ready!(Pin::new(&mut *upstream).poll_frame(cx)) {
+            Some(Ok(frame)) => frame,
+            Some(Err(error)) => return Poll::Ready(self.broke(error)),
+            None => {
+                self.close(Closing::End);
+                return Poll::Ready(None);
+            }
+        };
+        if let Some(data) = frame.data_ref() {
+            exchange.observe(data);
+            exchange.sent(data.len());
+        }
+        if upstream.is_end_stream() {
+            self.close(Closing::End);
+        } else if let State::Open(_, turn) = &mut self.state {
+            *turn = Turn::Caller;
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn take(&mut self) -> Option<Box<(UpstreamBody, Exchange)>> {
+        match std::mem::replace(&mut self.state, State::Taken) {
+            State::Open(open, _) => Some(open),
+            settled @ (State::Ended | State::Taken) => {
+                self.state = settled;
+                None
+            }
+        }
+    }
+
+    fn close(&mut self, closing: Closing) {
+        if let State::Open(open, _) = std::mem::replace(&mut self.state, State::Ended) {
+            let (upstream, exchange) = *open;
+            drop(upstream);
+            exchange.conclude(closing);
+        }
+    }
+
+    /// Upstream broke. A stream that stands between two messages is ended by an exception that every SDK raises; inside a
+    /// message, or in a JSON body, only a cut connection tells the caller that something is missing.
+    fn broke(&mut self, error: UpstreamError) -> Option<Result<Frame<Bytes>, UpstreamError>> {
+        let State::Open(open, _) = &mut self.state else { return None };
+        let exchange = &mut open.1;
+        let closing = Closing::Failed(fault(&error));
+        if !exchange.is_between_messages() {
+            self.close(closing);
+            return Some(Err(error));
+        }
+        let text = format!("Tollgate lost the connection to Bedrock in the middle of the answer: {error}");
+        let last_words = eventstream::exception("serviceUnavailableException", &text);
+        exchange.sent(last_words.len());
+        self.close(closing);
+        Some(Ok(Frame::data(last_words)))
+    }
+}
+
+impl Flow {
+    /// Looks whether the caller has what there is for them left lying, this often in a row.
+    pub(super) fn is_stuck(&self, looks: u32) -> bool {
+        let mut course = self.lock();
+        if !matches!(course.state, State::Open(_, Turn::Caller)) {
+            return false;
+        }
+        course.idle_looks += 1;
+        course.idle_looks > looks
+    }
+
+    /// The caller is gone, or as good as gone. Bedrock goes on and bills; so does the meter, in the background, within bounds.
+    pub(super) fn leave(&self, drains: &Drains) {
+        let Some(open) = self.lock().take() else { return };
+        let (upstream, mut exchange) = *open;
+        exchange.left(Downstream::Gone);
+        let Some(place) = drains.place() else {
+            drop(upstream);
+            exchange.conclude(Closing::GivenUp(ReservedReason::DrainRefused));
+            return;
+        };
+        let timeout = drains.timeout();
+        drains.run(async move {
+            let _place = place;
+            let _gauge = exchange.draining();
+            let closing = match tokio::time::timeout(timeout, read_on(upstream, &mut exchange)).await {
+                Ok(closing) => closing,
+                Err(_) => Closing::GivenUp(ReservedReason::DrainTimedOut),
+            };
+            exchange.conclude(closing);
+        });
+    }
+
+    // What a panic under the lock leaves behind is still whole: the state is replaced in one step.
+    fn lock(&self) -> MutexGuard<'_, Course> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl HttpBody for MeteredBody {
+    type Data = Bytes;
+    type Error = UpstreamError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
+        self.flow.lock().poll(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.flow.lock().state, State::Ended)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.flow.lock().state {
+            State::Open(open, _) => open.0.size_hint(),
+            State::Ended => SizeHint::with_exact(0),
+            State::Taken => SizeHint::default(),
+        }
+    }
+}
+
+impl Drop for MeteredBody {
+    fn drop(&mut self) {
+        self.flow.leave(&self.drains);
+    }
+}
+
+async fn read_on(mut upstream: UpstreamBody, exchange: &mut Exchange) -> Closing {
+    while let Some(frame) = upstream.frame().await {
+        match frame {
+            Ok(frame) => {
+                if let Some(data) = frame.data_ref() {
+                    exchange.observe(data);
+                }
+            }
+            Err(error) => return Closing::Failed(fault(&error)),
+        }
+    }
+    Closing::End
+}
