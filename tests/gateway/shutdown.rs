@@ -51,6 +51,23 @@ async fn what_is_still_read_on_for_somebody_who_left_is_waited_for() {
 }
 
 #[tokio::test]
+async fn a_call_whose_caller_left_before_the_answer_began_is_waited_for() {
+    let mut scene = Scene::new().await;
+    let request = scene.post("alice", "/model/sonnet/converse-stream", converse("hello [[mock:delay=300]]"));
+    let asking = tokio::spawn(open(scene.data, Wire::Http1, request));
+    scene.received(1).await;
+    asking.abort();
+    eventually("the connection is gone", async || {
+        scene.sample("tollgate_open_connections").await.filter(|open| *open == 0.0)
+    })
+    .await;
+    scene.stop.cancel();
+    in_time(&mut scene.running).await.unwrap().unwrap();
+    let bill = scene.gateway.ledger.bill().await.unwrap();
+    assert_eq!((bill.calls(), bill.at_reservation.len()), (1, 0));
+}
+
+#[tokio::test]
 async fn a_stream_that_does_not_end_is_cut_when_patience_does() {
     for wire in [Wire::Http1, Wire::Http2] {
         let mut scene = Plan::default().server("drain_timeout = \"200ms\"").open().await;
