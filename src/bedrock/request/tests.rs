@@ -1,3 +1,5 @@
+//! Tables of bodies and what they say, and bodies that lie.
+
 use super::*;
 use crate::bedrock::json::Fault;
 use proptest::prelude::*;
