@@ -98,7 +98,10 @@ impl Gateway {
         let request_id = Uuid::new_v4().to_string();
         let mut record = Record::begin(Arc::clone(&self.metrics), request_id, client(&head));
         match self.way(&head, &mut body, &mut record).await {
-            Ok(Passage::Signed(begun)) => Persistent::new(self.forward(begun, record)).await,
+            Ok(Passage::Signed(begun)) => {
+                let tasks = self.drains.tasks().clone();
+                Persistent::new(&tasks, self.forward(begun, record)).await
+            }
             Ok(Passage::Answered(json)) => answered(json, record),
             Err(rejection) => {
                 if !head.headers.contains_key(EXPECT) {

@@ -9,15 +9,18 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
 
 /// See the module.
 pub(super) struct Persistent<T: Send + 'static> {
     rest: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
+    tasks: TaskTracker,
 }
 
 impl<T: Send + 'static> Persistent<T> {
-    pub(super) fn new(future: impl Future<Output = T> + Send + 'static) -> Self {
-        Self { rest: Some(Box::pin(future)) }
+    /// Once nobody waits for the future, it runs among `tasks`.
+    pub(super) fn new(tasks: &TaskTracker, future: impl Future<Output = T> + Send + 'static) -> Self {
+        Self { rest: Some(Box::pin(future)), tasks: tasks.clone() }
     }
 }
 
@@ -36,7 +39,7 @@ impl<T: Send + 'static> Drop for Persistent<T> {
     fn drop(&mut self) {
         if let (Some(rest), Ok(runtime)) = (self.rest.take(), Handle::try_current()) {
             // Its output is dropped with the task: a response that nobody reads drains itself.
-            runtime.spawn(rest);
+            self.tasks.spawn_on(rest, &runtime);
         }
     }
 }
@@ -51,13 +54,16 @@ mod tests {
     async fn what_was_begun_is_finished_after_the_caller_is_gone() {
         let (go, gone) = oneshot::channel::<()>();
         let (done, finished) = oneshot::channel();
-        let mut begun = Persistent::new(async move {
+        let tasks = TaskTracker::new();
+        let mut begun = Persistent::new(&tasks, async move {
             let _ = gone.await;
             let _ = done.send("finished");
         });
         assert!(matches!(poll_once(&mut begun).await, Poll::Pending));
         drop(begun);
         go.send(()).unwrap();
+        tasks.close();
+        tasks.wait().await;
         assert_eq!(finished.await, Ok("finished"));
     }
 
