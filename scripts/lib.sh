@@ -2,6 +2,7 @@
 # To be sourced from the root of the repository.
 # shellcheck shell=bash
 
+: "${root:?the script that sources this sets it}"
 export PYTHONDONTWRITEBYTECODE=1
 cache=$root/.cache
 venv=$cache/venv

@@ -109,8 +109,9 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        // nginx's master ends its worker on SIGTERM, which `kill` of the standard library is not.
-        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        // nginx's master ends its worker on SIGTERM. The gateway would wait for calls that an error here left open.
+        let signal = if self.name == "nginx" { "-TERM" } else { "-KILL" };
+        let _ = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status();
         let _ = self.child.wait();
     }
 }

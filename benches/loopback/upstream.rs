@@ -42,8 +42,9 @@ impl Canned {
         match work.answer {
             Answer::Json { bytes } => {
                 let usage = r#""usage":{"input_tokens":10,"output_tokens":20}}"#;
-                let text = "x".repeat(bytes.saturating_sub(usage.len() + 60));
-                let body = format!(r#"{{"type":"message","content":[{{"type":"text","text":"{text}"}}],{usage}"#);
+                let opening = r#"{"type":"message","content":[{"type":"text","text":""#;
+                let text = "x".repeat(bytes.saturating_sub(opening.len() + usage.len() + 4));
+                let body = format!("{opening}{text}\"}}],{usage}");
                 let head = format!(
                     "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nx-amzn-RequestId: 1\r\n\
                      X-Amzn-Bedrock-Input-Token-Count: 10\r\nX-Amzn-Bedrock-Output-Token-Count: 20\r\nContent-Length: {}\r\n\r\n",

@@ -9,7 +9,7 @@ use crate::bedrock::headers::SERVICE_TIER;
 use crate::bedrock::json::{Fault, JsonError};
 use crate::bedrock::{CacheWrites, Operation, PathError};
 use crate::budget::{Attachments, Refused, RequestFacts, StoreError};
-use crate::guardrail::{ErrorClass, Guarded, GuardrailError};
+use crate::guardrail::{Guarded, GuardrailError};
 use crate::identity::IdentityError;
 use crate::policy::Denied;
 use crate::profiles::look_alike::QueryError;
@@ -109,7 +109,6 @@ impl From<GuardrailError> for Rejection {
             | GuardrailError::Misplaced(_) => Reason::BodyNotJson,
             GuardrailError::Unspliceable(_) => Reason::Internal,
         };
-        debug_assert_eq!(error.class() == ErrorClass::Internal, reason == Reason::Internal);
         let text = error.to_string();
         Self::new(reason, format!("The request is refused: {text}."), text)
     }

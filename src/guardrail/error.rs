@@ -2,7 +2,7 @@
 //! repeat nothing from the body, so that they may be logged.
 
 use crate::bedrock::Operation;
-use crate::bedrock::json::{Fault, JsonError, Overlap};
+use crate::bedrock::json::{JsonError, Overlap};
 use std::fmt;
 
 /// Why a request is refused.
@@ -87,57 +87,6 @@ pub enum Means {
     GuardContent,
     /// `tagSuffix` in the guardrail's options.
     TagSuffix,
-}
-
-/// The class of AWS error that a refusal becomes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ErrorClass {
-    /// 403 `AccessDeniedException`
-    AccessDenied,
-    /// 400 `ValidationException`
-    Validation,
-    /// 500 `InternalServerException`
-    Internal,
-}
-
-impl GuardrailError {
-    /// The class of AWS error.
-    pub const fn class(&self) -> ErrorClass {
-        match self {
-            Self::Missing { .. }
-            | Self::Different { .. }
-            | Self::NotTheirs { .. }
-            | Self::Asynchronous { .. }
-            | Self::Selective(_)
-            | Self::CannotCarry(_) => ErrorClass::AccessDenied,
-            Self::Body(_)
-            | Self::WrongType { .. }
-            | Self::Misspelt(_)
-            | Self::Misplaced(_)
-            | Self::RepeatedHeader(_)
-            | Self::HeaderValue { .. } => ErrorClass::Validation,
-            Self::Unspliceable(_) => ErrorClass::Internal,
-        }
-    }
-
-    /// The machine-readable reason.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Missing { .. } => "guardrail_missing",
-            Self::Different { .. } => "guardrail_different",
-            Self::NotTheirs { .. } => "guardrail_not_yours",
-            Self::Asynchronous { .. } => "guardrail_asynchronous",
-            Self::Selective(_) => "guardrail_selective",
-            Self::CannotCarry(_) => "guardrail_cannot_be_carried",
-            Self::Body(JsonError { fault: Fault::DuplicateMember, .. }) => "body_duplicate_member",
-            Self::Body(_) => "body_not_json",
-            Self::WrongType { .. } => "guardrail_malformed",
-            Self::Misspelt(_) => "guardrail_misspelt",
-            Self::Misplaced(_) => "guardrail_misplaced",
-            Self::RepeatedHeader(_) | Self::HeaderValue { .. } => "guardrail_header",
-            Self::Unspliceable(_) => "guardrail_internal",
-        }
-    }
 }
 
 impl fmt::Display for Means {

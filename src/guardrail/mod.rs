@@ -22,7 +22,7 @@ mod error;
 mod header_form;
 mod rule;
 
-pub use error::{ErrorClass, GuardrailError, Means};
+pub use error::{GuardrailError, Means};
 pub use rule::{Asynchronous, GuardrailRule, Mode, OwedGuardrail, RuleError, Selective};
 
 use crate::bedrock::{Operation, RequestFacts};

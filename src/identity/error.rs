@@ -1,4 +1,4 @@
-//! Why a caller is not known, in AWS's names and in two texts: one for the caller, one for the log.
+//! Why a caller is not known, in two texts: one for the caller, one for the log.
 //!
 //! The caller's text tells no one whether a key id exists: an unknown key, a wrong secret, a revoked key and a key whose
 //! owner is gone read the same. The log's text says which it was. Neither holds a secret: a key's id is public, and only an
@@ -56,61 +56,7 @@ pub enum IdentityError {
     },
 }
 
-/// The AWS exceptions by which a failed authentication is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum IdentityException {
-    /// There was nothing to authenticate.
-    MissingAuthenticationToken,
-    /// The credential is none that is known here.
-    UnrecognizedClient,
-    /// The credential was good once.
-    ExpiredToken,
-}
-
-impl IdentityException {
-    /// AWS's name, as `x-amzn-ErrorType` carries it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::MissingAuthenticationToken => "MissingAuthenticationTokenException",
-            Self::UnrecognizedClient => "UnrecognizedClientException",
-            Self::ExpiredToken => "ExpiredTokenException",
-        }
-    }
-}
-
 impl IdentityError {
-    /// The AWS exception.
-    pub const fn exception(&self) -> IdentityException {
-        match self {
-            Self::Missing => IdentityException::MissingAuthenticationToken,
-            Self::Expired { .. } => IdentityException::ExpiredToken,
-            Self::Several
-            | Self::TooLong
-            | Self::Signed
-            | Self::Scheme
-            | Self::Malformed(_)
-            | Self::Unknown { .. }
-            | Self::WrongSecret { .. }
-            | Self::Revoked { .. }
-            | Self::NoSuchPrincipal { .. } => IdentityException::UnrecognizedClient,
-        }
-    }
-
-    /// A word for `x-tollgate-reason` and for metrics. Like the caller's text it does not tell the four kinds apart that
-    /// a caller must not tell apart.
-    pub const fn reason(&self) -> &'static str {
-        match self {
-            Self::Missing => "credential-missing",
-            Self::Several => "credential-ambiguous",
-            Self::Signed | Self::Scheme => "credential-unsupported",
-            Self::TooLong | Self::Malformed(_) => "key-malformed",
-            Self::Expired { .. } => "key-expired",
-            Self::Unknown { .. } | Self::WrongSecret { .. } | Self::Revoked { .. } | Self::NoSuchPrincipal { .. } => {
-                "key-unknown"
-            }
-        }
-    }
-
     /// What the person at the keyboard reads.
     pub fn caller_text(&self) -> String {
         match self {

@@ -20,7 +20,7 @@ use http::HeaderMap;
 use self::credential::Credential;
 use self::keys::{KeyRing, Standing};
 
-pub use error::{IdentityError, IdentityException};
+pub use error::IdentityError;
 pub use principal::{Principal, Principals, PrincipalsError};
 
 /// The stage that tells who is asking: the principals there are, and the keys by which they prove it.

@@ -155,14 +155,6 @@ enum Cause {
 }
 
 impl Denied {
-    /// A word for `x-tollgate-reason` and for metrics.
-    pub const fn reason(&self) -> &'static str {
-        match self.cause {
-            Cause::NoRule => "operation-not-allowed",
-            Cause::Mismatch => "operation-not-forwarded",
-        }
-    }
-
     /// What the person at the keyboard reads: IAM's own sentence, which people and tools know, and what to do about it.
     pub fn caller_text(&self) -> String {
         let Self { principal, operation, resource, cause } = self;

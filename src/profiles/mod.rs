@@ -14,7 +14,7 @@ use std::sync::Arc;
 use crate::types::{ModelId, Owners, ProfileArn, Region};
 
 pub use directory::{Directory, DirectoryError};
-pub use resolve::{ResolveError, ResolveException};
+pub use resolve::ResolveError;
 
 /// An application inference profile and the model behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -108,25 +108,6 @@ pub enum ResolveError {
     },
 }
 
-/// The AWS exceptions by which a name is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ResolveException {
-    /// 403.
-    AccessDenied,
-    /// 404.
-    ResourceNotFound,
-}
-
-impl ResolveException {
-    /// AWS's name, as `x-amzn-ErrorType` carries it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::AccessDenied => "AccessDeniedException",
-            Self::ResourceNotFound => "ResourceNotFoundException",
-        }
-    }
-}
-
 /// The first few names that a principal can ask for, and how many more there are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Offer {
@@ -150,24 +131,6 @@ impl fmt::Display for Offer {
 }
 
 impl ResolveError {
-    /// The AWS exception.
-    pub const fn exception(&self) -> ResolveException {
-        match self {
-            Self::NotYours { .. } | Self::Unmapped { .. } | Self::RefusedKind { .. } => ResolveException::AccessDenied,
-            Self::NoSuchName { .. } => ResolveException::ResourceNotFound,
-        }
-    }
-
-    /// A word for `x-tollgate-reason` and for metrics.
-    pub const fn reason(&self) -> &'static str {
-        match self {
-            Self::NotYours { .. } => "profile-not-yours",
-            Self::Unmapped { .. } => "model-unmapped",
-            Self::RefusedKind { .. } => "model-kind-refused",
-            Self::NoSuchName { .. } => "model-unknown",
-        }
-    }
-
     /// What the person at the keyboard reads: what is wrong, and what to do about it.
     pub fn caller_text(&self) -> String {
         match self {

@@ -56,7 +56,15 @@ impl Body for UpstreamBody {
     type Error = UpstreamError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
-        if let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) {
+        let mut polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        if polled.is_pending()
+            && let Some(lease) = &mut self.lease
+        {
+            // Nothing is here yet: move the connection's bytes in this very task, and look again.
+            lease.drive(cx);
+            polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        }
+        if let Poll::Ready(frame) = polled {
             self.waiting = Waiting::No;
             if frame.is_none() || self.incoming.is_end_stream() {
                 self.done();

@@ -8,6 +8,7 @@ mod connector;
 mod credentials;
 mod endpoint;
 mod error;
+mod line;
 mod pool;
 mod signed;
 

@@ -8,13 +8,12 @@ use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Context;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
@@ -22,6 +21,7 @@ use super::body::UpstreamBody;
 use super::connector::Connector;
 use super::endpoint::Endpoint;
 use super::error::{Phase, UpstreamError};
+use super::line::Line;
 
 /// Bounds in time and number.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +64,7 @@ pub struct Pool {
 
 #[derive(Debug)]
 struct Idle {
-    sender: SendRequest<Full<Bytes>>,
+    line: Line,
     permit: OwnedSemaphorePermit,
     since: Instant,
 }
@@ -74,17 +74,22 @@ struct Idle {
 pub(super) struct Lease {
     pool: Arc<Pool>,
     endpoint: Arc<Endpoint>,
-    sender: SendRequest<Full<Bytes>>,
+    line: Line,
     permit: OwnedSemaphorePermit,
 }
 
 impl Lease {
+    /// Moves the connection's bytes, as far as they go now.
+    pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
+        self.line.drive(cx);
+    }
+
     /// Gives the connection back; its response has been read to the end.
     pub(super) fn give_back(self) {
-        if self.sender.is_closed() {
+        if self.line.is_closed() {
             return;
         }
-        let idle = Idle { sender: self.sender, permit: self.permit, since: Instant::now() };
+        let idle = Idle { line: self.line, permit: self.permit, since: Instant::now() };
         self.pool.idle().entry(self.endpoint).or_default().push(idle);
         self.pool.returned.notify_one();
     }
@@ -118,7 +123,7 @@ impl Pool {
     pub fn close_idle(&self) {
         let kept_for = self.limits.pool_idle_timeout;
         for connections in self.idle().values_mut() {
-            connections.retain(|idle| idle.since.elapsed() < kept_for && !idle.sender.is_closed());
+            connections.retain(|idle| idle.since.elapsed() < kept_for && !idle.line.is_closed());
         }
     }
 
@@ -154,7 +159,7 @@ impl Pool {
         lease: &mut Lease,
         request: Request<Full<Bytes>>,
     ) -> Result<Response<hyper::body::Incoming>, TrySend> {
-        match timeout(self.limits.first_byte_timeout, lease.sender.try_send_request(request)).await {
+        match timeout(self.limits.first_byte_timeout, lease.line.send(request)).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(mut error)) => Err(match error.take_message() {
                 Some(unwritten) => TrySend::Unwritten(Box::new(unwritten)),
@@ -190,12 +195,12 @@ impl Pool {
     /// The connection that was used last: the others may then grow old and close.
     async fn kept(self: &Arc<Self>, endpoint: &Arc<Endpoint>) -> Option<Lease> {
         loop {
-            let Idle { mut sender, permit, since } = self.idle().get_mut(endpoint)?.pop()?;
+            let Idle { mut line, permit, since } = self.idle().get_mut(endpoint)?.pop()?;
             // Ready at once, but for the moment in which its last response is being put to rest.
-            let ready = async { matches!(timeout(self.limits.connect_timeout, sender.ready()).await, Ok(Ok(()))) };
-            if since.elapsed() < self.limits.pool_idle_timeout && ready.await {
+            let good = async { matches!(timeout(self.limits.connect_timeout, line.is_good()).await, Ok(true)) };
+            if since.elapsed() < self.limits.pool_idle_timeout && good.await {
                 self.reused.fetch_add(1, Ordering::Relaxed);
-                return Some(Lease { pool: Arc::clone(self), endpoint: Arc::clone(endpoint), sender, permit });
+                return Some(Lease { pool: Arc::clone(self), endpoint: Arc::clone(endpoint), line, permit });
             }
         }
     }
@@ -211,14 +216,9 @@ impl Pool {
             .await
             .map_err(|_| UpstreamError::Timeout(Phase::Connect))?
             .map_err(|error| failed(error.to_string()))?;
-        let (sender, driver) =
-            http1::handshake(TokioIo::new(connection)).await.map_err(|error| failed(error.to_string()))?;
-        tokio::spawn(async move {
-            // A connection's own errors reach whoever waits for a response on it; there is nobody else to tell.
-            let _ = driver.await;
-        });
+        let line = Line::new(connection).await.map_err(|error| failed(error.to_string()))?;
         self.opened.fetch_add(1, Ordering::Relaxed);
-        Ok(Lease { pool: Arc::clone(self), endpoint: Arc::clone(endpoint), sender, permit })
+        Ok(Lease { pool: Arc::clone(self), endpoint: Arc::clone(endpoint), line, permit })
     }
 
     /// The right to open a connection, if there is one: a free one, or that of the connection which has been idle longest.

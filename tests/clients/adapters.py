@@ -17,11 +17,9 @@ import sys
 import anthropic
 import boto3
 import botocore.exceptions
-
 import house
 
-HERE = pathlib.Path(__file__).resolve().parent
-JS = pathlib.Path(os.environ.get("TOLLGATE_JS", HERE / "js"))
+JS = pathlib.Path(__file__).resolve().parent / "js"
 
 INVOKE = "InvokeModel"
 INVOKE_STREAM = "InvokeModelWithResponseStream"
@@ -143,8 +141,7 @@ class Boto3:
             if operation == INVOKE_STREAM:
                 partial.extend(json.loads(event["chunk"]["bytes"]) for event in response["body"])
             elif operation == CONVERSE_STREAM:
-                for event in response["stream"]:
-                    partial.append(event)
+                partial.extend(response["stream"])
         except botocore.exceptions.ClientError as error:
             code = error.response["Error"]["Code"]
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")

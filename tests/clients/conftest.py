@@ -1,15 +1,10 @@
 """One look-alike and one gateway for the whole run; the clients are parameters."""
 
 import os
-import pathlib
-import sys
 
+import adapters
+import house as houses
 import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-
-import adapters  # noqa: E402
-import house as houses  # noqa: E402
 
 
 def pytest_configure():

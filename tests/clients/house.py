@@ -4,7 +4,6 @@ What the tests compare with is never the gateway alone: the look-alike keeps an 
 gateway's metrics say what it counted.
 """
 
-import base64
 import contextlib
 import dataclasses
 import json
@@ -331,10 +330,6 @@ def unsplice(sent, received):
         at, end = at - 1, end - 1
     assert received[:at] + received[end:] == sent, "bytes of the body were changed beyond one insertion"
     return received[at:end]
-
-
-def decode(text):
-    return None if text is None else base64.b64decode(text)
 
 
 def default_binary():

@@ -1,9 +1,8 @@
 """What goes wrong at Bedrock reaches the client as Bedrock says it, and is paid for all the same."""
 
+import adapters
 import botocore.exceptions
 import pytest
-
-import adapters
 from house import SONNET
 
 STREAMS = [

@@ -1,9 +1,8 @@
 """Where the gateway listens and how a client leaves."""
 
-import pytest
-
 import adapters
 import house as houses
+import pytest
 from house import SONNET, arn
 
 

@@ -6,6 +6,7 @@ mod recorded;
 mod rules;
 
 use super::*;
+use crate::bedrock::json::{Fault, JsonError};
 use serde_json::Value;
 
 const OWED_ARN: &str = "arn:aws:bedrock:us-east-1:012345678901:guardrail/abc123";
@@ -37,5 +38,24 @@ fn json(text: &[u8]) -> Value {
 
 /// The code of a refusal, or what passed.
 fn code<T>(result: Result<T, GuardrailError>) -> Result<T, &'static str> {
-    result.map_err(|error| error.code())
+    result.map_err(|error| word(&error))
+}
+
+/// A word for each kind of refusal, so that tables stay readable.
+fn word(error: &GuardrailError) -> &'static str {
+    match error {
+        GuardrailError::Missing { .. } => "guardrail_missing",
+        GuardrailError::Different { .. } => "guardrail_different",
+        GuardrailError::NotTheirs { .. } => "guardrail_not_yours",
+        GuardrailError::Asynchronous { .. } => "guardrail_asynchronous",
+        GuardrailError::Selective(_) => "guardrail_selective",
+        GuardrailError::CannotCarry(_) => "guardrail_cannot_be_carried",
+        GuardrailError::Body(JsonError { fault: Fault::DuplicateMember, .. }) => "body_duplicate_member",
+        GuardrailError::Body(_) => "body_not_json",
+        GuardrailError::WrongType { .. } => "guardrail_malformed",
+        GuardrailError::Misspelt(_) => "guardrail_misspelt",
+        GuardrailError::Misplaced(_) => "guardrail_misplaced",
+        GuardrailError::RepeatedHeader(_) | GuardrailError::HeaderValue { .. } => "guardrail_header",
+        GuardrailError::Unspliceable(_) => "guardrail_internal",
+    }
 }

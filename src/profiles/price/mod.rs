@@ -21,7 +21,7 @@ mod row;
 mod table;
 
 pub use guardrail::GuardrailPrice;
-pub use model::{CacheLifetime, GivenRates, LongContext, ModelPrice, Rates};
+pub use model::{CacheLifetime, LongContext, ModelPrice, Rates};
 pub use row::{AboveRow, PriceError, PriceRow, RatesRow};
 pub use table::PriceTable;
 

@@ -25,18 +25,6 @@ impl Rates {
         Self { input, output, cache_read: input, cache_write_5m: input, cache_write_1h: twice }
     }
 
-    /// The same prices, but for those that are given.
-    #[must_use]
-    pub fn with(self, given: GivenRates) -> Self {
-        Self {
-            input: given.input.unwrap_or(self.input),
-            output: given.output.unwrap_or(self.output),
-            cache_read: given.cache_read.unwrap_or(self.cache_read),
-            cache_write_5m: given.cache_write_5m.unwrap_or(self.cache_write_5m),
-            cache_write_1h: given.cache_write_1h.unwrap_or(self.cache_write_1h),
-        }
-    }
-
     /// Kind by kind the dearer of the two.
     #[must_use]
     pub fn dearer(self, other: Self) -> Self {
@@ -67,21 +55,6 @@ impl Rates {
             CacheLifetime::OneHour => short.max(self.cache_write_1h),
         }
     }
-}
-
-/// Prices that an operator gives, for some kinds of token or for all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct GivenRates {
-    /// Input that came from no cache.
-    pub input: Option<TokenPrice>,
-    /// Output.
-    pub output: Option<TokenPrice>,
-    /// Input read from the prompt cache.
-    pub cache_read: Option<TokenPrice>,
-    /// Input written to the prompt cache for five minutes.
-    pub cache_write_5m: Option<TokenPrice>,
-    /// Input written to the prompt cache for an hour.
-    pub cache_write_1h: Option<TokenPrice>,
 }
 
 /// The longest time for which a request asks the prompt cache to keep its input.
@@ -120,12 +93,6 @@ impl ModelPrice {
     /// A price of the default tier alone.
     pub const fn new(standard: Rates) -> Self {
         Self { standard, flex: None, priority: None, long: None, max_input: None, max_output: None }
-    }
-
-    /// With other prices of the default tier.
-    #[must_use]
-    pub const fn with_standard(self, standard: Rates) -> Self {
-        Self { standard, ..self }
     }
 
     /// With prices of the flex and priority tiers, where they are known.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::types::{Geography, ModelId, Region};
 
 use super::guardrail::GuardrailPrice;
-use super::model::{GivenRates, ModelPrice, Rates};
+use super::model::ModelPrice;
 use super::row::{PriceError, PriceRow};
 
 /// Prices by source and Region.
@@ -63,16 +63,6 @@ impl PriceTable {
     pub fn with_override(mut self, source: ModelId, price: ModelPrice) -> Self {
         self.overrides.insert(source, Arc::new(price));
         self
-    }
-
-    /// The price that results from what an operator gives for a source: where the source has a row, what is not given
-    /// stays as it is there, also the prices of other tiers and of long input; where it has none, input and output must
-    /// be given and the rest is as [`Rates::new`] says. `None` where that leaves the price open.
-    pub fn priced_as(&self, source: &ModelId, given: GivenRates) -> Option<ModelPrice> {
-        match self.row(source) {
-            Some(row) => Some(ModelPrice::clone(row).with_standard(row.standard().with(given))),
-            None => Some(ModelPrice::new(Rates::new(given.input?, given.output?).with(given))),
-        }
     }
 
     /// The price of calls through a profile that was made from `source` and is served by `region`; `None` where nothing

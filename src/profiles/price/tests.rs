@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::{CacheLifetime, GivenRates, ModelPrice, PriceRow, PriceTable, Rates};
+use super::{CacheLifetime, ModelPrice, PriceRow, PriceTable, Rates};
 use crate::types::{Geography, GuardrailUnits, ModelId, Money, Region, ServiceTier, TokenPrice, TokenUsage};
 
 fn id(text: &str) -> ModelId {
@@ -139,25 +139,6 @@ fn an_override_holds_for_exactly_its_source() {
     assert_eq!(find("us.amazon.nova-lite-v1:0").standard().input, dollars("0.06"));
     let table = PriceTable::shipped().with_override(id("nobody.no-such-model"), own);
     assert!(table.price(&id("nobody.no-such-model"), &region("us-gov-west-1")).is_some());
-}
-
-#[test]
-fn what_an_operator_does_not_give_stays_as_shipped() {
-    let table = PriceTable::shipped();
-    let pro = id("amazon.nova-pro-v1:0");
-    let given = GivenRates { output: Some(dollars("3")), ..Default::default() };
-    let price = table.priced_as(&pro, given).unwrap();
-    assert_eq!((price.standard().input, price.standard().output), (dollars("0.8"), dollars("3")));
-    assert_eq!(price.standard().cache_read, dollars("0.2"));
-    assert_eq!(price.max_output(), Some(10_000));
-    let million = usage([0, 1_000_000, 0, 0, 0]);
-    assert_eq!(price.cost(&million, ServiceTier::Default), "3".parse().unwrap());
-    assert_eq!(price.cost(&million, ServiceTier::Priority), "5.6".parse().unwrap());
-    let unknown = id("nobody.no-such-model");
-    assert_eq!(table.priced_as(&unknown, given), None);
-    let given = GivenRates { input: Some(dollars("1")), ..given };
-    let rates = *table.priced_as(&unknown, given).unwrap().standard();
-    assert_eq!(rates, Rates::new(dollars("1"), dollars("3")));
 }
 
 #[test]

@@ -1,0 +1,164 @@
+//! What is paid for, and what is not let through.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+use tollgate::types::{Clock, ManualClock, Money};
+
+use crate::client::{Wire, send};
+use crate::harness::{Plan, SONNET, Scene, claude, converse};
+
+fn daily(limit: &str) -> String {
+    format!("[[budgets]]\nname = \"daily\"\neveryone = true\nwindow = \"day\"\n{limit}")
+}
+
+async fn with_budget(limit: &str) -> Scene {
+    Plan::default().with(&daily(limit)).open().await
+}
+
+#[tokio::test]
+async fn what_is_left_is_told_and_falls_by_what_a_call_cost() {
+    let scene = with_budget("usd = \"5\"").await;
+    let left = |answer: &crate::client::Answer| -> Money {
+        answer.header("x-tollgate-budget-remaining").unwrap().parse().unwrap()
+    };
+    let first = scene.converse("alice", "sonnet", "hello").await;
+    let (_, _, _, cost) = scene.bill_of(1).await.only();
+    let second = scene.converse("alice", "sonnet", "hello").await;
+    // Both calls hold the same while they run, so what the first one cost is all that lies between them.
+    assert_eq!(left(&second) + cost, left(&first));
+    assert!(left(&first) < "5".parse().unwrap());
+    let other = scene.converse("bob", "llama", "hello").await;
+    assert!(left(&other) > left(&second), "bob has a counter of his own");
+    let none = Scene::new().await.converse("alice", "sonnet", "hello").await;
+    assert_eq!(none.header("x-tollgate-budget-remaining"), None);
+}
+
+#[tokio::test]
+async fn an_exhausted_budget_is_refused_once_with_what_to_do_about_it() {
+    for (limit, unit) in [("usd = \"0.0001\"", "$"), ("tokens = 50", "tokens")] {
+        let scene = with_budget(limit).await;
+        for (verb, body) in [
+            ("converse", converse("hello")),
+            ("converse-stream", converse("hello")),
+            ("invoke", claude("hello")),
+            ("invoke-with-response-stream", claude("hello")),
+        ] {
+            for wire in [Wire::Http1, Wire::Http2] {
+                let request = scene.post("alice", &format!("/model/sonnet/{verb}"), body.clone());
+                let answer = send(scene.data, wire, request).await;
+                assert_eq!(answer.refusal(), (402, "ServiceQuotaExceededException", "budget_exhausted"), "{verb}");
+                assert_eq!(answer.header("x-should-retry"), Some("false"));
+                assert_eq!(answer.header("retry-after"), None);
+                let message = answer.message();
+                for part in ["daily", "resets at", "raise it", unit] {
+                    assert!(message.contains(part), "{part:?} is not in {message:?}");
+                }
+            }
+        }
+        assert!(scene.mock.received().is_empty());
+        assert_eq!(scene.bill().await.calls(), 0);
+        let counted = r#"{"input":{"converse":{"messages":[{"role":"user","content":[{"text":"hello"}]}]}}}"#;
+        let free = scene.send(scene.post("alice", "/model/sonnet/count-tokens", counted)).await;
+        assert_eq!(free.status, StatusCode::OK, "counting is free");
+    }
+}
+
+#[tokio::test]
+async fn however_many_race_the_budget_is_never_exceeded() {
+    // A call of this prompt holds a little over 1000 tokens and uses 34.
+    let limit = 20_000;
+    let scene = with_budget(&format!("tokens = {limit}")).await;
+    let (mut let_through, mut refused) = (0, 0);
+    for round in 0..3 {
+        let calls: Vec<_> = (0..60)
+            .map(|_| {
+                let request = scene.post("alice", "/model/sonnet/converse", converse("hello [[mock:delay=20]]"));
+                tokio::spawn(send(scene.data, Wire::Http1, request))
+            })
+            .collect();
+        for call in calls {
+            let answer = call.await.unwrap();
+            match answer.status.as_u16() {
+                200 => let_through += 1,
+                402 => refused += 1,
+                other => panic!("{other}: {:?}", answer.body),
+            }
+        }
+        assert!(let_through > round && refused > 0, "{let_through} let through, {refused} refused");
+    }
+    let bill = scene.bill_of(let_through).await;
+    let used: u64 = ["input", "output"].iter().map(|kind| bill.rows()[0]["tokens"][kind].as_u64().unwrap()).sum();
+    assert!(used <= limit, "{used}");
+    assert_eq!(scene.mock.received().len() as u64, let_through);
+    // All of it is accounted for: what is left is the limit without what was used, and nothing is held any more.
+    let sample = "tollgate_budget_remaining_tokens{budget=\"daily\",principal=\"alice\"}";
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+    let wanted = (limit - used) as f64;
+    assert_eq!(scene.sample(sample).await, Some(wanted));
+}
+
+#[tokio::test]
+async fn a_budget_that_is_used_up_stays_used_up_until_its_window_ends() {
+    let start: jiff::Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
+    let clock = Arc::new(ManualClock::at_unix_seconds(u64::try_from(start.as_second()).unwrap()));
+    let ours: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
+    let theirs = Arc::clone(&ours);
+    // One call's hold fits, and after its settlement no second one.
+    let plan = Plan::default().with(&daily("tokens = 1250")).clock(ours).mock(|mock| mock.clock = theirs);
+    let scene = plan.open().await;
+    let mut let_through = 0_u64;
+    loop {
+        let answer = scene.converse("alice", "sonnet", "hello").await;
+        if answer.status == StatusCode::PAYMENT_REQUIRED {
+            assert!(answer.message().contains("2026-03-02"), "{}", answer.message());
+            break;
+        }
+        assert_eq!(answer.status, StatusCode::OK);
+        let_through += 1;
+        assert_eq!(scene.bill_of(let_through).await.calls(), let_through);
+    }
+    assert!(let_through > 0);
+    clock.advance(Duration::from_hours(12));
+    assert_eq!(scene.converse("alice", "sonnet", "hello").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_model_without_a_price_is_refused_where_dollars_are_limited() {
+    let arn = crate::harness::arn("carol-odd");
+    let table = format!(
+        "[[profiles]]\nname = \"carol-odd\"\narn = \"{arn}\"\nsource = \"mistral.model-of-tomorrow-v1:0\"\nprincipals = [\"carol\"]"
+    );
+    let knows = |mock: &mut tollgate::mock::MockConfig| {
+        let mut added = mock.profiles[0].clone();
+        (added.arn, added.source) = (arn.parse().unwrap(), "mistral.model-of-tomorrow-v1:0".parse().unwrap());
+        mock.profiles.push(added);
+    };
+    let budget = "[[budgets]]\nname = \"dollars\"\nprincipals = [\"alice\"]\nwindow = \"day\"\nusd = \"5\"\n";
+    let unlimited = Plan::default().profile(&table).with(budget).mock(knows).open().await;
+    let answer = unlimited.converse("carol", "carol-odd", "hello").await;
+    assert_eq!(answer.status, StatusCode::OK, "carol has no budget in dollars: {:?}", answer.body);
+    let bill = unlimited.bill_of(1).await;
+    assert_eq!(bill.at_reservation(), ["price_unknown"]);
+
+    let tables = format!("{}\n[prices.\"{SONNET}\"]\ninput = \"3\"\noutput = \"15\"", daily("usd = \"5\""));
+    let parsed = tollgate::config::Settings::parse(
+        &format!("[[principals]]\nname = \"carol\"\n{table}\n{tables}"),
+        std::path::Path::new("tollgate.toml"),
+        &tollgate::config::Surroundings { folder: std::path::Path::new("."), price_known: &tollgate::cli::price_known },
+    );
+    let told = parsed.unwrap_err().to_string();
+    assert!(told.contains("mistral.model-of-tomorrow-v1:0"), "{told}");
+}
+
+#[tokio::test]
+async fn the_operators_own_price_is_the_one_on_the_bill() {
+    let scene =
+        Plan::default().with(&format!("[prices.\"{SONNET}\"]\ninput = \"1000\"\noutput = \"2000\"")).open().await;
+    assert_eq!(scene.converse("alice", "sonnet", "hello").await.status, StatusCode::OK);
+    let (outcome, input, output, cost) = scene.bill_of(1).await.only();
+    assert_eq!((outcome.as_str(), input, output), ("complete", 2, 32));
+    assert_eq!(cost, "0.066".parse().unwrap());
+    assert_eq!(scene.bill().await.cost(), cost);
+}

@@ -1,0 +1,148 @@
+//! Who is let in, and what the others are told.
+
+use http::{HeaderName, StatusCode};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::client::{Wire, send};
+use crate::harness::{Scene, converse, eventually, new_key};
+
+const PATH: &str = "/model/llama/converse";
+
+#[tokio::test]
+async fn a_key_is_taken_as_bearer_token_and_as_api_key() {
+    let scene = Scene::new().await;
+    let key = scene.key("carol").to_owned();
+    for headers in [
+        vec![("authorization", format!("Bearer {key}"))],
+        vec![("authorization", format!("bearer   {key} "))],
+        vec![("x-api-key", key.clone())],
+        vec![("authorization", format!("Bearer {key}")), ("x-api-key", key.clone())],
+        vec![("authorization", String::new()), ("x-api-key", key.clone())],
+    ] {
+        for wire in [Wire::Http1, Wire::Http2] {
+            let mut request = scene.post("carol", PATH, converse("hello"));
+            request.headers_mut().remove("authorization");
+            for (name, value) in &headers {
+                request.headers_mut().append(HeaderName::from_static(name), value.parse().unwrap());
+            }
+            assert_eq!(send(scene.data, wire, request).await.status, StatusCode::OK, "{headers:?}");
+        }
+    }
+    let bill = scene.bill_of(10).await;
+    assert!(bill.rows().iter().all(|row| row["principal"] == "carol"));
+}
+
+#[tokio::test]
+async fn whoever_is_not_known_gets_a_typed_error_once_and_bedrock_hears_nothing() {
+    let scene = Scene::new().await;
+    let hour_ago = Timestamp::now().checked_sub(SignedDuration::from_hours(1)).unwrap();
+    let key = scene.key("alice").to_owned();
+    let never = tollgate::identity::keys::Key::generate().unwrap();
+    let mistyped = key.replace(&key[20..22], if &key[20..22] == "00" { "11" } else { "00" });
+    let aws =
+        "AWS4-HMAC-SHA256 Credential=AKIA/20260101/us-east-1/bedrock/aws4_request, SignedHeaders=host, Signature=0";
+    let bearer = |key: &str| vec![("authorization", format!("Bearer {key}"))];
+    let unknown = ("UnrecognizedClientException", "unknown_key");
+    let missing = ("MissingAuthenticationTokenException", "missing_credentials");
+    let several = ("UnrecognizedClientException", "ambiguous_credentials");
+    for (headers, (kind, reason), said) in [
+        (vec![], missing, "Missing Authentication Token"),
+        (bearer(""), missing, "Missing Authentication Token"),
+        (bearer(never.expose()), unknown, "is not known here"),
+        (bearer(&mistyped), unknown, "invalid"),
+        (bearer(&key[..40]), unknown, "40 characters in place of 65"),
+        (bearer("ABSKsomething"), unknown, "Amazon Bedrock API key"),
+        (bearer("sk-ant-something"), unknown, "begin with tg_"),
+        (vec![("authorization", format!("Basic {key}"))], unknown, "no other scheme"),
+        (vec![("authorization", aws.to_owned())], unknown, "AWS_BEARER_TOKEN_BEDROCK"),
+        (vec![("x-api-key", "a".repeat(5_000))], unknown, "too long"),
+        (
+            vec![("authorization", format!("Bearer {key}")), ("x-api-key", scene.key("bob").to_owned())],
+            several,
+            "more than one credential",
+        ),
+        (vec![("x-api-key", key.clone()), ("x-api-key", key.clone())], several, "more than one credential"),
+    ] {
+        for wire in [Wire::Http1, Wire::Http2] {
+            let mut request = scene.post("carol", PATH, converse("hello"));
+            request.headers_mut().remove("authorization");
+            for (name, value) in &headers {
+                request.headers_mut().append(HeaderName::from_static(name), value.parse().unwrap());
+            }
+            let answer = send(scene.data, wire, request).await;
+            assert_eq!(answer.refusal(), (401, kind, reason), "{headers:?}");
+            assert_eq!(answer.header("x-should-retry"), Some("false"));
+            assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+            assert!(answer.message().contains(said), "{}", answer.message());
+            assert!(!answer.message().contains(&key), "{}", answer.message());
+        }
+    }
+    let late = new_key(&scene.keyfile, "alice", |record| record.expires = Some(hour_ago));
+    let answer = eventually("the expired key is read", async || {
+        let mut request = scene.post("alice", PATH, converse("hello"));
+        request.headers_mut().insert("authorization", format!("Bearer {}", late.expose()).parse().unwrap());
+        let answer = scene.send(request).await;
+        (answer.refusal().2 != "unknown_key").then_some(answer)
+    })
+    .await;
+    assert_eq!(answer.refusal(), (401, "ExpiredTokenException", "expired_key"));
+    assert_eq!(answer.header("x-should-retry"), Some("false"));
+    assert!(answer.message().contains("expired"), "{}", answer.message());
+    assert!(scene.mock.received().is_empty());
+    assert_eq!(scene.bill().await.calls(), 0);
+}
+
+#[tokio::test]
+async fn a_key_made_or_revoked_while_it_runs_takes_effect() {
+    let scene = Scene::new().await;
+    assert_eq!(scene.converse("alice", "llama", "hello").await.status, StatusCode::OK);
+    scene.keyfile.revoke(scene.key_id("alice"), Timestamp::now()).unwrap();
+    let refused = eventually("the revoked key is refused", async || {
+        let answer = scene.converse("alice", "llama", "hello").await;
+        (answer.status != StatusCode::OK).then_some(answer)
+    })
+    .await;
+    assert_eq!(refused.refusal(), (401, "UnrecognizedClientException", "unknown_key"));
+    assert_eq!(scene.converse("bob", "llama", "hello").await.status, StatusCode::OK);
+
+    let new = new_key(&scene.keyfile, "alice", |_| {});
+    eventually("the new key is taken", async || {
+        let mut request = scene.post("bob", "/model/sonnet/converse", converse("hello"));
+        request.headers_mut().insert("authorization", format!("Bearer {}", new.expose()).parse().unwrap());
+        (scene.send(request).await.status == StatusCode::OK).then_some(())
+    })
+    .await;
+    // Counted a moment after it is in force.
+    eventually("both reloads are counted", async || {
+        let reloads = scene.sample("tollgate_reloads_total{what=\"keys\",result=\"ok\"}").await;
+        reloads.filter(|count| *count >= 2.0)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_keys_file_that_breaks_leaves_the_old_keys_in_force() {
+    let scene = Scene::new().await;
+    std::fs::write(scene.keyfile.path(), "{ not a keys file").unwrap();
+    eventually("the broken file is noticed", async || {
+        let failed = scene.sample("tollgate_reloads_total{what=\"keys\",result=\"failed\"}").await;
+        failed.filter(|count| *count > 0.0)
+    })
+    .await;
+    assert_eq!(scene.converse("alice", "llama", "hello").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_key_of_somebody_who_is_no_principal_opens_nothing() {
+    let scene = Scene::new().await;
+    let key = new_key(&scene.keyfile, "dave", |_| {});
+    let bob = new_key(&scene.keyfile, "bob", |_| {});
+    // Once the later key is taken, the earlier one has been read too.
+    let ask = async |key: &str| {
+        let mut request = scene.post("bob", PATH, converse("hello"));
+        request.headers_mut().insert("authorization", format!("Bearer {key}").parse().unwrap());
+        scene.send(request).await
+    };
+    eventually("bob's new key", async || (ask(bob.expose()).await.status == StatusCode::OK).then_some(())).await;
+    assert_eq!(ask(key.expose()).await.refusal(), (401, "UnrecognizedClientException", "unknown_key"));
+}

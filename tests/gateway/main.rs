@@ -1,0 +1,31 @@
+//! The gateway against the look-alike of Bedrock, in one process, over real sockets: what a caller sees, what Bedrock
+//! receives, and what stands on the bill. Every test starts a gateway of its own from the text of a configuration file.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says aloud what it skips"
+)]
+
+mod client;
+mod h2_frames;
+mod harness;
+mod upstream;
+
+mod account;
+mod bedrock_side;
+mod budgets;
+mod byte_identity;
+mod endings;
+mod guardrail;
+mod headers;
+mod identity;
+mod operators;
+mod patience;
+mod profiles;
+mod sdk;
+mod shutdown;
+mod smuggling;
+mod wire;
