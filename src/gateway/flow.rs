@@ -44,6 +44,8 @@ struct Course {
 enum State {
     /// More may come.
     Open(Box<(UpstreamBody, Exchange)>, Turn),
+    /// Upstream broke, and the caller has to be told.
+    Broken(UpstreamError),
     /// It has ended, and is settled.
     Ended,
     /// The caller did not read on, and it was taken from them.
@@ -79,13 +81,14 @@ impl Course {
                 *turn = Turn::Upstream;
                 (&mut open.0, &mut open.1)
             }
+            State::Broken(_) => return Poll::Ready(self.tell()),
             State::Ended => return Poll::Ready(None),
             // A clean end would be taken for a whole answer.
             State::Taken => return Poll::Ready(Some(Err(UpstreamError::Timeout(Phase::Idle)))),
         };
         let frame = match ready!(Pin::new(&mut *upstream).poll_frame(cx)) {
             Some(Ok(frame)) => frame,
-            Some(Err(error)) => return Poll::Ready(self.broke(error)),
+            Some(Err(error)) => return self.broke(error, cx),
             None => {
                 self.close(Closing::End);
                 return Poll::Ready(None);
@@ -106,7 +109,7 @@ impl Course {
     fn take(&mut self) -> Option<Box<(UpstreamBody, Exchange)>> {
         match std::mem::replace(&mut self.state, State::Taken) {
             State::Open(open, _) => Some(open),
-            settled @ (State::Ended | State::Taken) => {
+            settled @ (State::Broken(_) | State::Ended | State::Taken) => {
                 self.state = settled;
                 None
             }
@@ -123,19 +126,33 @@ impl Course {
 
     /// Upstream broke. A stream that stands between two messages is ended by an exception that every SDK raises; inside a
     /// message, or in a JSON body, only a cut connection tells the caller that something is missing.
-    fn broke(&mut self, error: UpstreamError) -> Option<Result<Frame<Bytes>, UpstreamError>> {
-        let State::Open(open, _) = &mut self.state else { return None };
+    fn broke(
+        &mut self,
+        error: UpstreamError,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
+        let State::Open(open, _) = &mut self.state else { return Poll::Ready(None) };
         let exchange = &mut open.1;
         let closing = Closing::Failed(fault(&error));
         if !exchange.is_between_messages() {
             self.close(closing);
-            return Some(Err(error));
+            self.state = State::Broken(error);
+            // hyper drops what it has not written yet when a body fails, so it is given the time to write it.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
         let text = format!("Tollgate lost the connection to Bedrock in the middle of the answer: {error}");
         let last_words = eventstream::exception("serviceUnavailableException", &text);
         exchange.sent(last_words.len());
         self.close(closing);
-        Some(Ok(Frame::data(last_words)))
+        Poll::Ready(Some(Ok(Frame::data(last_words))))
+    }
+
+    fn tell(&mut self) -> Option<Result<Frame<Bytes>, UpstreamError>> {
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::Broken(error) => Some(Err(error)),
+            State::Open(..) | State::Ended | State::Taken => None,
+        }
     }
 }
 
@@ -195,7 +212,7 @@ impl HttpBody for MeteredBody {
         match &self.flow.lock().state {
             State::Open(open, _) => open.0.size_hint(),
             State::Ended => SizeHint::with_exact(0),
-            State::Taken => SizeHint::default(),
+            State::Broken(_) | State::Taken => SizeHint::default(),
         }
     }
 }
