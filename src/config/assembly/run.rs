@@ -1,7 +1,7 @@
 //! A gateway that listens, and its end.
 //!
 //! The order of a shutdown: readiness fails, no connection is taken any more, open streams run to their end or to the drain
-//! timeout, what is still being read on for callers who left is waited for within the same bound, and the admin listener
+//! timeout, what is still being read on for callers who left is waited for as long again, and the admin listener
 //! goes last, so that the end can be watched.
 
 use std::io;
@@ -87,7 +87,7 @@ impl Bound {
         let drains = gateway.drains.clone();
         let served = server::serve(self.data, listener.tls, gateway, listener.limits, stop.clone()).await;
         stop.cancel();
-        if tokio::time::timeout(listener.limits.drain_timeout, drains.finished()).await.is_err() {
+        if !drains.finished(listener.limits.drain_timeout).await {
             tracing::warn!("answers are still being read for callers who left: they are settled at their reservation");
         }
         last.cancel();
