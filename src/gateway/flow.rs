@@ -174,13 +174,14 @@ impl Flow {
             exchange.conclude(Closing::GivenUp(ReservedReason::DrainRefused));
             return;
         };
-        let timeout = drains.timeout();
+        let bounds = drains.clone();
         drains.run(async move {
             let _place = place;
             let _gauge = exchange.draining();
-            let closing = match tokio::time::timeout(timeout, read_on(upstream, &mut exchange)).await {
-                Ok(closing) => closing,
-                Err(_) => Closing::GivenUp(ReservedReason::DrainTimedOut),
+            let closing = tokio::select! {
+                closing = read_on(upstream, &mut exchange) => closing,
+                () = sleep(bounds.timeout()) => Closing::GivenUp(ReservedReason::DrainTimedOut),
+                () = bounds.over() => Closing::GivenUp(ReservedReason::Shutdown),
             };
             exchange.conclude(closing);
         });

@@ -99,8 +99,8 @@ impl Gateway {
         let mut record = Record::begin(Arc::clone(&self.metrics), request_id, client(&head));
         match self.way(&head, &mut body, &mut record).await {
             Ok(Passage::Signed(begun)) => {
-                let drains = self.drains.clone();
-                Persistent::new(self.forward(begun, record), drains).await
+                let tasks = self.drains.tasks().clone();
+                Persistent::new(&tasks, self.forward(begun, record)).await
             }
             Ok(Passage::Answered(json)) => answered(json, record),
             Err(rejection) => {

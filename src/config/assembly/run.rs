@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -79,15 +80,17 @@ impl Bound {
         background.spawn(gateway.drains.clone().watch(last.clone()));
         background.spawn(admin::serve(self.admin, sources, last.clone()));
         let announced = stop.clone();
-        background.spawn(async move {
+        let stopped = background.spawn(async move {
             announced.cancelled().await;
             tracing::info!("draining: no new connections, open streams run to their end");
             draining.cancel();
+            Instant::now()
         });
         let drains = gateway.drains.clone();
         let served = server::serve(self.data, listener.tls, gateway, listener.limits, stop.clone()).await;
         stop.cancel();
-        if !drains.finished(listener.limits.drain_timeout).await {
+        let since = stopped.await.map_or(Duration::ZERO, |stopped| stopped.elapsed());
+        if !drains.finished(listener.limits.drain_timeout.saturating_sub(since)).await {
             tracing::warn!("answers are still being read for callers who left: they are settled at their reservation");
         }
         last.cancel();
