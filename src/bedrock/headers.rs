@@ -6,12 +6,6 @@
 
 use http::header::{self, HeaderMap, HeaderName};
 
-/// `X-Amzn-Bedrock-GuardrailIdentifier`
-pub const GUARDRAIL_IDENTIFIER: HeaderName = HeaderName::from_static("x-amzn-bedrock-guardrailidentifier");
-/// `X-Amzn-Bedrock-GuardrailVersion`
-pub const GUARDRAIL_VERSION: HeaderName = HeaderName::from_static("x-amzn-bedrock-guardrailversion");
-/// `X-Amzn-Bedrock-Trace`
-pub const TRACE: HeaderName = HeaderName::from_static("x-amzn-bedrock-trace");
 /// `X-Amzn-Bedrock-Service-Tier`
 pub const SERVICE_TIER: HeaderName = HeaderName::from_static("x-amzn-bedrock-service-tier");
 /// `x-amzn-RequestId`
@@ -24,8 +18,6 @@ pub const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 pub const TOLLGATE_REASON: HeaderName = HeaderName::from_static("x-tollgate-reason");
 /// `x-tollgate-budget-remaining`: dollars left in the tightest budget, before this call is settled.
 pub const TOLLGATE_BUDGET_REMAINING: HeaderName = HeaderName::from_static("x-tollgate-budget-remaining");
-/// The media type of an event stream.
-pub const EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
 
 /// The headers that go upstream as the caller sent them. The guardrail headers are not among them: their stage writes them.
 pub const FORWARDED: [HeaderName; 8] = [

@@ -29,17 +29,6 @@ pub enum Refused {
     Unavailable(#[source] StoreError),
 }
 
-impl Refused {
-    /// The label in metrics, and the code in `x-tollgate-reason`.
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Exhausted(_) => "budget_exhausted",
-            Self::PriceUnknown { .. } => "price_unknown",
-            Self::Unavailable(_) => "budget_unavailable",
-        }
-    }
-}
-
 /// A budget that has too little left for a call. Where several have, it is the one that resets last: the call cannot be
 /// made before that.
 #[derive(Clone, Debug, PartialEq)]

@@ -52,8 +52,7 @@ impl Rejection {
             | R::InvalidHeader
             | R::BodyNotJson
             | R::DuplicateKey
-            | R::BodyIncomplete
-            | R::HeadersTooLarge => (StatusCode::BAD_REQUEST, "ValidationException"),
+            | R::BodyIncomplete => (StatusCode::BAD_REQUEST, "ValidationException"),
             R::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "ValidationException"),
             R::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "ValidationException"),
             R::MissingCredentials => (StatusCode::UNAUTHORIZED, "MissingAuthenticationTokenException"),
@@ -69,7 +68,7 @@ impl Rejection {
             | R::GuardrailAsync
             | R::PriceUnknown => (StatusCode::BAD_REQUEST, "AccessDeniedException"),
             R::BudgetExhausted => (StatusCode::PAYMENT_REQUIRED, "ServiceQuotaExceededException"),
-            R::StoreUnavailable | R::CredentialsUnavailable | R::UpstreamConnect | R::Overloaded | R::ShuttingDown => {
+            R::StoreUnavailable | R::CredentialsUnavailable | R::UpstreamConnect | R::Overloaded => {
                 (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException")
             }
             R::UpstreamTimeout => (StatusCode::GATEWAY_TIMEOUT, "ServiceUnavailableException"),
@@ -91,7 +90,6 @@ impl Rejection {
                 | R::UpstreamTimeout
                 | R::UpstreamReset
                 | R::Overloaded
-                | R::ShuttingDown
                 | R::Internal
         )
     }

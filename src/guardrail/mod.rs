@@ -186,9 +186,6 @@ fn guard(
     Ok(Edits { body, headers, facts })
 }
 
-/// The client's headers that this stage consumes; none of them is passed on as it came.
-pub const CONSUMED_HEADERS: [HeaderName; 3] = [header_form::IDENTIFIER, header_form::VERSION, header_form::TRACE];
-
 /// What the header form sets beside the guardrail itself: Bedrock refuses a guardrail on a body of any other type, and some
 /// clients send none or `application/octet-stream`.
 const JSON: (HeaderName, HeaderValue) = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -2,19 +2,22 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::listener::ServerLimits;
-use crate::gateway::Gateway;
+use crate::gateway::{Body, Gateway};
 
 /// Serves a connection.
 pub(super) async fn drive<I>(
@@ -26,16 +29,16 @@ pub(super) async fn drive<I>(
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let spoken = Arc::new(AtomicBool::new(false));
+    let requests = Arc::new(Requests::default());
     let service = service_fn(|request| {
-        spoken.store(true, Ordering::Relaxed);
+        let open = Open::new(&requests);
         let gateway = Arc::clone(&gateway);
-        async move { Ok::<_, Infallible>(gateway.handle(request).await) }
+        async move { Ok::<_, Infallible>(gateway.handle(request).await.map(|body| Answer { body, _open: open })) }
     });
     let builder = builder(limits.header_timeout);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
-    let mut silence = pin!(tokio::time::sleep(limits.header_timeout));
-    let (mut stopping, mut watched) = (false, true);
+    let mut look = pin!(sleep(limits.header_timeout));
+    let (mut stopping, mut seen) = (false, 0);
     loop {
         tokio::select! {
             ended = connection.as_mut() => return ended.map_err(|error| io::Error::other(error.to_string())),
@@ -43,16 +46,73 @@ where
                 stopping = true;
                 connection.as_mut().graceful_shutdown();
             }
-            // hyper's own timeout of heads starts when the version is known; until a first request there is only this one.
-            () = silence.as_mut(), if watched => {
-                watched = false;
-                if !spoken.load(Ordering::Relaxed) {
+            // hyper's own timeout of heads is HTTP/1.1's, and starts when the version is known. This one is for the time
+            // before, and for HTTP/2, where a peer that answers pings could stay without asking for anything.
+            () = look.as_mut() => {
+                let begun = requests.begun.load(Ordering::Relaxed);
+                if begun == seen && requests.open.load(Ordering::Relaxed) == 0 {
                     return Err(io::Error::new(io::ErrorKind::TimedOut, "no request in time"));
                 }
+                seen = begun;
+                look.as_mut().reset(Instant::now() + IDLE.max(limits.header_timeout));
             }
         }
     }
 }
+
+/// The requests of one connection.
+#[derive(Debug, Default)]
+struct Requests {
+    begun: AtomicU64,
+    open: AtomicU64,
+}
+
+/// A request whose answer has not ended.
+struct Open(Arc<Requests>);
+
+impl Open {
+    fn new(requests: &Arc<Requests>) -> Self {
+        requests.begun.fetch_add(1, Ordering::Relaxed);
+        requests.open.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(requests))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// An answer's body, which keeps its request open until it is dropped.
+struct Answer {
+    body: Body,
+    _open: Open,
+}
+
+impl HttpBody for Answer {
+    type Data = <Body as HttpBody>::Data;
+    type Error = <Body as HttpBody>::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// How long a connection may have no request open, give or take as much. Long, because the last bytes of an answer may still
+/// be on their way to a slow reader.
+const IDLE: Duration = Duration::from_mins(5);
 
 fn builder(header_timeout: Duration) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());

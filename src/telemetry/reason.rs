@@ -70,10 +70,6 @@ words! {
         UpstreamReset => "upstream_reset",
         /// Too much is open already.
         Overloaded => "overloaded",
-        /// The gateway is draining.
-        ShuttingDown => "shutting_down",
-        /// The request's headers are above the limit.
-        HeadersTooLarge => "headers_too_large",
         /// A mistake of Tollgate's own.
         Internal => "internal",
     }
@@ -112,8 +108,6 @@ impl RefusalReason {
             | Self::StoreUnavailable
             | Self::CredentialsUnavailable
             | Self::Overloaded
-            | Self::ShuttingDown
-            | Self::HeadersTooLarge
             | Self::Internal => Outcome::Refused,
         }
     }

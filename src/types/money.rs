@@ -98,6 +98,14 @@ impl TokenPrice {
         decimal(text, 9).map(Self)
     }
 
+    /// The price times a ratio, rounded up; it ends at the largest price there is.
+    #[must_use]
+    pub fn scaled(self, times: u32, by: std::num::NonZeroU32) -> Self {
+        let by = i128::from(by.get());
+        let scaled = (i128::from(self.0) * i128::from(times) + by - 1).div_euclid(by);
+        Self(i64::try_from(scaled).unwrap_or(i64::MAX))
+    }
+
     /// `count` units at this price, not yet divided: add these up over all the kinds of token of a call and hand the sum
     /// to [`TokenPrice::charge`], so that a call is rounded once.
     pub const fn times(self, count: u64) -> i128 {
@@ -164,6 +172,13 @@ mod tests {
         }
         assert_eq!("0.0000000001".parse::<Money>(), Err(MoneyError::TooFine));
         assert_eq!("99999999999".parse::<Money>(), Err(MoneyError::TooLarge));
+    }
+
+    #[test]
+    fn a_price_is_scaled_upwards_and_never_wraps() {
+        let scaled =
+            |nanos| TokenPrice::from_nanos_per_million(nanos).scaled(7, 4.try_into().unwrap()).nanos_per_million();
+        assert_eq!([scaled(4), scaled(1), scaled(0), scaled(i64::MAX)], [7, 2, 0, i64::MAX]);
     }
 
     #[test]

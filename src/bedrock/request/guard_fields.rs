@@ -106,9 +106,11 @@ impl Default for GuardFields {
 }
 
 impl GuardFields {
-    /// Looks at the name of a member that is merged into the model's own body.
+    /// Looks at the name of a member that is merged into the model's own body: there it could name another guardrail, or
+    /// bring a prompt that the guardrail, which reads the Converse body, does not see.
     pub(super) fn look_at_additional(&mut self, name: Text<'_>) {
-        if let Some(known) = [CONVERSE_CONFIG, INVOKE_CONFIG].into_iter().find(|known| name.resembles(known)) {
+        const NOT_THERE: [&str; 6] = [CONVERSE_CONFIG, INVOKE_CONFIG, "messages", "system", "prompt", "inputText"];
+        if let Some(known) = NOT_THERE.into_iter().find(|known| name.resembles(known)) {
             self.suspect = Some(Suspect::Misplaced(known));
         }
     }

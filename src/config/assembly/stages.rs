@@ -1,5 +1,6 @@
 //! Settings as the stages' own values, and the stages' state as operators see it.
 
+use std::num::NonZeroU32;
 use std::task::{Context, Poll, Waker};
 
 use serde_json::{Value, json};
@@ -16,7 +17,7 @@ use crate::policy::{Policies, PolicyRule};
 use crate::profiles::price::{ModelPrice, PriceTable, Rates};
 use crate::profiles::{Grant, Profile};
 use crate::telemetry::{BudgetReading, Level};
-use crate::types::{Money, Owners};
+use crate::types::{Money, Owners, TokenPrice};
 
 pub(super) fn prices(overrides: &[PriceSettings]) -> PriceTable {
     overrides.iter().fold(PriceTable::shipped(), |table, price| {
@@ -27,7 +28,18 @@ pub(super) fn prices(overrides: &[PriceSettings]) -> PriceTable {
             cache_write_1h: price.cache_write_1h.unwrap_or(usual.cache_write_1h),
             ..usual
         };
-        let price_of = ModelPrice::new(rates).with_limits(price.max_input, price.max_output);
+        // AWS charges three quarters more for the priority tier and half for flex; flex is not taken to be cheaper here.
+        let dearer = |price: TokenPrice| price.scaled(7, FOUR);
+        let priority = Rates {
+            input: dearer(rates.input),
+            output: dearer(rates.output),
+            cache_read: dearer(rates.cache_read),
+            cache_write_5m: dearer(rates.cache_write_5m),
+            cache_write_1h: dearer(rates.cache_write_1h),
+        };
+        let price_of = ModelPrice::new(rates)
+            .with_tiers(Some(rates), Some(priority))
+            .with_limits(price.max_input, price.max_output);
         table.with_override(price.model.clone(), price_of)
     })
 }
@@ -180,3 +192,5 @@ fn at_once<F: Future>(future: F) -> Option<F::Output> {
         Poll::Pending => None,
     }
 }
+
+const FOUR: NonZeroU32 = NonZeroU32::MIN.saturating_add(3);

@@ -142,6 +142,8 @@ fn what_only_resembles_a_config_or_stands_elsewhere_is_refused() {
             "guardrail_misplaced",
         ),
         (r#"{"additionalModelRequestFields":{"guardrailConfig":{}}}"#, "guardrail_misplaced"),
+        (r#"{"additionalModelRequestFields":{"system":"a prompt that nobody looks at"}}"#, "guardrail_misplaced"),
+        (r#"{"additionalModelRequestFields":{"Messages":[]}}"#, "guardrail_misplaced"),
     ] {
         assert_eq!(code(converse(&owed(|_| {}), body)), Err(refusal), "{body}");
     }
