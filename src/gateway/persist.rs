@@ -55,7 +55,7 @@ mod tests {
     async fn what_was_begun_is_finished_after_the_caller_is_gone() {
         let (go, gone) = oneshot::channel::<()>();
         let (done, finished) = oneshot::channel();
-        let drains = Drains::new(1, Duration::ZERO);
+        let drains = Drains::new(1, Duration::ZERO, Duration::ZERO);
         let rest = async move {
             let _ = gone.await;
             let _ = done.send("finished");
