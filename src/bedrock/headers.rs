@@ -40,11 +40,12 @@ pub const FORWARDED: [HeaderName; 8] = [
 ];
 
 /// Of the forwarded headers, those whose second value would be a second meaning: they may occur once.
-pub const SINGLE: [HeaderName; 4] = [
+pub const SINGLE: [HeaderName; 5] = [
     header::CONTENT_TYPE,
     SERVICE_TIER,
     HeaderName::from_static("x-amzn-bedrock-accept"),
     HeaderName::from_static("x-amzn-bedrock-performanceconfig-latency"),
+    HeaderName::from_static("x-amzn-bedrock-request-metadata"),
 ];
 
 /// Takes the hop-by-hop headers out of a response: the fixed ones and those that `Connection` names. A length that stands
@@ -107,6 +108,15 @@ mod tests {
         };
         assert!(framed(&[("content-length", "5")]));
         assert!(!framed(&[("content-length", "5"), ("transfer-encoding", "chunked")]));
+    }
+
+    /// A name that occurs twice would have to be signed as one line.
+    #[test]
+    fn every_forwarded_header_that_is_signed_may_occur_once() {
+        for name in FORWARDED.iter().filter(|name| *name == header::CONTENT_TYPE || name.as_str().starts_with("x-amz"))
+        {
+            assert!(SINGLE.contains(name), "{name}");
+        }
     }
 
     #[test]

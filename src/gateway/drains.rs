@@ -25,6 +25,7 @@ pub struct Drains {
     timeout: Duration,
     patience: Duration,
     flows: Arc<Flows>,
+    over: CancellationToken,
 }
 
 /// The answers on their way to callers.
@@ -51,7 +52,7 @@ impl Drains {
     /// At most `streams` at once, each for at most `timeout`. A caller has `patience` to take the next piece of an answer.
     pub fn new(streams: usize, timeout: Duration, patience: Duration) -> Self {
         let (permits, tasks) = (Arc::new(Semaphore::new(streams)), TaskTracker::new());
-        Self { permits, tasks, timeout, patience, flows: Arc::default() }
+        Self { permits, tasks, timeout, patience, flows: Arc::default(), over: CancellationToken::new() }
     }
 
     /// Takes an answer under watch.
@@ -98,10 +99,27 @@ impl Drains {
         }
     }
 
-    /// Waits until none is left: the last step of a shutdown.
-    pub async fn finished(&self) {
+    /// What goes on in the background, for which [`Drains::finished`] waits.
+    pub(super) const fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
+    /// Resolves when the gateway will wait for drains no longer.
+    pub(super) async fn over(&self) {
+        self.over.cancelled().await;
+    }
+
+    /// Waits until none is left: the last step of a shutdown. Those that are left after `within` are settled at their
+    /// reservation; says whether there were none.
+    pub async fn finished(&self, within: Duration) -> bool {
         self.tasks.close();
-        self.tasks.wait().await;
+        if tokio::time::timeout(within, self.tasks.wait()).await.is_ok() {
+            return true;
+        }
+        self.over.cancel();
+        // They only have to write down their end. A call that Bedrock has not answered yet is settled by its drop.
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.tasks.wait()).await;
+        false
     }
 }
 

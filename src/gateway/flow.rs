@@ -9,10 +9,12 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
+use tokio::time::{Sleep, sleep};
 
 use super::drains::{Drains, Watched};
 use super::exchange::{Closing, Exchange, fault};
@@ -44,8 +46,8 @@ struct Course {
 enum State {
     /// More may come.
     Open(Box<(UpstreamBody, Exchange)>, Turn),
-    /// It broke, and is settled; the caller's connection is to be told at its next look.
-    Broken(UpstreamError),
+    /// It broke off within a message and is settled: what has been passed on leaves first, then the connection is cut.
+    Parting(Option<UpstreamError>, Pin<Box<Sleep>>),
     /// It has ended, and is settled.
     Ended,
     /// The caller did not read on, and it was taken from them.
@@ -76,23 +78,27 @@ impl MeteredBody {
 impl Course {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
         self.idle_looks = 0;
-        if let State::Broken(_) = &self.state
-            && let State::Broken(error) = std::mem::replace(&mut self.state, State::Ended)
-        {
-            return Poll::Ready(Some(Err(error)));
-        }
         let (upstream, exchange) = match &mut self.state {
             State::Open(open, turn) => {
                 *turn = Turn::Upstream;
                 (&mut open.0, &mut open.1)
             }
-            State::Ended | State::Broken(_) => return Poll::Ready(None),
+            State::Parting(error, wait) => {
+                ready!(wait.as_mut().poll(cx));
+                return Poll::Ready(error.take().map(Err));
+            }
+            State::Ended => return Poll::Ready(None),
             // A clean end would be taken for a whole answer.
             State::Taken => return Poll::Ready(Some(Err(UpstreamError::Timeout(Phase::Idle)))),
         };
         let frame = match ready!(Pin::new(&mut *upstream).poll_frame(cx)) {
             Some(Ok(frame)) => frame,
-            Some(Err(error)) => return self.broke(error, cx),
+            Some(Err(error)) => {
+                return match self.broke(error) {
+                    Some(last_words) => Poll::Ready(Some(Ok(last_words))),
+                    None => self.poll(cx),
+                };
+            }
             None => {
                 self.close(Closing::End);
                 return Poll::Ready(None);
@@ -113,7 +119,7 @@ impl Course {
     fn take(&mut self) -> Option<Box<(UpstreamBody, Exchange)>> {
         match std::mem::replace(&mut self.state, State::Taken) {
             State::Open(open, _) => Some(open),
-            settled @ (State::Broken(_) | State::Ended | State::Taken) => {
+            settled @ (State::Parting(..) | State::Ended | State::Taken) => {
                 self.state = settled;
                 None
             }
@@ -130,28 +136,20 @@ impl Course {
 
     /// Upstream broke. A stream that stands between two messages is ended by an exception that every SDK raises; inside a
     /// message, or in a JSON body, only a cut connection tells the caller that something is missing.
-    ///
-    /// As soon as a body fails, hyper drops what it has not written yet, be it the head, and a client that has seen no head asks
-    /// again. So the failure comes one look later than the last bytes: in between they are written.
-    fn broke(
-        &mut self,
-        error: UpstreamError,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
-        let State::Open(open, _) = &mut self.state else { return Poll::Ready(None) };
+    fn broke(&mut self, error: UpstreamError) -> Option<Frame<Bytes>> {
+        let State::Open(open, _) = &mut self.state else { return None };
         let exchange = &mut open.1;
         let closing = Closing::Failed(fault(&error));
         if !exchange.is_between_messages() {
             self.close(closing);
-            self.state = State::Broken(error);
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
+            self.state = State::Parting(Some(error), Box::pin(sleep(PARTING)));
+            return None;
         }
         let text = format!("Tollgate lost the connection to Bedrock in the middle of the answer: {error}");
         let last_words = eventstream::exception("serviceUnavailableException", &text);
         exchange.sent(last_words.len());
         self.close(closing);
-        Poll::Ready(Some(Ok(Frame::data(last_words))))
+        Some(Frame::data(last_words))
     }
 }
 
@@ -176,13 +174,14 @@ impl Flow {
             exchange.conclude(Closing::GivenUp(ReservedReason::DrainRefused));
             return;
         };
-        let timeout = drains.timeout();
+        let bounds = drains.clone();
         drains.run(async move {
             let _place = place;
             let _gauge = exchange.draining();
-            let closing = match tokio::time::timeout(timeout, read_on(upstream, &mut exchange)).await {
-                Ok(closing) => closing,
-                Err(_) => Closing::GivenUp(ReservedReason::DrainTimedOut),
+            let closing = tokio::select! {
+                closing = read_on(upstream, &mut exchange) => closing,
+                () = sleep(bounds.timeout()) => Closing::GivenUp(ReservedReason::DrainTimedOut),
+                () = bounds.over() => Closing::GivenUp(ReservedReason::Shutdown),
             };
             exchange.conclude(closing);
         });
@@ -210,7 +209,7 @@ impl HttpBody for MeteredBody {
         match &self.flow.lock().state {
             State::Open(open, _) => open.0.size_hint(),
             State::Ended => SizeHint::with_exact(0),
-            State::Broken(_) | State::Taken => SizeHint::default(),
+            State::Parting(..) | State::Taken => SizeHint::default(),
         }
     }
 }
@@ -220,6 +219,9 @@ impl Drop for MeteredBody {
         self.flow.leave(&self.drains);
     }
 }
+
+/// A connection that is cut takes along what has not left yet. This is far more than its leaving takes.
+const PARTING: Duration = Duration::from_millis(50);
 
 async fn read_on(mut upstream: UpstreamBody, exchange: &mut Exchange) -> Closing {
     while let Some(frame) = upstream.frame().await {

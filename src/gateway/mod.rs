@@ -1,8 +1,8 @@
-//! Floor 10: the request's way. Start reading at [`Gateway::way`].
+//! Floor 10: the request's way. Start reading at `Gateway::way`.
 //!
 //! Every step is a plain function of a stage, and each stage is the only maker of the value that the next one demands, so a
 //! path to Bedrock that skips the guardrail or the budget does not compile. Up to the signature a request can be refused and
-//! nothing has happened; from then on it is a [`Persistent`] future, because Bedrock bills what it was sent, whoever still
+//! nothing has happened; from then on it is a `Persistent` future, because Bedrock bills what it was sent, whoever still
 //! listens.
 
 mod body;
@@ -99,8 +99,8 @@ impl Gateway {
         let mut record = Record::begin(Arc::clone(&self.metrics), request_id, client(&head));
         match self.way(&head, &mut body, &mut record).await {
             Ok(Passage::Signed(begun)) => {
-                let drains = self.drains.clone();
-                Persistent::new(self.forward(begun, record), drains).await
+                let tasks = self.drains.tasks().clone();
+                Persistent::new(&tasks, self.forward(begun, record)).await
             }
             Ok(Passage::Answered(json)) => answered(json, record),
             Err(rejection) => {

@@ -2,24 +2,25 @@
 //!
 //! When a caller hangs up, hyper drops the future that was answering it. Past the moment at which a request has gone to
 //! Bedrock that must not be the end of it: Bedrock goes on, and bills. So the rest of the way is a [`Persistent`] future:
-//! dropped half-way, it moves to a task of its own, among the [`Drains`], so that a shutdown waits for it. In the ordinary
-//! case it costs one allocation and no task.
+//! dropped half-way, it moves to a task of its own. In the ordinary case it costs one allocation and no task.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::drains::Drains;
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
 
 /// See the module.
 pub(super) struct Persistent<T: Send + 'static> {
     rest: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
-    drains: Drains,
+    tasks: TaskTracker,
 }
 
 impl<T: Send + 'static> Persistent<T> {
-    pub(super) fn new(future: impl Future<Output = T> + Send + 'static, drains: Drains) -> Self {
-        Self { rest: Some(Box::pin(future)), drains }
+    /// Once nobody waits for the future, it runs among `tasks`.
+    pub(super) fn new(tasks: &TaskTracker, future: impl Future<Output = T> + Send + 'static) -> Self {
+        Self { rest: Some(Box::pin(future)), tasks: tasks.clone() }
     }
 }
 
@@ -36,17 +37,15 @@ impl<T: Send + 'static> Future for Persistent<T> {
 
 impl<T: Send + 'static> Drop for Persistent<T> {
     fn drop(&mut self) {
-        if let Some(rest) = self.rest.take() {
-            // Its output is dropped within the task: a response that nobody reads drains itself.
-            self.drains.run(async move { drop(rest.await) });
+        if let (Some(rest), Ok(runtime)) = (self.rest.take(), Handle::try_current()) {
+            // Its output is dropped with the task: a response that nobody reads drains itself.
+            self.tasks.spawn_on(rest, &runtime);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::sync::oneshot;
 
     use super::*;
@@ -55,16 +54,16 @@ mod tests {
     async fn what_was_begun_is_finished_after_the_caller_is_gone() {
         let (go, gone) = oneshot::channel::<()>();
         let (done, finished) = oneshot::channel();
-        let drains = Drains::new(1, Duration::ZERO, Duration::ZERO);
-        let rest = async move {
+        let tasks = TaskTracker::new();
+        let mut begun = Persistent::new(&tasks, async move {
             let _ = gone.await;
             let _ = done.send("finished");
-        };
-        let mut begun = Persistent::new(rest, drains.clone());
+        });
         assert!(matches!(poll_once(&mut begun).await, Poll::Pending));
         drop(begun);
         go.send(()).unwrap();
-        drains.finished().await;
+        tasks.close();
+        tasks.wait().await;
         assert_eq!(finished.await, Ok("finished"));
     }
 

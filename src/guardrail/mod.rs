@@ -9,7 +9,7 @@
 //!   guardrail or version is refused, never replaced. One whose identifier is empty or null says nothing and counts as
 //!   absent.
 //! - `CountTokens` carries no guardrail and generates nothing: it is let through. `ApplyGuardrail` may apply the guardrail
-//!   that is owed and no other ([`Guardrails::may_apply`]).
+//!   that is owed and no other (`Guardrails::may_apply`).
 //! - A trace (`X-Amzn-Bedrock-Trace`, `trace`) is the client's choice: what it reveals is the client's own text.
 //!
 //! It does not tag text for the prompt-attack filter, which looks at tagged text only in InvokeModel calls, and it cannot

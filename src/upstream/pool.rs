@@ -179,13 +179,14 @@ impl Pool {
             if let Some(lease) = self.kept(endpoint).await {
                 return Ok((lease, Origin::Kept));
             }
-            let permit = match self.permit() {
-                Some(permit) => permit,
-                None => tokio::select! {
+            let permit = if let Some(permit) = self.permit() {
+                permit
+            } else {
+                tokio::select! {
                     permit = Arc::clone(&self.permits).acquire_owned() => permit.map_err(|_| self.overloaded())?,
                     () = returned => continue,
                     () = tokio::time::sleep_until(deadline) => return Err(self.overloaded()),
-                },
+                }
             };
             return Ok((self.open(endpoint, permit, deadline).await?, Origin::Fresh));
         }

@@ -131,10 +131,13 @@ impl InvokeNumbers {
             // Some of these know OpenAI's newer name as well and some ignore it: alone it limits nothing, and beside the
             // older name the larger number counts.
             "ai21" | "cohere" | "deepseek" | "google" | "minimax" | "mistral" | "moonshot" | "moonshotai"
-            | "nvidia" | "qwen" | "writer" | "zai" => match self.max_tokens {
-                Number::Absent => Number::Absent,
-                stated => stated.or_larger(self.max_completion_tokens),
-            },
+            | "nvidia" | "qwen" | "writer" | "zai" => {
+                if matches!(self.max_tokens, Number::Absent) {
+                    Number::Absent
+                } else {
+                    self.max_tokens.or_larger(self.max_completion_tokens)
+                }
+            }
             _ => Number::Absent,
         };
         match (limit, self.answers) {

@@ -1,3 +1,5 @@
+//! The facts of a body, family by family, and of bodies that nobody can read.
+
 use super::*;
 use crate::bedrock::json::Fault;
 use proptest::prelude::*;

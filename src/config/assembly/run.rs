@@ -1,7 +1,7 @@
 //! A gateway that listens, and its end.
 //!
 //! The order of a shutdown: readiness fails, no connection is taken any more, open streams run to their end or to the drain
-//! timeout, what is still being read on for callers who left is waited for within the same bound, and the admin listener
+//! timeout, what is still being read on for callers who left is waited for as long again, and the admin listener
 //! goes last, so that the end can be watched.
 
 use std::io;
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -79,15 +80,17 @@ impl Bound {
         background.spawn(gateway.drains.clone().watch(last.clone()));
         background.spawn(admin::serve(self.admin, sources, last.clone()));
         let announced = stop.clone();
-        background.spawn(async move {
+        let stopped = background.spawn(async move {
             announced.cancelled().await;
             tracing::info!("draining: no new connections, open streams run to their end");
             draining.cancel();
+            Instant::now()
         });
         let drains = gateway.drains.clone();
         let served = server::serve(self.data, listener.tls, gateway, listener.limits, stop.clone()).await;
         stop.cancel();
-        if tokio::time::timeout(listener.limits.drain_timeout, drains.finished()).await.is_err() {
+        let since = stopped.await.map_or(Duration::ZERO, |stopped| stopped.elapsed());
+        if !drains.finished(listener.limits.drain_timeout.saturating_sub(since)).await {
             tracing::warn!("answers are still being read for callers who left: they are settled at their reservation");
         }
         last.cancel();

@@ -117,9 +117,11 @@ async fn a_caller_who_stops_reading_holds_neither_connection_nor_reservation() {
 #[tokio::test]
 async fn a_server_stops_in_time_although_every_slot_is_held() {
     let answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{".to_vec();
-    let running = start("max_connections = 1\ndrain_timeout = \"50ms\"", "", answer).await;
+    let mut running = start("max_connections = 1\ndrain_timeout = \"50ms\"", "", answer).await;
     let stuck = running.call().await;
     running.stop.cancel();
-    tokio::time::timeout(Duration::from_secs(20), running.ended).await.expect("it stops").unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(20), &mut running.ended).await.expect("it stops").unwrap().unwrap();
+    // Its caller was cut off, and nobody waits for the rest of the answer.
+    assert_eq!(running.settled().await, "shutdown");
     drop(stuck);
 }
