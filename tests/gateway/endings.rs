@@ -255,6 +255,25 @@ async fn who_hangs_up_before_the_answer_begins_pays_for_it_all_the_same() {
 }
 
 #[tokio::test]
+async fn who_stops_reading_pays_for_the_whole_answer_and_holds_nothing() {
+    let scene = Plan::default().upstream("idle_timeout = \"500ms\"").open().await;
+    let body = converse("hello [[mock:reply-tokens=60000]]").replace("64", "60000");
+    let request = format!(
+        "POST /model/sonnet/converse-stream HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n\r\n{body}",
+        scene.key("alice"),
+        body.len()
+    );
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let mut tcp = socket.connect(scene.data).await.unwrap();
+    tcp.write_all(request.as_bytes()).await.unwrap();
+    let (outcome, _, output, _) = scene.bill_of(1).await.only();
+    assert_eq!((outcome.as_str(), output), ("drained", 60_000));
+    assert_eq!(scene.sample("tollgate_open_streams").await, Some(0.0));
+    drop(tcp);
+}
+
+#[tokio::test]
 async fn what_is_not_read_on_is_settled_at_the_reservation() {
     for (metering, reason) in [("drain_streams = 0", "drain_refused"), ("drain_timeout = \"100ms\"", "drain_timed_out")]
     {
