@@ -8,6 +8,8 @@ use http::header::{self, HeaderMap, HeaderName};
 
 /// `X-Amzn-Bedrock-Service-Tier`
 pub const SERVICE_TIER: HeaderName = HeaderName::from_static("x-amzn-bedrock-service-tier");
+/// `X-Amzn-Bedrock-PerformanceConfig-Latency`
+pub const PERFORMANCE_LATENCY: HeaderName = HeaderName::from_static("x-amzn-bedrock-performanceconfig-latency");
 /// `x-amzn-RequestId`
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 /// `x-amzn-ErrorType`
@@ -25,7 +27,7 @@ pub const FORWARDED: [HeaderName; 8] = [
     header::ACCEPT,
     header::USER_AGENT,
     HeaderName::from_static("x-amzn-bedrock-accept"),
-    HeaderName::from_static("x-amzn-bedrock-performanceconfig-latency"),
+    PERFORMANCE_LATENCY,
     SERVICE_TIER,
     HeaderName::from_static("x-amzn-bedrock-request-metadata"),
     HeaderName::from_static("anthropic-beta"),
@@ -36,7 +38,7 @@ pub const SINGLE: [HeaderName; 5] = [
     header::CONTENT_TYPE,
     SERVICE_TIER,
     HeaderName::from_static("x-amzn-bedrock-accept"),
-    HeaderName::from_static("x-amzn-bedrock-performanceconfig-latency"),
+    PERFORMANCE_LATENCY,
     HeaderName::from_static("x-amzn-bedrock-request-metadata"),
 ];
 

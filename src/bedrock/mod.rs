@@ -13,4 +13,4 @@ pub mod usage;
 pub use call::{Call, Subject};
 pub use operation::{Operation, Treatment};
 pub use path::{PathError, guardrail_path, model_path};
-pub use request::{CacheWrites, RequestFacts};
+pub use request::{CacheWrites, Latency, RequestFacts};

@@ -14,9 +14,10 @@ pub enum Refused {
     /// A budget has too little left.
     #[error(transparent)]
     Exhausted(Box<Exhausted>),
-    /// A budget in dollars, and a model whose price nobody has told.
+    /// A budget in dollars, and a model whose price nobody has told, at least for the way it is asked for.
     #[error(
-        "budget {budget:?} is in dollars and {model} has no price: ask whoever runs Tollgate to add [prices.\"{model}\"]"
+        "budget {budget:?} is in dollars and {model} has no price: ask whoever runs Tollgate to add [prices.\"{model}\"], and \
+         leave out latency optimisation, which has none, if you ask for it"
     )]
     PriceUnknown {
         /// The budget.

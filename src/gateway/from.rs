@@ -5,9 +5,9 @@ use memchr::memmem;
 
 use super::read_body::BodyError;
 use super::rejection::Rejection;
-use crate::bedrock::headers::SERVICE_TIER;
+use crate::bedrock::headers::{PERFORMANCE_LATENCY, SERVICE_TIER};
 use crate::bedrock::json::{Fault, JsonError};
-use crate::bedrock::{CacheWrites, Operation, PathError};
+use crate::bedrock::{CacheWrites, Latency, Operation, PathError};
 use crate::budget::{Attachments, Refused, RequestFacts, StoreError};
 use crate::guardrail::{Guarded, GuardrailError};
 use crate::identity::IdentityError;
@@ -192,6 +192,14 @@ fn asked_tier(operation: Operation, in_body: Option<ServiceTier>, sent: &HeaderM
         (Some(tier), None) => Some(tier),
         (None, Some(tier)) if operation.is_invoke() => tier,
         (in_body, Some(other)) => other.filter(|other| *other == in_body.unwrap_or_default()),
+    }
+}
+
+/// How fast an answer is asked for, in the body or in the header.
+pub(super) fn latency(guarded: &Guarded, sent: &HeaderMap) -> Latency {
+    match sent.get(PERFORMANCE_LATENCY) {
+        Some(value) if value != "standard" => Latency::Optimized,
+        Some(_) | None => guarded.facts().latency(),
     }
 }
 

@@ -30,7 +30,7 @@ pub use read_body::BodyLimits;
 pub use rejection::Rejection;
 
 use crate::bedrock::headers::{REQUEST_ID, SINGLE};
-use crate::bedrock::{Call, Operation, Subject, Treatment};
+use crate::bedrock::{Call, Latency, Operation, Subject, Treatment};
 use crate::budget::{Estimate, Item, Ledger, Reservation};
 use crate::guardrail::{Guarded, Guardrails};
 use crate::identity::{Identity, Principal};
@@ -187,7 +187,11 @@ impl Gateway {
         let (cache, table) = (facts.cache, Arc::clone(&self.prices));
         match guarded.permitted().target() {
             Target::Profile(profile) => {
-                let price = self.prices.price(profile.source(), profile.arn().region());
+                // Latency-optimised inference costs more, and no price of it is known.
+                let price = match from::latency(guarded, sent) {
+                    Latency::Standard => self.prices.price(profile.source(), profile.arn().region()),
+                    Latency::Optimized => None,
+                };
                 let estimate = Estimate::model(facts, profile.source().clone(), price.clone());
                 let estimate = if guarded.is_guarded() { estimate.with_guardrail(guardrail) } else { estimate };
                 (estimate, Tariff { model: price, table, cache })

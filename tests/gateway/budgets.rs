@@ -162,3 +162,20 @@ async fn the_operators_own_price_is_the_one_on_the_bill() {
     assert_eq!(cost, "0.066".parse().unwrap());
     assert_eq!(scene.bill().await.cost(), cost);
 }
+
+#[tokio::test]
+async fn latency_optimised_inference_has_no_price_and_is_refused_under_a_budget_in_dollars() {
+    let scene = with_budget("usd = \"5\"").await;
+    let plain = converse("hello");
+    let body = format!("{{\"performanceConfig\":{{\"latency\":\"optimized\"}},{}", &plain[1..]);
+    let mut asked_in_header = scene.post("alice", "/model/sonnet/invoke", claude("hello"));
+    let latency = http::HeaderName::from_static("x-amzn-bedrock-performanceconfig-latency");
+    asked_in_header.headers_mut().insert(latency, "optimized".parse().unwrap());
+    for request in [scene.post("alice", "/model/sonnet/converse", body), asked_in_header] {
+        let answer = send(scene.data, Wire::Http1, request).await;
+        assert_eq!(answer.refusal(), (400, "AccessDeniedException", "price_unknown"));
+        assert!(answer.message().contains("latency"), "{}", answer.message());
+    }
+    assert!(scene.mock.received().is_empty());
+    assert_eq!(scene.converse("alice", "sonnet", "hello").await.status, StatusCode::OK);
+}

@@ -25,6 +25,7 @@ pub struct RequestFacts {
     media: Media,
     cache: CacheWrites,
     tier: Option<ServiceTier>,
+    latency: Latency,
     bound: AnswerBound,
     guard_fields: Result<GuardFields, JsonError>,
 }
@@ -53,6 +54,16 @@ pub enum CacheWrites {
     OneHour,
 }
 
+/// How fast an answer is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Latency {
+    /// As usual.
+    #[default]
+    Standard,
+    /// Latency-optimised inference, which has prices of its own; also a word that is not known here.
+    Optimized,
+}
+
 /// Whether a body could be read at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Legibility {
@@ -71,6 +82,7 @@ impl RequestFacts {
             media: Media::default(),
             cache: CacheWrites::None,
             tier: None,
+            latency: Latency::Standard,
             bound: AnswerBound::None,
             guard_fields: Ok(GuardFields::default()),
         };
@@ -131,6 +143,11 @@ impl RequestFacts {
     /// the dearest or for none: its tier stands in a header.
     pub const fn tier(&self) -> Option<ServiceTier> {
         self.tier
+    }
+
+    /// How fast the body asks for an answer (Converse only).
+    pub const fn latency(&self) -> Latency {
+        self.latency
     }
 
     /// What the body says of guardrails, or why it could not be read.

@@ -5,7 +5,7 @@
 
 use super::answer_bound::{Additional, AnswerBound, ConverseNumbers, InvokeNumbers, Number, is_limit};
 use super::guard_fields::{CONVERSE_CONFIG, GuardContent, GuardFields, INVOKE_CONFIG};
-use super::{CacheWrites, Media, RequestFacts};
+use super::{CacheWrites, Latency, Media, RequestFacts};
 use crate::bedrock::Operation;
 use crate::bedrock::json::{Fault, JsonError, Kind, Member, Reader, Text};
 use crate::types::ServiceTier;
@@ -44,6 +44,7 @@ pub(super) fn read(operation: Operation, body: &[u8]) -> Result<RequestFacts, Js
         media: Media::default(),
         cache: CacheWrites::None,
         tier: None,
+        latency: Latency::Standard,
         converse: ConverseNumbers::default(),
         invoke: InvokeNumbers::default(),
         guard: GuardFields::default(),
@@ -63,6 +64,7 @@ struct Survey<'a> {
     media: Media,
     cache: CacheWrites,
     tier: Option<ServiceTier>,
+    latency: Latency,
     converse: ConverseNumbers,
     invoke: InvokeNumbers,
     guard: GuardFields,
@@ -103,6 +105,13 @@ impl<'a> Survey<'a> {
                 if member.name().equals("type") {
                     let known = member.string().and_then(|name| ServiceTier::from_name(&name.decode()));
                     survey.tier = Some(known.unwrap_or(ServiceTier::Priority));
+                }
+                reader.skip().map(drop)
+            }),
+            "performanceConfig" => self.object_or_watch(reader, |survey, reader, member| {
+                if member.name().equals("latency") {
+                    let standard = member.string().is_some_and(|name| name.equals("standard"));
+                    survey.latency = if standard { Latency::Standard } else { Latency::Optimized };
                 }
                 reader.skip().map(drop)
             }),
@@ -370,6 +379,7 @@ impl<'a> Survey<'a> {
             media: self.media,
             cache: self.cache,
             tier: self.tier,
+            latency: self.latency,
             bound: match self.shape {
                 Shape::Converse => AnswerBound::Converse(self.converse),
                 Shape::Invoke => AnswerBound::Invoke(self.invoke),

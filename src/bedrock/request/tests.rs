@@ -191,6 +191,20 @@ fn what_is_no_text_is_counted_and_an_image_weighs_no_text() {
 }
 
 #[test]
+fn latency_is_standard_where_nothing_else_is_asked_for() {
+    for (body, latency) in [
+        ("{}", Latency::Standard),
+        (r#"{"performanceConfig":{"latency":"standard"}}"#, Latency::Standard),
+        (r#"{"performanceConfig":{}}"#, Latency::Standard),
+        (r#"{"performanceConfig":{"latency":"optimized"}}"#, Latency::Optimized),
+        (r#"{"performance\u0043onfig":{"latency":"optimi\u007aed"}}"#, Latency::Optimized),
+        (r#"{"performanceConfig":{"latency":["optimized"]}}"#, Latency::Optimized),
+    ] {
+        assert_eq!(converse(body).latency(), latency, "{body}");
+    }
+}
+
+#[test]
 fn the_tier_is_the_one_asked_for_or_the_dearest() {
     for (body, tier) in [
         ("{}", None),

@@ -90,7 +90,7 @@ impl Running {
             if let Some(outcome) = bill["rows"][0]["outcome"].as_str() {
                 return outcome.to_owned();
             }
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::task::yield_now().await;
         }
     }
 }

@@ -26,7 +26,7 @@ const SERVER: &[Key] = &[
     text_or("listen", "127.0.0.1:8080"),
     text_or("base_path", "/"),
     integer_or("max_body_bytes", 25_000_000),
-    span_or("header_timeout", "30s"),
+    span_or("header_timeout", "75s"),
     span_or("body_timeout", "60s"),
     span_or("drain_timeout", "5m"),
     integer_or("max_connections", 10_000),
