@@ -11,6 +11,6 @@ pub mod request;
 pub mod usage;
 
 pub use call::{Call, Subject};
-pub use operation::{Operation, Treatment};
+pub use operation::{Forwarded, Operation, Treatment};
 pub use path::{PathError, guardrail_path, model_path};
 pub use request::{CacheWrites, Latency, RequestFacts};

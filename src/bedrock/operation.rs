@@ -45,11 +45,28 @@ pub enum Operation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Treatment {
     /// Sent to Bedrock, through the whole way.
-    Forwarded,
+    Forwarded(Forwarded),
     /// Answered from the caller's own map of profiles; never proxied.
     Answered,
     /// Refused by name: it cannot be metered or guarded yet.
     Refused,
+}
+
+/// The operations that are forwarded: whoever must know what to do with each of them matches on this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forwarded {
+    /// `InvokeModel`
+    Invoke,
+    /// `InvokeModelWithResponseStream`
+    InvokeStream,
+    /// `Converse`
+    Converse,
+    /// `ConverseStream`
+    ConverseStream,
+    /// `CountTokens`
+    CountTokens,
+    /// `ApplyGuardrail`
+    ApplyGuardrail,
 }
 
 impl Operation {
@@ -117,12 +134,12 @@ impl Operation {
     /// What is done with it. This is the allow-list: only what is named here as forwarded can reach Bedrock.
     pub const fn treatment(self) -> Treatment {
         match self {
-            Self::InvokeModel
-            | Self::InvokeModelWithResponseStream
-            | Self::Converse
-            | Self::ConverseStream
-            | Self::CountTokens
-            | Self::ApplyGuardrail => Treatment::Forwarded,
+            Self::InvokeModel => Treatment::Forwarded(Forwarded::Invoke),
+            Self::InvokeModelWithResponseStream => Treatment::Forwarded(Forwarded::InvokeStream),
+            Self::Converse => Treatment::Forwarded(Forwarded::Converse),
+            Self::ConverseStream => Treatment::Forwarded(Forwarded::ConverseStream),
+            Self::CountTokens => Treatment::Forwarded(Forwarded::CountTokens),
+            Self::ApplyGuardrail => Treatment::Forwarded(Forwarded::ApplyGuardrail),
             Self::ListInferenceProfiles | Self::GetInferenceProfile => Treatment::Answered,
             Self::InvokeModelWithBidirectionalStream
             | Self::InvokeGuardrailChecks
@@ -132,6 +149,14 @@ impl Operation {
             | Self::ListFoundationModels
             | Self::GetFoundationModel
             | Self::OpenAiApi => Treatment::Refused,
+        }
+    }
+
+    /// Which of the forwarded operations it is, if it is one.
+    pub const fn forwarded(self) -> Option<Forwarded> {
+        match self.treatment() {
+            Treatment::Forwarded(forwarded) => Some(forwarded),
+            Treatment::Answered | Treatment::Refused => None,
         }
     }
 

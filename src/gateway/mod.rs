@@ -30,7 +30,7 @@ pub use read_body::BodyLimits;
 pub use rejection::Rejection;
 
 use crate::bedrock::headers::{REQUEST_ID, SINGLE};
-use crate::bedrock::{Call, Latency, Operation, Subject, Treatment};
+use crate::bedrock::{Call, Latency, Operation, Subject};
 use crate::budget::{Estimate, Item, Ledger, Reservation};
 use crate::guardrail::{Guarded, Guardrails};
 use crate::identity::{Identity, Principal};
@@ -121,7 +121,7 @@ impl Gateway {
         record.asks(call.operation(), Some(call.requested()).filter(|name| !name.is_empty()));
         let principal = self.identity.authenticate(&head.headers, self.signer.now())?;
         record.is_from(&principal);
-        if call.operation().treatment() != Treatment::Forwarded {
+        if call.operation().forwarded().is_none() {
             return self.answer(&principal, &call).map(Passage::Answered);
         }
         unambiguous(&head.headers)?;

@@ -25,7 +25,7 @@ mod rule;
 pub use error::{GuardrailError, Means};
 pub use rule::{Asynchronous, GuardrailRule, Mode, OwedGuardrail, RuleError, Selective};
 
-use crate::bedrock::{Operation, RequestFacts};
+use crate::bedrock::{Forwarded, Operation, RequestFacts};
 use crate::identity::Principal;
 use crate::policy::Permitted;
 use crate::profiles::Target;
@@ -155,33 +155,19 @@ fn guard(
     body: &Bytes,
 ) -> Result<Edits, GuardrailError> {
     let facts = RequestFacts::read(operation, body);
-    let (body, headers) = match (operation, owed) {
-        (Operation::InvokeModel | Operation::InvokeModelWithResponseStream, Some(owed)) => {
+    // What is not forwarded never comes this far.
+    let forwarded = operation.forwarded().ok_or(GuardrailError::CannotCarry(operation))?;
+    let (body, headers) = match (forwarded, owed) {
+        (Forwarded::Invoke | Forwarded::InvokeStream, Some(owed)) => {
             header_form::guard(owed, headers, body, facts.guard_fields()?)?
         }
-        (Operation::InvokeModel | Operation::InvokeModelWithResponseStream, None) => {
-            (body.clone(), header_form::pass_on(headers)?)
-        }
-        (Operation::Converse | Operation::ConverseStream, Some(owed)) => {
+        (Forwarded::Invoke | Forwarded::InvokeStream, None) => (body.clone(), header_form::pass_on(headers)?),
+        (Forwarded::Converse | Forwarded::ConverseStream, Some(owed)) => {
             (body_form::guard(owed, body, facts.guard_fields()?)?, Vec::new())
         }
         // The last two generate nothing; ApplyGuardrail names its guardrail in the path (`may_apply`).
-        (Operation::Converse | Operation::ConverseStream, None)
-        | (Operation::CountTokens | Operation::ApplyGuardrail, _) => (body.clone(), Vec::new()),
-        (
-            // The first two are answered here and the others refused: none of them comes this far.
-            Operation::ListInferenceProfiles
-            | Operation::GetInferenceProfile
-            | Operation::InvokeModelWithBidirectionalStream
-            | Operation::InvokeGuardrailChecks
-            | Operation::StartAsyncInvoke
-            | Operation::ListAsyncInvokes
-            | Operation::GetAsyncInvoke
-            | Operation::ListFoundationModels
-            | Operation::GetFoundationModel
-            | Operation::OpenAiApi,
-            _,
-        ) => return Err(GuardrailError::CannotCarry(operation)),
+        (Forwarded::Converse | Forwarded::ConverseStream, None)
+        | (Forwarded::CountTokens | Forwarded::ApplyGuardrail, _) => (body.clone(), Vec::new()),
     };
     Ok(Edits { body, headers, facts })
 }

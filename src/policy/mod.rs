@@ -10,7 +10,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::bedrock::{Operation, Treatment};
+use crate::bedrock::{Forwarded, Operation};
 use crate::identity::Principal;
 use crate::profiles::Target;
 use crate::types::Owners;
@@ -35,7 +35,7 @@ impl Policies {
     /// guardrails and budgets then say what can be done. With rules, only what they allow is allowed.
     pub fn new(rules: Vec<PolicyRule>) -> Result<Self, PolicyError> {
         let named = rules.iter().flat_map(|rule| &rule.operations);
-        match named.copied().find(|operation| operation.treatment() != Treatment::Forwarded) {
+        match named.copied().find(|operation| operation.forwarded().is_none()) {
             Some(operation) => Err(PolicyError { operation }),
             None if rules.is_empty() => Ok(Self { rules: vec![PolicyRule::all_forwarded()] }),
             None => Ok(Self { rules }),
@@ -85,30 +85,20 @@ impl Default for Policies {
 impl PolicyRule {
     /// Every forwarded operation, for everyone.
     fn all_forwarded() -> Self {
-        let forwarded = Operation::ALL.into_iter().filter(|operation| operation.treatment() == Treatment::Forwarded);
+        let forwarded = Operation::ALL.into_iter().filter(|operation| operation.forwarded().is_some());
         Self { owners: Owners::Everyone, operations: forwarded.collect() }
     }
 }
 
 /// Whether an operation can be done on such a target at all, and is forwarded at all.
 const fn fits(operation: Operation, target: &Target) -> bool {
-    match operation {
-        Operation::InvokeModel
-        | Operation::InvokeModelWithResponseStream
-        | Operation::Converse
-        | Operation::ConverseStream => matches!(target, Target::Profile(_)),
-        Operation::CountTokens => matches!(target, Target::BaseModel(_)),
-        Operation::ApplyGuardrail => matches!(target, Target::Guardrail { .. }),
-        Operation::ListInferenceProfiles
-        | Operation::GetInferenceProfile
-        | Operation::InvokeModelWithBidirectionalStream
-        | Operation::InvokeGuardrailChecks
-        | Operation::StartAsyncInvoke
-        | Operation::ListAsyncInvokes
-        | Operation::GetAsyncInvoke
-        | Operation::ListFoundationModels
-        | Operation::GetFoundationModel
-        | Operation::OpenAiApi => false,
+    match operation.forwarded() {
+        Some(Forwarded::Invoke | Forwarded::InvokeStream | Forwarded::Converse | Forwarded::ConverseStream) => {
+            matches!(target, Target::Profile(_))
+        }
+        Some(Forwarded::CountTokens) => matches!(target, Target::BaseModel(_)),
+        Some(Forwarded::ApplyGuardrail) => matches!(target, Target::Guardrail { .. }),
+        None => false,
     }
 }
 

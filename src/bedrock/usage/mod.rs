@@ -23,7 +23,7 @@ mod tests;
 
 use http::{HeaderMap, StatusCode};
 
-use crate::bedrock::Operation;
+use crate::bedrock::{Forwarded, Operation};
 use crate::types::TokenUsage;
 
 use body::{Answer, BodyMeter};
@@ -54,24 +54,15 @@ enum Meter {
 impl UsageReader {
     /// A reader for an answer to `operation` with this head.
     pub fn new(operation: Operation, status: StatusCode, headers: &HeaderMap) -> Self {
-        let meter = match operation {
+        let meter = match operation.forwarded() {
             _ if !status.is_success() => Meter::Fault,
-            Operation::InvokeModel => Meter::Body(BodyMeter::new(Answer::Invoke, headers)),
-            Operation::Converse => Meter::Body(BodyMeter::new(Answer::Converse, headers)),
-            Operation::ApplyGuardrail => Meter::Body(BodyMeter::new(Answer::Guardrail, headers)),
-            Operation::InvokeModelWithResponseStream => Meter::Stream(StreamMeter::new(Dialect::Invoke)),
-            Operation::ConverseStream => Meter::Stream(StreamMeter::new(Dialect::Converse)),
-            Operation::CountTokens => Meter::Free,
-            Operation::ListInferenceProfiles
-            | Operation::GetInferenceProfile
-            | Operation::InvokeModelWithBidirectionalStream
-            | Operation::InvokeGuardrailChecks
-            | Operation::StartAsyncInvoke
-            | Operation::ListAsyncInvokes
-            | Operation::GetAsyncInvoke
-            | Operation::ListFoundationModels
-            | Operation::GetFoundationModel
-            | Operation::OpenAiApi => Meter::Unknown,
+            Some(Forwarded::Invoke) => Meter::Body(BodyMeter::new(Answer::Invoke, headers)),
+            Some(Forwarded::Converse) => Meter::Body(BodyMeter::new(Answer::Converse, headers)),
+            Some(Forwarded::ApplyGuardrail) => Meter::Body(BodyMeter::new(Answer::Guardrail, headers)),
+            Some(Forwarded::InvokeStream) => Meter::Stream(StreamMeter::new(Dialect::Invoke)),
+            Some(Forwarded::ConverseStream) => Meter::Stream(StreamMeter::new(Dialect::Converse)),
+            Some(Forwarded::CountTokens) => Meter::Free,
+            None => Meter::Unknown,
         };
         let tier = headers.get(TIER_HEADER).map(|value| Tier::named(&String::from_utf8_lossy(value.as_bytes())));
         Self { meter, tier }

@@ -25,7 +25,7 @@ pub(super) fn compile(entry: &Entry<'_>, report: &mut Report) -> PolicySettings 
 fn operation(text: &str) -> Result<Operation, Wrong> {
     let found = Operation::ALL.into_iter().find(|operation| operation.name() == text);
     match found.map(|operation| (operation, operation.treatment())) {
-        Some((operation, Treatment::Forwarded)) => Ok(operation),
+        Some((operation, Treatment::Forwarded(_))) => Ok(operation),
         Some((_, Treatment::Answered)) => Err(Wrong::new(format!("{text} is answered by Tollgate itself"))
             .hint("callers may always list their own profiles: leave it out")),
         Some((_, Treatment::Refused)) => Err(Wrong::new(format!("{text} is not forwarded"))
@@ -44,5 +44,5 @@ fn operation(text: &str) -> Result<Operation, Wrong> {
 }
 
 fn forwarded() -> impl Iterator<Item = Operation> {
-    Operation::ALL.into_iter().filter(|operation| operation.treatment() == Treatment::Forwarded)
+    Operation::ALL.into_iter().filter(|operation| operation.forwarded().is_some())
 }

@@ -273,9 +273,7 @@ fn counting_tokens_is_free_and_a_fault_costs_nothing() {
 
 #[test]
 fn what_is_not_forwarded_is_not_taken_for_free() {
-    for operation in
-        Operation::ALL.into_iter().filter(|operation| operation.treatment() != crate::bedrock::Treatment::Forwarded)
-    {
+    for operation in Operation::ALL.into_iter().filter(|operation| operation.forwarded().is_none()) {
         let reading = read(operation, COUNTED, b"{}");
         assert_eq!((reading.ending.as_str(), reading.exact_usage()), ("no_counts", None), "{operation}");
     }
