@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::Context as _;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 
+use super::Output;
 use crate::server::local_ca::{LocalCa, Made, Names};
 
 /// Make the local CA for TLS on this machine, and show how clients trust it.
@@ -28,13 +29,6 @@ pub struct CertArgs {
     /// The form of what is printed
     #[arg(long, value_enum, default_value_t)]
     output: Output,
-}
-
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum Output {
-    #[default]
-    Table,
-    Json,
 }
 
 /// Runs the command: makes what is absent, and prints where it is and how to use it.

@@ -7,9 +7,10 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::json;
 
+use super::{Output, stop_signal};
 use crate::mock::{
     FoundationModels, MockBedrock, MockConfig, MockCredential, MockGuardrail, MockProfile, Pacing, Running,
 };
@@ -63,7 +64,7 @@ pub struct Mock {
     #[arg(long, value_name = "N", default_value_t = 32)]
     pub reply_tokens: u32,
     /// How to print where it listens.
-    #[arg(long, value_enum, default_value_t = Output::Table)]
+    #[arg(long, value_enum, default_value_t)]
     pub output: Output,
 }
 
@@ -81,15 +82,6 @@ Faults: a prompt that holds [[mock:WORDS]] is answered as the words say (the las
 POST /_mock/faults {\"directives\": \"throttle\", \"times\": 2} has the next calls follow the words instead.
 
 GET /_mock/requests tells what was received, GET /_mock/account what AWS would bill, DELETE /_mock/requests forgets it.";
-
-/// How a command prints.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// For people.
-    Table,
-    /// For scripts: one object on one line.
-    Json,
-}
 
 /// `ARN=SOURCE`.
 #[derive(Clone, Debug)]
@@ -123,7 +115,7 @@ impl std::str::FromStr for GuardrailArgument {
     }
 }
 
-/// Serves until interrupted.
+/// Serves until SIGINT or SIGTERM.
 pub async fn run(args: Mock) -> anyhow::Result<()> {
     let config = config(&args)?;
     let listen = args.listen;
@@ -131,7 +123,7 @@ pub async fn run(args: Mock) -> anyhow::Result<()> {
         config.profiles.iter().map(|profile| (profile.arn.to_string(), profile.source.to_string())).collect();
     let running = MockBedrock::start(config).await.with_context(|| format!("cannot listen on {listen}"))?;
     announce(&args, &running, &profiles)?;
-    tokio::signal::ctrl_c().await.context("cannot wait for Ctrl-C")?;
+    stop_signal().await;
     running.shutdown().await;
     Ok(())
 }

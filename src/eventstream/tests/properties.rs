@@ -87,7 +87,8 @@ proptest! {
             shown.push((message.headers().all(|header| header.is_ok()), message.payload().to_vec()));
         });
         if let Ok(oracle) = read_message_from(Bytes::from(bytes)) {
-            prop_assert_eq!(outcome.is_ok() || lie < 0, true);
+            // A length that is too small leaves bytes behind the message, which are none.
+            prop_assert!(outcome.is_ok() || lie < 0);
             prop_assert_eq!(&shown[0].1, &oracle.payload().to_vec());
         } else {
             prop_assert!(outcome.is_err() || shown.iter().all(|(readable, _)| !readable));
