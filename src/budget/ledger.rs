@@ -97,12 +97,6 @@ impl Ledger {
         Ok(standings.collect())
     }
 
-    /// The lowest that any budget in dollars of this principal has left; `None` where they have none.
-    pub async fn remaining(&self, principal: &Principal) -> Result<Option<Money>, StoreError> {
-        let standings = self.standings([principal]).await?;
-        Ok(remaining(standings.iter().map(|standing| (&standing.state, standing.limit))))
-    }
-
     /// What has been settled so far.
     pub async fn bill(&self) -> Result<Bill, StoreError> {
         self.store.bill().await

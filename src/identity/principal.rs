@@ -29,11 +29,6 @@ impl Principal {
         &self.groups
     }
 
-    /// Whether the principal belongs to a group.
-    pub fn is_in(&self, group: &str) -> bool {
-        self.groups.iter().any(|own| own == group)
-    }
-
     /// IAM's principal tags, such as `UserEmail`.
     pub const fn tags(&self) -> &Tags {
         &self.tags

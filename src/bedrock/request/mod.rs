@@ -64,15 +64,6 @@ pub enum Latency {
     Optimized,
 }
 
-/// Whether a body could be read at all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Legibility {
-    /// Every fact is as the body says.
-    Read,
-    /// Every fact is the worst case.
-    Unreadable,
-}
-
 impl RequestFacts {
     /// Reads the facts. Never fails.
     pub fn read(operation: Operation, body: &[u8]) -> Self {
@@ -99,14 +90,6 @@ impl RequestFacts {
                 facts.guard_fields = Err(error);
                 facts
             }
-        }
-    }
-
-    /// Whether the facts are the body's or the worst case.
-    pub const fn legibility(&self) -> Legibility {
-        match self.guard_fields {
-            Ok(_) => Legibility::Read,
-            Err(_) => Legibility::Unreadable,
         }
     }
 

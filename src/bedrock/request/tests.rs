@@ -240,7 +240,7 @@ fn a_body_that_cannot_be_read_gives_the_worst_case() {
         b"\"text\"",
     ] {
         let facts = RequestFacts::read(Operation::InvokeModel, body);
-        assert_eq!(facts.legibility(), Legibility::Unreadable, "{body:?}");
+        assert!(facts.guard_fields().is_err(), "{body:?}");
         assert_eq!((facts.body_bytes(), facts.text_bytes()), (body.len(), body.len()));
         assert_eq!((facts.max_output_tokens(&model(CLAUDE)), facts.cache_writes()), (None, CacheWrites::OneHour));
         assert_eq!((facts.tier(), facts.media().referenced), (Some(ServiceTier::Priority), u32::MAX));
@@ -252,7 +252,7 @@ fn a_body_that_cannot_be_read_gives_the_worst_case() {
 fn operations_that_generate_nothing_are_not_read() {
     for operation in [Operation::CountTokens, Operation::ApplyGuardrail] {
         let facts = RequestFacts::read(operation, b"{\"input\":");
-        assert_eq!((facts.legibility(), facts.body_bytes()), (Legibility::Read, 9));
+        assert_eq!((facts.guard_fields().is_ok(), facts.body_bytes()), (true, 9));
         assert_eq!(facts.max_output_tokens(&model(CLAUDE)), Some(0));
     }
 }

@@ -72,13 +72,15 @@ fn every_principal_has_a_count_of_their_own_and_only_under_their_budgets() {
     assert_eq!(budgets("bob"), ["engineers"]);
     world.reserve("alice", &cents(100)).unwrap().settle(used(100));
     world.reserve("bob", &cents(100)).unwrap().settle(used(99));
-    assert_eq!(now(world.ledger.remaining(&principal("alice"))).unwrap(), Some(Money::ZERO));
-    assert_eq!(now(world.ledger.remaining(&principal("bob"))).unwrap(), Some(money(1)));
+    let left = |who: &str| -> Option<u64> {
+        now(world.ledger.standings([&principal(who)])).unwrap().iter().map(Standing::left).min()
+    };
+    assert_eq!((left("alice"), left("bob")), (Some(0), Some(money(1).nanos().unsigned_abs())));
     let nobodys = Principal::new("dave", Vec::new(), Tags::default());
     let free = now(world.ledger.reserve(&nobodys, item("r-2"), &cents(100_000))).unwrap();
     assert_eq!(free.remaining(), None);
     free.settle(used(1));
-    assert_eq!(now(world.ledger.remaining(&nobodys)).unwrap(), None);
+    assert_eq!(now(world.ledger.standings([&nobodys])).unwrap(), []);
 }
 
 #[test]
@@ -123,7 +125,8 @@ fn a_new_configuration_goes_on_counting_under_the_same_names() {
     let world = World::new(vec![budget("daily", Window::Day, "1")]);
     world.reserve("alice", &cents(70)).unwrap().settle(used(70));
     let raised = ledger(vec![budget("daily", Window::Day, "2")], &world.clock, &world.store);
-    assert_eq!(now(raised.remaining(&principal("alice"))).unwrap(), Some(money(130)));
+    let standings = now(raised.standings([&principal("alice")])).unwrap();
+    assert_eq!(standings.iter().map(Standing::left).collect::<Vec<_>>(), [money(130).nanos().unsigned_abs()]);
 }
 
 #[test]
