@@ -1,6 +1,7 @@
 //! The bill: who called what, how it ended, what it cost.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, SystemTime};
 
 use crate::bedrock::Operation;
 use crate::types::{ModelId, Money, TokenUsage};
@@ -66,11 +67,13 @@ pub enum ReservedReason {
     Shutdown,
     /// The reservation was dropped unsettled, by a panic or a bug.
     Dropped,
+    /// The gateway was killed while the call ran.
+    Crashed,
 }
 
 impl ReservedReason {
     /// Every reason, in the order of their declaration.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Truncated,
         Self::Malformed,
         Self::NoCounts,
@@ -81,6 +84,7 @@ impl ReservedReason {
         Self::DrainTimedOut,
         Self::Shutdown,
         Self::Dropped,
+        Self::Crashed,
     ];
 
     /// The label in metrics and logs.
@@ -96,6 +100,7 @@ impl ReservedReason {
             Self::DrainTimedOut => "drain_timed_out",
             Self::Shutdown => "shutdown",
             Self::Dropped => "dropped",
+            Self::Crashed => "crashed",
         }
     }
 }
@@ -124,6 +129,8 @@ impl Settled {
 pub struct Entry {
     /// Who made it.
     pub principal: String,
+    /// The first of their groups; empty where there is none.
+    pub group: String,
     /// What it was.
     pub item: Item,
     /// How it was settled.
@@ -200,54 +207,115 @@ impl Bill {
     }
 }
 
-/// The bill while it grows: bounded by the number of headings and a fixed list.
+/// A row of the bill for one hour, with the group of who called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageRow {
+    /// The hour's first instant.
+    pub hour: SystemTime,
+    /// The first of the principal's groups; empty where there is none.
+    pub group: String,
+    /// What the calls of that hour come to.
+    pub row: BillRow,
+}
+
+/// The hour that holds an instant, by UTC.
+pub(super) fn hour_of(instant: SystemTime) -> SystemTime {
+    let seconds = instant.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds - seconds % 3_600)
+}
+
+/// The bill while it grows: bounded by the number of hours and headings, and a fixed list.
 #[derive(Debug, Default)]
 pub(super) struct Book {
-    rows: HashMap<Heading, BillRow>,
+    rows: BTreeMap<(SystemTime, String, Heading), BillRow>,
     at_reservation: VecDeque<ReservedCall>,
     unlisted: u64,
 }
 
+impl Entry {
+    /// The row that this entry is added to.
+    pub(super) fn heading(&self) -> Heading {
+        Heading {
+            principal: self.principal.clone(),
+            model: self.item.model.clone(),
+            profile: self.item.profile.clone(),
+            operation: self.item.operation,
+            settled: self.settled,
+        }
+    }
+
+    /// The line in the list of calls settled at the reservation, if it belongs there.
+    pub(super) fn reserved_call(&self) -> Option<ReservedCall> {
+        let Settled::AtReservation(reason) = self.settled else { return None };
+        let (request_id, principal) = (self.item.request_id.clone(), self.principal.clone());
+        Some(ReservedCall { request_id, principal, reason, cost: self.cost })
+    }
+}
+
+impl BillRow {
+    pub(super) const fn empty(heading: Heading) -> Self {
+        let usage = TokenUsage { input: 0, output: 0, cache_read: 0, cache_write_5m: 0, cache_write_1h: 0 };
+        Self { heading, calls: 0, unpriced: 0, usage, cost: Money::ZERO }
+    }
+
+    pub(super) fn add(&mut self, entry: &Entry) {
+        self.calls += 1;
+        self.unpriced += u64::from(entry.cost.is_none());
+        self.usage = self.usage + entry.usage;
+        self.cost = self.cost + entry.cost.unwrap_or_default();
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.unpriced += other.unpriced;
+        self.usage = self.usage + other.usage;
+        self.cost = self.cost + other.cost;
+    }
+}
+
+/// The bill of rows by the hour: one row a heading, in the headings' order.
+pub(super) fn sum_up<'a>(rows: impl IntoIterator<Item = &'a BillRow>) -> Vec<BillRow> {
+    let mut sums: BTreeMap<&Heading, BillRow> = BTreeMap::new();
+    for row in rows {
+        sums.entry(&row.heading).or_insert_with(|| BillRow::empty(row.heading.clone())).merge(row);
+    }
+    sums.into_values().collect()
+}
+
 impl Book {
-    pub(super) fn add(&mut self, entry: Entry) {
-        if let Settled::AtReservation(reason) = entry.settled {
+    pub(super) fn add(&mut self, entry: Entry, now: SystemTime) {
+        if let Some(call) = entry.reserved_call() {
             if self.at_reservation.len() == LISTED_CALLS {
                 self.at_reservation.pop_front();
                 self.unlisted += 1;
             }
-            self.at_reservation.push_back(ReservedCall {
-                request_id: entry.item.request_id,
-                principal: entry.principal.clone(),
-                reason,
-                cost: entry.cost,
-            });
+            self.at_reservation.push_back(call);
         }
-        let heading = Heading {
-            principal: entry.principal,
-            model: entry.item.model,
-            profile: entry.item.profile,
-            operation: entry.item.operation,
-            settled: entry.settled,
-        };
-        let row = self.rows.entry(heading).or_insert_with_key(|heading| BillRow {
-            heading: heading.clone(),
-            calls: 0,
-            unpriced: 0,
-            usage: TokenUsage::default(),
-            cost: Money::ZERO,
-        });
-        row.calls += 1;
-        row.unpriced += u64::from(entry.cost.is_none());
-        row.usage = row.usage + entry.usage;
-        row.cost = row.cost + entry.cost.unwrap_or_default();
+        let hour = hour_of(now);
+        // In memory a year of hours is enough for anybody.
+        while let Some((oldest, ..)) = self.rows.keys().next()
+            && *oldest + KEPT_IN_MEMORY < hour
+        {
+            self.rows.pop_first();
+        }
+        let heading = entry.heading();
+        let key = (hour, entry.group.clone(), heading);
+        self.rows.entry(key).or_insert_with_key(|(_, _, heading)| BillRow::empty(heading.clone())).add(&entry);
     }
 
     pub(super) fn bill(&self) -> Bill {
-        let mut rows: Vec<_> = self.rows.values().cloned().collect();
-        rows.sort_by(|one, other| one.heading.cmp(&other.heading));
-        Bill { rows, at_reservation: self.at_reservation.iter().cloned().collect(), unlisted: self.unlisted }
+        let at_reservation = self.at_reservation.iter().cloned().collect();
+        Bill { rows: sum_up(self.rows.values()), at_reservation, unlisted: self.unlisted }
+    }
+
+    pub(super) fn usage(&self, since: SystemTime) -> Vec<UsageRow> {
+        let first = hour_of(since);
+        let rows = self.rows.iter().filter(|((hour, ..), _)| *hour >= first);
+        rows.map(|((hour, group, _), row)| UsageRow { hour: *hour, group: group.clone(), row: row.clone() }).collect()
     }
 }
 
 /// How many calls settled at the reservation are listed one by one.
-const LISTED_CALLS: usize = 1_000;
+pub(super) const LISTED_CALLS: usize = 1_000;
+
+const KEPT_IN_MEMORY: Duration = Duration::from_hours(400 * 24);

@@ -12,6 +12,7 @@ use crate::profiles::price::{CacheLifetime, GuardrailPrice, ModelPrice};
 use crate::types::{ModelId, Money, ServiceTier};
 
 use super::rule::Reserve;
+use super::store::{Unit, nanodollars};
 
 /// What an estimate needs to know of a request. The default of each field but the first is the one to choose where the
 /// request was not looked into.
@@ -71,10 +72,32 @@ struct Guarding {
 /// An amount to hold. `cost` is `None` where the model has no price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hold {
-    /// Tokens of all kinds.
-    pub tokens: u64,
+    /// Input tokens, cached ones included.
+    pub input_tokens: u64,
+    /// Output tokens.
+    pub output_tokens: u64,
     /// Dollars.
     pub cost: Option<Money>,
+    /// Calls that can cost something: one or none.
+    pub requests: u64,
+}
+
+impl Hold {
+    /// Tokens of all kinds.
+    pub const fn tokens(&self) -> u64 {
+        self.input_tokens.saturating_add(self.output_tokens)
+    }
+
+    /// The amount of a unit, as counts count it; `None` for dollars without a price.
+    pub(super) fn of(&self, unit: Unit) -> Option<u64> {
+        match unit {
+            Unit::Usd => self.cost.map(nanodollars),
+            Unit::Tokens => Some(self.tokens()),
+            Unit::InputTokens => Some(self.input_tokens),
+            Unit::OutputTokens => Some(self.output_tokens),
+            Unit::Requests => Some(self.requests),
+        }
+    }
 }
 
 impl Estimate {
@@ -114,12 +137,16 @@ impl Estimate {
             .guardrail
             .map_or(Money::ZERO, |guarding| guarding.price.worst_case(guarding.text_bytes, guarding.images));
         match &self.subject {
-            Subject::Free | Subject::Guardrail => Hold { tokens: 0, cost: Some(guarding) },
+            subject @ (Subject::Free | Subject::Guardrail) => {
+                let requests = u64::from(matches!(subject, Subject::Guardrail));
+                Hold { input_tokens: 0, output_tokens: 0, cost: Some(guarding), requests }
+            }
             Subject::Model { facts, price, .. } => {
                 let input = input_tokens(facts, price.as_deref(), reserve);
                 let output = output_tokens(facts, price.as_deref());
                 let cost = price.as_ref().map(|price| price.worst_case(input, output, facts.tier, facts.cache));
-                Hold { tokens: input.saturating_add(output), cost: cost.map(|cost| cost + guarding) }
+                let cost = cost.map(|cost| cost + guarding);
+                Hold { input_tokens: input, output_tokens: output, cost, requests: 1 }
             }
         }
     }

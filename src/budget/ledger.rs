@@ -1,20 +1,22 @@
 //! The ledger: which budgets a call falls under, and how much each must hold.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::identity::Principal;
-use crate::types::{Clock, Money};
+use crate::types::{Clock, ModelId, Money};
 
-use super::bill::{Bill, Item};
+use super::bill::{Bill, Item, UsageRow};
 use super::estimate::Estimate;
 use super::refusal::{Exhausted, Refused};
-use super::reservation::Reservation;
-use super::rule::{BudgetRule, Reserve};
+use super::reservation::{Caller, Reservation};
+use super::rule::{Apart, Applies, BudgetRule, Reserve};
 use super::store::{
-    Charge, CounterId, CounterState, Line, ReservationId, ReserveError, Settlement, Shortfall, Standing, Store,
-    StoreError, Unit, dollars, nanodollars,
+    Booking, Charge, CounterId, CounterState, Enforcement, Line, ReservationId, ReserveError, Settlement, Shortfall,
+    Standing, Store, StoreError, Unit, dollars,
 };
+use super::window::Span;
 
 /// The budgets in force and the store that counts them. A new configuration makes a new ledger on the same store; counts
 /// go on under the budgets' names.
@@ -32,7 +34,7 @@ pub enum RuleError {
     #[error("two budgets are named {0:?}")]
     DuplicateName(String),
     /// One that limits nothing.
-    #[error("budget {0:?} has neither a limit in dollars nor one in tokens")]
+    #[error("budget {0:?} limits nothing")]
     NoLimit(String),
 }
 
@@ -44,7 +46,7 @@ impl Ledger {
             if !names.insert(rule.name.as_str()) {
                 return Err(RuleError::DuplicateName(rule.name.clone()));
             }
-            if rule.limit_usd.is_none() && rule.limit_tokens.is_none() {
+            if rule.limits.is_empty() {
                 return Err(RuleError::NoLimit(rule.name.clone()));
             }
         }
@@ -59,12 +61,16 @@ impl Ledger {
         item: Item,
         estimate: &Estimate,
     ) -> Result<Reservation, Refused> {
-        let lines = self.lines(principal, estimate)?;
+        let lines = self.lines(principal, item.model.as_ref(), estimate)?;
         let held_cost = held_cost(&lines, estimate);
         let id = ReservationId::random();
+        let name = principal.name().to_owned();
+        let group = principal.groups().first().cloned().unwrap_or_default();
+        let caller = Caller { principal: name.clone(), group: group.clone(), item: item.clone() };
         // Whoever drops this future while the store decides has sent nothing: what is granted then is given back.
         let undecided = Undecided { store: Some(&self.store), id };
-        let counts = match self.store.reserve(id, lines.clone()).await {
+        let booking = Booking { id, principal: name, group, item, held_cost, lines: lines.clone() };
+        let counts = match self.store.reserve(booking).await {
             Ok(counts) => counts,
             Err(ReserveError::Exhausted(shortfalls)) => {
                 undecided.end();
@@ -73,28 +79,49 @@ impl Ledger {
             Err(ReserveError::Store(error)) => return Err(Refused::Unavailable(error)),
         };
         undecided.end();
-        let remaining = remaining(lines.iter().zip(&counts).map(|(line, count)| (count, line.limit)));
-        let call = (principal.name().to_owned(), item);
-        Ok(Reservation::new(Arc::clone(&self.store), id, call, held_cost, remaining))
+        let remaining = remaining(lines.iter().zip(&counts));
+        Ok(Reservation::new(Arc::clone(&self.store), id, caller, held_cost, remaining))
     }
 
-    /// Where each budget of these principals stands in its open window, in the order of principals and rules. Windows
-    /// in which nothing was called yet are there too.
+    /// Where each budget of these principals stands in its open window, in the order of principals and rules; a count that
+    /// several share is there once. Windows in which nothing was called yet are there too, but not the counts of models
+    /// that were not called yet.
     pub async fn standings<'a>(
         &self,
         principals: impl IntoIterator<Item = &'a Principal>,
     ) -> Result<Vec<Standing>, StoreError> {
-        let counts = self.store.counters().await?;
-        let counts: HashMap<_, _> =
-            counts.into_iter().map(|count| ((count.counter.clone(), count.span), count)).collect();
+        let mut slices: HashMap<CounterId, Vec<CounterState>> = HashMap::new();
+        for state in self.store.counters().await? {
+            slices.entry(state.counter.clone()).or_default().push(state);
+        }
+        let mut models: HashMap<&str, BTreeSet<Option<Arc<str>>>> = HashMap::new();
+        for counter in slices.keys() {
+            if let Some((name, _)) = self.rules.iter().find(|(name, _)| *name == counter.budget) {
+                models.entry(name.as_ref()).or_default().insert(counter.model.clone());
+            }
+        }
         let now = self.clock.now();
-        let limits = principals.into_iter().flat_map(|principal| self.limits(principal));
-        let standings = limits.filter_map(|(rule, counter, limit)| {
-            let span = rule.schedule().at(now)?;
-            let unused = CounterState { counter: counter.clone(), span, spent: 0, reserved: 0 };
-            Some(Standing { state: counts.get(&(counter, span)).cloned().unwrap_or(unused), limit })
-        });
-        Ok(standings.collect())
+        let (mut standings, mut seen) = (Vec::new(), HashSet::new());
+        for principal in principals {
+            for (budget, rule) in self.rules_for(principal) {
+                let Some(window) = rule.schedule().slot(now).map(|slot| slot.window) else { continue };
+                let parts = match rule.apart {
+                    Apart::Together => BTreeSet::from([None]),
+                    Apart::Model | Apart::Family => models.get(budget.as_ref()).cloned().unwrap_or_default(),
+                };
+                for (part, unit) in parts.iter().flat_map(|part| Unit::ALL.map(|unit| (part, unit))) {
+                    let Some(limit) = rule.limits.of(unit) else { continue };
+                    for subject in rule.subjects(principal.name(), principal.groups()) {
+                        let counter = CounterId { budget: Arc::clone(budget), subject, model: part.clone(), unit };
+                        let own = slices.get(&counter).map(Vec::as_slice).unwrap_or_default();
+                        if seen.insert(counter.clone()) && (part.is_none() || !own.is_empty()) {
+                            standings.push(Standing { state: in_window(counter, window, own), limit });
+                        }
+                    }
+                }
+            }
+        }
+        Ok(standings)
     }
 
     /// What has been settled so far.
@@ -102,36 +129,64 @@ impl Ledger {
         self.store.bill().await
     }
 
-    /// Every limit that a principal falls under.
-    fn limits<'a>(&'a self, principal: &Principal) -> impl Iterator<Item = (&'a BudgetRule, CounterId, u64)> {
-        let name: Arc<str> = Arc::from(principal.name());
-        let own = |rule: &BudgetRule| rule.owners.rank(principal.name(), principal.groups()).is_some();
-        let owned: Vec<_> = self.rules.iter().filter(|(_, rule)| own(rule)).collect();
-        owned.into_iter().flat_map(move |(budget, rule)| {
-            let usd = rule.limit_usd.map(|limit| (Unit::Usd, nanodollars(limit)));
-            let tokens = rule.limit_tokens.map(|limit| (Unit::Tokens, limit));
-            let counter = |unit| CounterId { budget: Arc::clone(budget), principal: Arc::clone(&name), unit };
-            let limits: Vec<_> =
-                usd.into_iter().chain(tokens).map(|(unit, limit)| (rule, counter(unit), limit)).collect();
-            limits
-        })
+    /// What has been settled since an instant, by the hour.
+    pub async fn usage(&self, since: SystemTime) -> Result<Vec<UsageRow>, StoreError> {
+        self.store.usage(since).await
     }
 
-    fn lines(&self, principal: &Principal, estimate: &Estimate) -> Result<Vec<Line>, Refused> {
-        self.limits(principal)
-            .map(|(rule, counter, limit)| {
-                let hold = estimate.hold(rule.reserve);
-                let amount = match (counter.unit, hold.cost, estimate.unpriced()) {
-                    (Unit::Tokens, _, _) => hold.tokens,
-                    (Unit::Usd, _, Some(model)) => {
+    /// Lets the store write down what is still on its way. For the very end, when nothing is reserved any more.
+    pub async fn close(&self) {
+        self.store.close().await;
+    }
+
+    /// Every rule that is for a principal.
+    fn rules_for(&self, principal: &Principal) -> Vec<&(Arc<str>, BudgetRule)> {
+        let own = |rule: &BudgetRule| rule.owners.rank(principal.name(), principal.groups()).is_some();
+        let mut rules: Vec<_> = self.rules.iter().filter(|(_, rule)| own(rule)).collect();
+        if rules.iter().any(|(_, rule)| rule.applies == Applies::Always) {
+            rules.retain(|(_, rule)| rule.applies == Applies::Always);
+        }
+        rules
+    }
+
+    fn lines(&self, principal: &Principal, model: Option<&ModelId>, estimate: &Estimate) -> Result<Vec<Line>, Refused> {
+        let mut lines = Vec::new();
+        for (budget, rule) in self.rules_for(principal) {
+            if !rule.models.contain(model) {
+                continue;
+            }
+            let hold = estimate.hold(rule.reserve);
+            for unit in Unit::ALL {
+                let Some(limit) = rule.limits.of(unit) else { continue };
+                let amount = match (hold.of(unit), estimate.unpriced(), rule.enforcement) {
+                    (Some(amount), ..) => amount,
+                    // What has no price cannot be added up, and a budget that refuses nothing does not refuse that.
+                    (None, _, Enforcement::Soft) => 0,
+                    (None, Some(model), Enforcement::Hard) => {
                         return Err(Refused::PriceUnknown { budget: rule.name.clone(), model: model.clone() });
                     }
-                    (Unit::Usd, cost, None) => nanodollars(cost.unwrap_or(Money::MAX)),
+                    (None, None, Enforcement::Hard) => u64::MAX,
                 };
-                Ok(Line { counter, schedule: rule.schedule(), limit, amount })
-            })
-            .collect()
+                let amount = rule.caps.of(unit).map_or(amount, |cap| amount.min(cap));
+                for subject in rule.subjects(principal.name(), principal.groups()) {
+                    let counter = CounterId { budget: Arc::clone(budget), subject, model: rule.part(model), unit };
+                    let (schedule, enforcement) = (rule.schedule(), rule.enforcement);
+                    lines.push(Line { counter, schedule, limit, amount, enforcement });
+                }
+            }
+        }
+        Ok(lines)
     }
+}
+
+/// The slices of a counter that lie in a window, as one count.
+fn in_window(counter: CounterId, window: Span, slices: &[CounterState]) -> CounterState {
+    let inside = slices.iter().filter(|slice| window.start <= slice.span.start && slice.span.end <= window.end);
+    inside.fold(CounterState { counter, span: window, spent: 0, reserved: 0 }, |sum, slice| CounterState {
+        spent: sum.spent.saturating_add(slice.spent),
+        reserved: sum.reserved.saturating_add(slice.reserved),
+        ..sum
+    })
 }
 
 /// Gives back what a store may have granted: to a request that nobody waits for any more, or without being able to say so.
@@ -160,8 +215,9 @@ fn held_cost(lines: &[Line], estimate: &Estimate) -> Option<Money> {
     dearest.map_or_else(|| estimate.hold(Reserve::WorstCase).cost, |nanos| Some(dollars(nanos)))
 }
 
-fn remaining<'a>(counts: impl Iterator<Item = (&'a CounterState, u64)>) -> Option<Money> {
-    counts.filter(|(count, _)| count.counter.unit == Unit::Usd).map(|(count, limit)| dollars(count.left(limit))).min()
+fn remaining<'a>(counts: impl Iterator<Item = (&'a Line, &'a CounterState)>) -> Option<Money> {
+    let hard = counts.filter(|(line, _)| line.counter.unit == Unit::Usd && line.enforcement == Enforcement::Hard);
+    hard.map(|(line, count)| dollars(count.left(line.limit))).min()
 }
 
 fn refuse(lines: &[Line], shortfalls: &[Shortfall]) -> Refused {
@@ -174,6 +230,7 @@ fn refuse(lines: &[Line], shortfalls: &[Shortfall]) -> Refused {
     };
     Refused::Exhausted(Box::new(Exhausted {
         budget: line.counter.budget.as_ref().to_owned(),
+        subject: line.counter.subject.clone(),
         unit: line.counter.unit,
         limit: line.limit,
         left: state.left(line.limit),

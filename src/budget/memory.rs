@@ -1,22 +1,17 @@
 //! Counts in this process's memory: exact for one gateway, forgotten when it ends.
 //!
 //! One lock holds everything: a reservation must see all its counts at one instant, and the work under the lock is a few
-//! map look-ups. Memory is bounded: a count whose window has ended and in which nothing is held is dropped, at the latest
-//! at the next sweep; ids are held while their calls run.
+//! map look-ups.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry as Slot;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use crate::types::Clock;
 
-use super::bill::{Bill, Book};
-use super::store::{
-    Answer, CounterId, CounterState, Line, ReservationId, ReserveError, Settlement, Shortfall, Store, StoreError,
-};
-use super::window::Span;
+use super::bill::{Bill, Book, UsageRow};
+use super::counts::Counts;
+use super::store::{Answer, Booking, CounterState, ReserveError, Settlement, Store, StoreError};
 
 /// Counts in memory.
 pub struct MemoryStore {
@@ -26,70 +21,14 @@ pub struct MemoryStore {
 
 #[derive(Default)]
 struct State {
-    counts: HashMap<CounterId, Vec<Count>>,
-    held: HashMap<ReservationId, Vec<Held>>,
+    counts: Counts,
     book: Book,
-    reservations_since_sweep: u32,
-}
-
-/// A count in one window.
-#[derive(Clone, Copy)]
-struct Count {
-    span: Span,
-    spent: u64,
-    reserved: u64,
-    /// How many reservations still refer to the window. Not the same as `reserved > 0`: a line may hold nothing.
-    open: u32,
-}
-
-struct Held {
-    counter: CounterId,
-    span: Span,
-    amount: u64,
 }
 
 impl MemoryStore {
     /// An empty store that dates windows by this clock.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, state: Mutex::new(State::default()) }
-    }
-
-    fn reserve_now(&self, id: ReservationId, lines: Vec<Line>) -> Result<Vec<CounterState>, ReserveError> {
-        let now = self.clock.now();
-        let spans = lines
-            .iter()
-            .map(|line| line.schedule.at(now))
-            .collect::<Option<Vec<_>>>()
-            .ok_or_else(|| ReserveError::Store(StoreError("the clock is beyond the calendar".to_owned())))?;
-        let mut state = self.lock();
-        state.sweep_now_and_then(now);
-        if let Some(held) = state.held.get(&id) {
-            return Ok(held.iter().map(|held| state.read(&held.counter, held.span)).collect());
-        }
-        let shortfalls: Vec<_> = lines
-            .iter()
-            .zip(&spans)
-            .enumerate()
-            .map(|(place, (line, span))| (place, line, state.read(&line.counter, *span)))
-            .filter(|(_, line, count)| !fits(line, count))
-            .map(|(line, _, state)| Shortfall { line, state })
-            .collect();
-        if !shortfalls.is_empty() {
-            return Err(ReserveError::Exhausted(shortfalls));
-        }
-        let held: Vec<_> = lines
-            .into_iter()
-            .zip(spans)
-            .map(|(line, span)| Held { counter: line.counter, span, amount: line.amount })
-            .collect();
-        for held in &held {
-            let count = state.count(&held.counter, held.span, now);
-            count.reserved = count.reserved.saturating_add(held.amount);
-            count.open += 1;
-        }
-        let counts = held.iter().map(|held| state.read(&held.counter, held.span)).collect();
-        state.held.insert(id, held);
-        Ok(counts)
     }
 
     // A panic under the lock is a bug of this file, and counts that refuse every call for ever would be a worse one.
@@ -99,38 +38,32 @@ impl MemoryStore {
 }
 
 impl Store for MemoryStore {
-    fn reserve(&self, id: ReservationId, lines: Vec<Line>) -> Answer<'_, Result<Vec<CounterState>, ReserveError>> {
-        Box::pin(std::future::ready(self.reserve_now(id, lines)))
+    fn reserve(&self, booking: Booking) -> Answer<'_, Result<Vec<CounterState>, ReserveError>> {
+        let now = self.clock.now();
+        Box::pin(std::future::ready(self.lock().counts.reserve(booking, now)))
     }
 
     fn settle(&self, settlement: Settlement) {
+        let now = self.clock.now();
         let mut state = self.lock();
-        let Some(held) = state.held.remove(&settlement.id) else { return };
-        for held in held {
-            let charged = settlement.charge.of(held.counter.unit, held.amount);
-            if let Some(count) = state.counts.get_mut(&held.counter).and_then(|counts| of_span(counts, held.span)) {
-                count.reserved = count.reserved.saturating_sub(held.amount);
-                count.spent = count.spent.saturating_add(charged);
-                count.open = count.open.saturating_sub(1);
-            }
-        }
-        if let Some(entry) = settlement.entry {
-            state.book.add(entry);
+        if state.counts.settle(settlement.id, settlement.charge).is_some()
+            && let Some(entry) = settlement.entry
+        {
+            state.book.add(entry, now);
         }
     }
 
     fn counters(&self) -> Answer<'_, Result<Vec<CounterState>, StoreError>> {
         let now = self.clock.now();
-        let state = self.lock();
-        let counts = state.counts.iter().flat_map(|(counter, counts)| counts.iter().map(move |count| (counter, count)));
-        let live = counts.filter(|(_, count)| count.span.holds(now) || count.open > 0);
-        let mut states: Vec<_> = live.map(|(counter, count)| count.state(counter.clone())).collect();
-        states.sort_by(|one, other| (&one.counter, one.span).cmp(&(&other.counter, other.span)));
-        Box::pin(std::future::ready(Ok(states)))
+        Box::pin(std::future::ready(Ok(self.lock().counts.states(now))))
     }
 
     fn bill(&self) -> Answer<'_, Result<Bill, StoreError>> {
         Box::pin(std::future::ready(Ok(self.lock().book.bill())))
+    }
+
+    fn usage(&self, since: SystemTime) -> Answer<'_, Result<Vec<UsageRow>, StoreError>> {
+        Box::pin(std::future::ready(Ok(self.lock().book.usage(since))))
     }
 }
 
@@ -139,70 +72,6 @@ impl fmt::Debug for MemoryStore {
         f.debug_struct("MemoryStore").finish_non_exhaustive()
     }
 }
-
-impl State {
-    fn read(&self, counter: &CounterId, span: Span) -> CounterState {
-        let counts = self.counts.get(counter);
-        let known = counts.and_then(|counts| counts.iter().find(|count| count.span == span)).copied();
-        known.unwrap_or(Count::new(span)).state(counter.clone())
-    }
-
-    /// The count of a window, made where there is none; past windows of the same counter are dropped on the way.
-    fn count(&mut self, counter: &CounterId, span: Span, now: SystemTime) -> &mut Count {
-        let counts = match self.counts.entry(counter.clone()) {
-            Slot::Occupied(slot) => slot.into_mut(),
-            Slot::Vacant(slot) => slot.insert(Vec::with_capacity(1)),
-        };
-        counts.retain(|count| count.span == span || count.is_needed(now));
-        let place = counts.iter().position(|count| count.span == span).unwrap_or(counts.len());
-        if place == counts.len() {
-            counts.push(Count::new(span));
-        }
-        #[expect(clippy::indexing_slicing, reason = "the place was found, or made, in the lines above")]
-        &mut counts[place]
-    }
-
-    fn sweep_now_and_then(&mut self, now: SystemTime) {
-        self.reservations_since_sweep += 1;
-        if self.reservations_since_sweep < RESERVATIONS_PER_SWEEP {
-            return;
-        }
-        self.reservations_since_sweep = 0;
-        self.counts.retain(|_, counts| {
-            counts.retain(|count| count.is_needed(now));
-            !counts.is_empty()
-        });
-    }
-}
-
-impl Count {
-    const fn new(span: Span) -> Self {
-        Self { span, spent: 0, reserved: 0, open: 0 }
-    }
-
-    fn is_needed(&self, now: SystemTime) -> bool {
-        self.open > 0 || self.span.end + CLOCK_STEP > now
-    }
-
-    const fn state(&self, counter: CounterId) -> CounterState {
-        CounterState { counter, span: self.span, spent: self.spent, reserved: self.reserved }
-    }
-}
-
-fn fits(line: &Line, count: &CounterState) -> bool {
-    let after = count.spent.checked_add(count.reserved).and_then(|used| used.checked_add(line.amount));
-    line.amount == 0 || after.is_some_and(|after| after <= line.limit)
-}
-
-fn of_span(counts: &mut [Count], span: Span) -> Option<&mut Count> {
-    counts.iter_mut().find(|count| count.span == span)
-}
-
-/// A window that has ended is kept this long, so that a clock that is set back over its end finds what was spent.
-const CLOCK_STEP: Duration = Duration::from_hours(1);
-
-/// Sweeping costs time in proportion to the number of counts; this spreads it thin.
-const RESERVATIONS_PER_SWEEP: u32 = 10_000;
 
 #[cfg(test)]
 mod tests {

@@ -18,10 +18,10 @@
 //! exceed what was held for it by at most the input that was not held: its worst case less its expectation. A call
 //! settles into the window it was reserved in, also after that window has ended.
 //!
-//! Not here: rate limits, rolling windows, durable and shared stores. They come as further stores and schedules behind
-//! the same seam.
+//! Not here: rate limits.
 
 mod bill;
+mod counts;
 mod estimate;
 mod ledger;
 mod memory;
@@ -31,18 +31,18 @@ mod rule;
 mod store;
 mod window;
 
-pub use bill::{Bill, BillRow, Entry, Heading, Item, Outcome, ReservedCall, ReservedReason, Settled};
+pub use bill::{Bill, BillRow, Entry, Heading, Item, Outcome, ReservedCall, ReservedReason, Settled, UsageRow};
 pub use estimate::{Attachments, Estimate, Hold, RequestFacts};
 pub use ledger::{Ledger, RuleError};
 pub use memory::MemoryStore;
 pub use refusal::{Exhausted, Refused};
 pub use reservation::{Actual, Reservation};
-pub use rule::{BudgetRule, Reserve};
+pub use rule::{Apart, Applies, BudgetRule, Limits, Models, Per, Reserve};
 pub use store::{
-    Answer, Charge, CounterId, CounterState, Line, ReservationId, ReserveError, Settlement, Shortfall, Spend, Standing,
-    Store, StoreError, Unit,
+    Answer, Booking, Charge, CounterId, CounterState, Enforcement, Line, ReservationId, ReserveError, Settlement,
+    Shortfall, Spend, Standing, Store, StoreError, Subject, Unit,
 };
-pub use window::{Schedule, Span, Window};
+pub use window::{Schedule, Slot, Span, Window};
 
 #[cfg(test)]
 mod tests;

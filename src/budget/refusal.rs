@@ -5,8 +5,8 @@ use std::time::SystemTime;
 
 use crate::types::ModelId;
 
-use super::store::{StoreError, Unit};
-use super::window::Schedule;
+use super::store::{StoreError, Subject, Unit};
+use super::window::{Schedule, Window};
 
 /// Why a call is not paid for. The text is for the caller: it names the budget and says what to do.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -36,6 +36,8 @@ pub enum Refused {
 pub struct Exhausted {
     /// The budget.
     pub budget: String,
+    /// Whose spending it adds up.
+    pub subject: Subject,
     /// What it counts.
     pub unit: Unit,
     /// Its limit.
@@ -57,14 +59,24 @@ impl fmt::Display for Exhausted {
         let show = |amount| self.unit.show(amount);
         write!(
             f,
-            "budget {:?} has {} left of {} a {}, and this call can cost up to {}; it resets at {}.",
+            "budget {:?}{} has {} left of {} {}, and this call can cost up to {}; ",
             self.budget,
+            match &self.subject {
+                Subject::Principal(_) => String::new(),
+                Subject::Group(group) => format!(" of the group {group}"),
+                Subject::Everyone => ", which is shared,".to_owned(),
+            },
             show(self.left),
             show(self.limit),
             self.schedule.window,
             show(self.needed),
-            self.schedule.show(self.resets_at),
         )?;
+        let at = self.schedule.show(self.resets_at);
+        match self.schedule.window {
+            Window::Lifetime => f.write_str("it does not reset.")?,
+            Window::Rolling(_) => write!(f, "the oldest of its use leaves the window at {at}.")?,
+            Window::Hour | Window::Day | Window::Week(_) | Window::Month => write!(f, "it resets at {at}.")?,
+        }
         if self.needed <= self.left.saturating_add(self.reserved) {
             return write!(
                 f,

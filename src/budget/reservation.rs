@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::types::{Money, TokenUsage};
 
 use super::bill::{Entry, Item, Outcome, ReservedReason, Settled};
-use super::store::{Charge, ReservationId, Settlement, Spend, Store, nanodollars};
+use super::store::{Charge, ReservationId, Settlement, Spend, Store};
 
 /// A call that is paid for. Only [`super::Ledger::reserve`] makes one; it is settled once, by value, and where that is
 /// forgotten, by its drop: at the reservation.
@@ -17,7 +17,15 @@ pub struct Reservation {
     held_cost: Option<Money>,
     remaining: Option<Money>,
     /// Taken by the settlement, so that the drop after it finds nothing to do.
-    call: Option<(String, Item)>,
+    call: Option<Caller>,
+}
+
+/// Who made a call, and what it is.
+#[derive(Debug)]
+pub(super) struct Caller {
+    pub(super) principal: String,
+    pub(super) group: String,
+    pub(super) item: Item,
 }
 
 /// What Bedrock says a call used.
@@ -42,7 +50,7 @@ impl Reservation {
     pub(super) const fn new(
         store: Arc<dyn Store>,
         id: ReservationId,
-        call: (String, Item),
+        call: Caller,
         held_cost: Option<Money>,
         remaining: Option<Money>,
     ) -> Self {
@@ -62,7 +70,7 @@ impl Reservation {
 
     /// Records the truth. Without a price, dollars are settled at the reservation and the call is listed.
     pub fn settle(mut self, actual: Actual) {
-        let spend = Spend { tokens: actual.usage.total(), nanodollars: actual.cost.map(nanodollars) };
+        let spend = Spend::new(&actual.usage, actual.cost);
         let (settled, cost) = match actual.cost {
             Some(cost) => (Settled::Counted(actual.outcome), Some(cost)),
             None => (Settled::AtReservation(ReservedReason::PriceUnknown), self.held_cost),
@@ -87,8 +95,8 @@ impl Reservation {
     }
 
     fn finish(&mut self, charge: Charge, settled: Settled, usage: TokenUsage, cost: Option<Money>) {
-        if let Some((principal, item)) = self.call.take() {
-            let entry = Some(Entry { principal, item, settled, usage, cost });
+        if let Some(Caller { principal, group, item }) = self.call.take() {
+            let entry = Some(Entry { principal, group, item, settled, usage, cost });
             self.store.settle(Settlement { id: self.id, charge, entry });
         }
     }

@@ -6,19 +6,21 @@
 //!   by the store's own clock. Reserving an id that is held already changes nothing.
 //! - [`Store::settle`] never blocks, never fails for its caller and takes effect once for an id: the first settlement of
 //!   a held id counts, any other does nothing. It settles into the windows in which the id was reserved.
-//! - What was reserved is remembered by its id, so that a settlement carries only what was spent.
+//! - What was reserved is remembered by its id, with what the bill has to say of it, so that a settlement carries only what
+//!   was spent, and a store that outlives its gateway can settle what the gateway left behind.
 //!
 //! Reserving and reading answer with futures because other stores ask another thread or another machine.
 
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use uuid::Uuid;
 
-use crate::types::Money;
+use crate::types::{Money, TokenUsage};
 
-use super::bill::{Bill, Entry};
+use super::bill::{Bill, Entry, Item, UsageRow};
 use super::window::{Schedule, Span};
 
 /// What a store answers, later.
@@ -28,7 +30,7 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub trait Store: Send + Sync + fmt::Debug {
     /// Holds all lines or none, and tells the counts after that, in the order of the lines. No two lines name the same
     /// counter.
-    fn reserve(&self, id: ReservationId, lines: Vec<Line>) -> Answer<'_, Result<Vec<CounterState>, ReserveError>>;
+    fn reserve(&self, booking: Booking) -> Answer<'_, Result<Vec<CounterState>, ReserveError>>;
 
     /// Settles what was held under an id.
     fn settle(&self, settlement: Settlement);
@@ -38,6 +40,31 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// What has been settled.
     fn bill(&self) -> Answer<'_, Result<Bill, StoreError>>;
+
+    /// What has been settled since an instant, by the hour; the hour that holds the instant is whole.
+    fn usage(&self, since: SystemTime) -> Answer<'_, Result<Vec<UsageRow>, StoreError>>;
+
+    /// Writes down what is still on its way, and ends. What is reserved or settled afterwards is kept in memory at most.
+    fn close(&self) -> Answer<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// A call for which amounts are to be held.
+#[derive(Clone, Debug)]
+pub struct Booking {
+    /// The reservation's id.
+    pub id: ReservationId,
+    /// Who calls.
+    pub principal: String,
+    /// The first of their groups; empty where there is none.
+    pub group: String,
+    /// What it is.
+    pub item: Item,
+    /// What the bill shows where the truth stays unknown.
+    pub held_cost: Option<Money>,
+    /// What to hold.
+    pub lines: Vec<Line>,
 }
 
 /// Identifies a reservation among those of every gateway on the same store.
@@ -48,6 +75,11 @@ impl ReservationId {
     /// A new one.
     pub fn random() -> Self {
         Self(Uuid::new_v4())
+    }
+
+    /// One that was written down.
+    pub const fn from_uuid(uuid: Uuid) -> Self {
+        Self(uuid)
     }
 
     /// As a UUID, for stores that write it down.
@@ -63,15 +95,32 @@ pub enum Unit {
     Usd,
     /// Tokens of all kinds.
     Tokens,
+    /// Input tokens, cached ones included.
+    InputTokens,
+    /// Output tokens.
+    OutputTokens,
+    /// Calls that can cost something.
+    Requests,
 }
 
 impl Unit {
-    /// The label in metrics.
+    /// Every unit.
+    pub const ALL: [Self; 5] = [Self::Usd, Self::Tokens, Self::InputTokens, Self::OutputTokens, Self::Requests];
+
+    /// The label in metrics, and the key in the configuration.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Usd => "usd",
             Self::Tokens => "tokens",
+            Self::InputTokens => "input_tokens",
+            Self::OutputTokens => "output_tokens",
+            Self::Requests => "requests",
         }
+    }
+
+    /// The unit of a word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|unit| unit.as_str() == word)
     }
 
     /// An amount as a person reads it: `$1.50`, `12000 tokens`.
@@ -79,6 +128,9 @@ impl Unit {
         match self {
             Self::Usd => dollars(amount).to_string(),
             Self::Tokens => format!("{amount} tokens"),
+            Self::InputTokens => format!("{amount} input tokens"),
+            Self::OutputTokens => format!("{amount} output tokens"),
+            Self::Requests => format!("{amount} requests"),
         }
     }
 }
@@ -93,13 +145,55 @@ pub(super) fn dollars(nanodollars: u64) -> Money {
     i64::try_from(nanodollars).map_or(Money::MAX, Money::from_nanos)
 }
 
-/// Which count: one budget's, for one principal, in one unit.
+/// Whose spending a count adds up.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Subject {
+    /// One principal's.
+    Principal(Arc<str>),
+    /// That of all members of a group together.
+    Group(Arc<str>),
+    /// That of all whom the budget is for together.
+    Everyone,
+}
+
+impl Subject {
+    /// `principal`, `group` or `everyone`.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Principal(_) => "principal",
+            Self::Group(_) => "group",
+            Self::Everyone => "everyone",
+        }
+    }
+
+    /// The name of the principal or the group; empty for everyone.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Principal(name) | Self::Group(name) => name,
+            Self::Everyone => "",
+        }
+    }
+
+    /// The subject of a kind and a name, as [`Subject::kind`] and [`Subject::name`] tell them.
+    pub fn of(kind: &str, name: &str) -> Option<Self> {
+        match kind {
+            "principal" => Some(Self::Principal(Arc::from(name))),
+            "group" => Some(Self::Group(Arc::from(name))),
+            "everyone" => Some(Self::Everyone),
+            _ => None,
+        }
+    }
+}
+
+/// Which count: one budget's, for one subject, in one unit, and where the budget counts models apart, for one of them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CounterId {
     /// The budget's name.
     pub budget: Arc<str>,
-    /// The principal's name.
-    pub principal: Arc<str>,
+    /// Whose spending.
+    pub subject: Subject,
+    /// On which model or family.
+    pub model: Option<Arc<str>>,
     /// The unit.
     pub unit: Unit,
 }
@@ -115,6 +209,18 @@ pub struct Line {
     pub limit: u64,
     /// How much to hold. Nothing always fits.
     pub amount: u64,
+    /// Whether the limit refuses.
+    pub enforcement: Enforcement,
+}
+
+/// Whether a limit refuses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Enforcement {
+    /// What does not fit is refused.
+    #[default]
+    Hard,
+    /// Nothing is refused; the count goes on above the limit.
+    Soft,
 }
 
 /// A count in one window.
@@ -203,9 +309,16 @@ impl Charge {
     pub const fn of(self, unit: Unit, held: u64) -> u64 {
         match (self, unit) {
             (Self::Nothing, _) => 0,
-            (Self::Spent(Spend { tokens, .. }), Unit::Tokens) => tokens,
+            (Self::Spent(Spend { input_tokens, output_tokens, .. }), Unit::Tokens) => {
+                input_tokens.saturating_add(output_tokens)
+            }
+            (Self::Spent(Spend { input_tokens, .. }), Unit::InputTokens) => input_tokens,
+            (Self::Spent(Spend { output_tokens, .. }), Unit::OutputTokens) => output_tokens,
             (Self::Spent(Spend { nanodollars: Some(nanos), .. }), Unit::Usd) => nanos,
-            (Self::Spent(Spend { nanodollars: None, .. }), Unit::Usd) | (Self::AsHeld, _) => held,
+            // A call is a call, whatever it used.
+            (Self::Spent(_), Unit::Requests)
+            | (Self::Spent(Spend { nanodollars: None, .. }), Unit::Usd)
+            | (Self::AsHeld, _) => held,
         }
     }
 }
@@ -213,8 +326,18 @@ impl Charge {
 /// What a call spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spend {
-    /// Tokens of all kinds.
-    pub tokens: u64,
+    /// Input tokens, cached ones included.
+    pub input_tokens: u64,
+    /// Output tokens.
+    pub output_tokens: u64,
     /// Dollars; `None` where there is no price, and then lines in dollars are charged as held.
     pub nanodollars: Option<u64>,
+}
+
+impl Spend {
+    /// Tokens by kind, and what they cost.
+    pub fn new(usage: &TokenUsage, cost: Option<Money>) -> Self {
+        let input_tokens = usage.total().saturating_sub(usage.output);
+        Self { input_tokens, output_tokens: usage.output, nanodollars: cost.map(nanodollars) }
+    }
 }

@@ -1,36 +1,43 @@
-//! Calendar windows: which day or month it is, where, and when the next one starts.
+//! Windows: which hour, day, week or month it is, where, and when the next one starts; and those that move with time.
 //!
-//! A window starts and ends at local midnight of its time zone, so that a day is 23 or 25 hours long where clocks change
+//! A day, week or month starts and ends at local midnight of its time zone, so that a day is 23 or 25 hours long where clocks change
 //! and starts at 01:00 where midnight does not exist. Windows of one schedule touch and never overlap.
 
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan, Zoned};
 
 /// How long a budget's limit lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Window {
+    /// A clock hour.
+    Hour,
     /// A calendar day.
     Day,
+    /// A calendar week, from this day on.
+    Week(Weekday),
     /// A calendar month.
     Month,
-}
-
-impl Window {
-    /// The word in the configuration.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Day => "day",
-            Self::Month => "month",
-        }
-    }
+    /// The time that has just passed, this long. It moves in steps of a sixtieth, and never counts less than that time.
+    Rolling(Duration),
+    /// Once and for all.
+    Lifetime,
 }
 
 impl fmt::Display for Window {
+    /// As it stands behind an amount: `a day`, `in 1h 30m`, `in all`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        match self {
+            Self::Hour => f.write_str("an hour"),
+            Self::Day => f.write_str("a day"),
+            Self::Week(_) => f.write_str("a week"),
+            Self::Month => f.write_str("a month"),
+            Self::Rolling(length) => write!(f, "in any {}s", length.as_secs()),
+            Self::Lifetime => f.write_str("in all"),
+        }
     }
 }
 
@@ -43,21 +50,61 @@ pub struct Schedule {
     pub zone: TimeZone,
 }
 
+/// Where an instant lies: what is spent now is written into the slice, and what counts is all slices of the window. They
+/// are the same but for rolling windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// Into which slice.
+    pub slice: Span,
+    /// From the first slice that counts to the end of this one.
+    pub window: Span,
+}
+
 impl Schedule {
-    /// The window that holds an instant; `None` only for instants beyond the years that calendars know (±9999).
-    pub fn at(&self, instant: SystemTime) -> Option<Span> {
+    /// Where an instant lies; `None` only for instants beyond the years that calendars know (±9999).
+    pub fn slot(&self, instant: SystemTime) -> Option<Slot> {
+        let Window::Rolling(length) = self.window else {
+            return self.at(instant).map(|span| Slot { slice: span, window: span });
+        };
+        let step = (length.as_secs() / SLICES).max(1);
+        let number = instant.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs() / step;
+        let edge = |number: u64| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(number.checked_mul(step)?));
+        let slice = Span { start: edge(number)?, end: edge(number + 1)? };
+        let counted = length.as_secs().div_ceil(step);
+        Some(Slot { slice, window: Span { start: edge(number.saturating_sub(counted))?, end: slice.end } })
+    }
+
+    /// When a slice of this schedule no longer counts.
+    pub fn leaves(&self, slice: Span) -> SystemTime {
+        match self.window {
+            Window::Rolling(length) => {
+                let step = (length.as_secs() / SLICES).max(1);
+                slice.end + Duration::from_secs(length.as_secs().div_ceil(step) * step)
+            }
+            Window::Hour | Window::Day | Window::Week(_) | Window::Month | Window::Lifetime => slice.end,
+        }
+    }
+
+    /// The window of a calendar that holds an instant.
+    fn at(&self, instant: SystemTime) -> Option<Span> {
         let local = Timestamp::try_from(instant).ok()?.to_zoned(self.zone.clone());
-        let first = match self.window {
-            Window::Day => local,
-            Window::Month => local.first_of_month().ok()?,
+        let (first, next) = match self.window {
+            Window::Hour => return hour(&self.zone, local.timestamp()),
+            Window::Rolling(_) | Window::Lifetime => {
+                return Some(Span { start: SystemTime::UNIX_EPOCH, end: Timestamp::MAX.into() });
+            }
+            Window::Day => (local.date(), local.date().tomorrow().ok()?),
+            Window::Week(starts) => {
+                let first = local.date().checked_sub(i64::from(local.weekday().since(starts)).days()).ok()?;
+                (first, first.checked_add(7.days()).ok()?)
+            }
+            Window::Month => {
+                let first = local.date().first_of_month();
+                (first, first.checked_add(1.month()).ok()?)
+            }
         };
-        let next = match self.window {
-            Window::Day => first.date().tomorrow().ok()?,
-            Window::Month => first.date().checked_add(1.month()).ok()?,
-        };
-        let start = first.start_of_day().ok()?;
-        let end = next.to_zoned(self.zone.clone()).and_then(|midnight| midnight.start_of_day()).ok()?;
-        Some(Span { start: start.timestamp().into(), end: end.timestamp().into() })
+        let midnight = |date: Date| date.to_zoned(self.zone.clone()).and_then(|midnight| midnight.start_of_day()).ok();
+        Some(Span { start: midnight(first)?.timestamp().into(), end: midnight(next)?.timestamp().into() })
     }
 
     /// An instant as it is written in this calendar: `2026-11-22 00:00 +01:00`.
@@ -84,3 +131,18 @@ impl Span {
         self.start <= instant && instant < self.end
     }
 }
+
+/// The clock hour that holds an instant: between two full hours of the local clock, cut short where clocks are moved.
+fn hour(zone: &TimeZone, instant: Timestamp) -> Option<Span> {
+    const HOUR: i64 = 3_600;
+    let ahead = i64::from(zone.to_offset(instant).seconds());
+    let full = (instant.as_second() + ahead).div_euclid(HOUR) * HOUR - ahead;
+    let moved = zone.preceding(instant + 1.nanosecond()).next().map_or(Timestamp::MIN, |moved| moved.timestamp());
+    let moves = zone.following(instant).next().map_or(Timestamp::MAX, |moves| moves.timestamp());
+    let start = Timestamp::from_second(full).ok()?.max(moved);
+    let end = Timestamp::from_second(full + HOUR).ok()?.min(moves);
+    Some(Span { start: start.into(), end: end.into() })
+}
+
+/// Into how many slices a rolling window is cut.
+const SLICES: u64 = 60;

@@ -10,6 +10,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 
+use crate::budget::{Subject, Unit as BudgetUnit};
 use crate::types::Money;
 
 /// Where the numbers come from. [`Sources::default`] has none: no budgets, no connections.
@@ -32,26 +33,23 @@ impl fmt::Debug for Sources {
     }
 }
 
-/// A limit and what is left of it in the current window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Level<T> {
-    /// The limit.
-    pub limit: T,
-    /// What is neither spent nor reserved.
-    pub remaining: T,
-}
-
-/// One budget as it stands for one principal. The names come from configuration.
+/// One count of a budget as it stands. The names come from configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BudgetReading {
     /// The budget's name.
     pub budget: String,
-    /// The principal's name.
-    pub principal: String,
-    /// Its limit in money, if it has one.
-    pub usd: Option<Level<Money>>,
-    /// Its limit in tokens, if it has one.
-    pub tokens: Option<Level<u64>>,
+    /// Whose spending it adds up.
+    pub subject: Subject,
+    /// On which model or family, where the budget counts them apart.
+    pub model: Option<String>,
+    /// In which unit: dollars in nano-dollars.
+    pub unit: BudgetUnit,
+    /// The limit.
+    pub limit: u64,
+    /// What has been settled in the window.
+    pub spent: u64,
+    /// What is held for calls that run.
+    pub reserved: u64,
 }
 
 /// The pool of connections to Bedrock.
@@ -68,28 +66,24 @@ pub struct UpstreamReading {
 impl Collector for Sources {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let budgets = (self.budgets)();
-        let mut family = |name, help, value: &dyn Fn(&BudgetReading) -> Option<f64>| {
-            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            for budget in &budgets {
-                let labels = [("budget", budget.budget.as_str()), ("principal", budget.principal.as_str())];
-                if let Some(value) = value(budget) {
-                    family.encode_family(&labels)?.encode_gauge(&value)?;
+        let levels: [(&str, &str, fn(&BudgetReading) -> u64); 4] = [
+            ("limit", "Limit of a budget in its window", |budget| budget.limit),
+            ("spent", "What has been settled of a budget in its window", |budget| budget.spent),
+            ("reserved", "What is held of a budget for calls that run", |budget| budget.reserved),
+            ("remaining", "What is neither spent nor reserved of a budget", |budget| {
+                budget.limit.saturating_sub(budget.spent).saturating_sub(budget.reserved)
+            }),
+        ];
+        for (level, help, amount) in levels {
+            for unit in BudgetUnit::ALL {
+                let (name, help) =
+                    (format!("budget_{level}_{}", unit.as_str()), format!("{help}, in {}.", words(unit)));
+                let mut family = encoder.encode_descriptor(&name, &help, None, MetricType::Gauge)?;
+                for budget in budgets.iter().filter(|budget| budget.unit == unit) {
+                    family.encode_family(&labels(budget))?.encode_gauge(&measure(unit, amount(budget)))?;
                 }
             }
-            Ok(())
-        };
-        family("budget_limit_usd", "Limit of a budget in its window, in dollars.", &|budget| {
-            Some(budget.usd?.limit.as_dollars_f64())
-        })?;
-        family("budget_remaining_usd", "What is neither spent nor reserved of a budget, in dollars.", &|budget| {
-            Some(budget.usd?.remaining.as_dollars_f64())
-        })?;
-        family("budget_limit_tokens", "Limit of a budget in its window, in tokens.", &|budget| {
-            Some(approximate(budget.tokens?.limit))
-        })?;
-        family("budget_remaining_tokens", "What is neither spent nor reserved of a budget, in tokens.", &|budget| {
-            Some(approximate(budget.tokens?.remaining))
-        })?;
+        }
         self.encode_upstream(&mut encoder)
     }
 }
@@ -115,7 +109,30 @@ impl Sources {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a gauge is a float; tokens above 2⁵³ do not occur")]
-const fn approximate(tokens: u64) -> f64 {
-    tokens as f64
+/// A label is there where it says something: whose count it is, and of which model.
+fn labels(budget: &BudgetReading) -> Vec<(&str, &str)> {
+    let whose = match &budget.subject {
+        Subject::Everyone => None,
+        Subject::Principal(_) | Subject::Group(_) => Some((budget.subject.kind(), budget.subject.name())),
+    };
+    let model = budget.model.as_deref().map(|model| ("model", model));
+    [Some(("budget", budget.budget.as_str())), whose, model].into_iter().flatten().collect()
+}
+
+const fn words(unit: BudgetUnit) -> &'static str {
+    match unit {
+        BudgetUnit::Usd => "dollars",
+        BudgetUnit::Tokens => "tokens",
+        BudgetUnit::InputTokens => "input tokens",
+        BudgetUnit::OutputTokens => "output tokens",
+        BudgetUnit::Requests => "requests",
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float; amounts above 2⁵³ do not occur")]
+fn measure(unit: BudgetUnit, amount: u64) -> f64 {
+    match unit {
+        BudgetUnit::Usd => Money::from_nanos(i64::try_from(amount).unwrap_or(i64::MAX)).as_dollars_f64(),
+        BudgetUnit::Tokens | BudgetUnit::InputTokens | BudgetUnit::OutputTokens | BudgetUnit::Requests => amount as f64,
+    }
 }

@@ -33,6 +33,20 @@ impl ModelId {
         }
     }
 
+    /// The family of the foundation model: its id without versions, dates and sizes, which are the parts that begin with a
+    /// digit, the one that begins with `v` and a digit, and digits at the end of a part.
+    /// `us.anthropic.claude-sonnet-4-5-20250929-v1:0` is of the family `anthropic.claude-sonnet`.
+    pub fn family(&self) -> String {
+        let base = self.base();
+        let (provider, name) = base.0.split_once('.').unwrap_or((&base.0, ""));
+        let digit = |text: &str| text.starts_with(|first: char| first.is_ascii_digit());
+        let parts = name
+            .split(['-', '.', ':'])
+            .filter(|part| !part.is_empty() && !digit(part) && !part.strip_prefix('v').is_some_and(digit));
+        let words: Vec<_> = parts.map(|part| part.trim_end_matches(|last: char| last.is_ascii_digit())).collect();
+        format!("{provider}.{}", words.join("-"))
+    }
+
     /// Who made the model: `anthropic`, `amazon`, `meta`, …
     pub fn provider(&self) -> &str {
         let base = match (self.geography(), self.0.split_once('.')) {
@@ -170,6 +184,19 @@ mod tests {
         assert_eq!((id.provider(), id.base().provider()), ("anthropic", "anthropic"));
         let titan: ModelId = "amazon.titan-text-lite-v1".parse().unwrap();
         assert_eq!((titan.geography(), titan.base()), (None, titan.clone()));
+    }
+
+    #[test]
+    fn a_family_has_no_version_date_or_size() {
+        for (id, family) in [
+            ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "anthropic.claude-sonnet"),
+            ("anthropic.claude-3-5-sonnet-20241022-v2:0", "anthropic.claude-sonnet"),
+            ("eu.amazon.nova-2-lite-v1:0", "amazon.nova-lite"),
+            ("us.meta.llama3-3-70b-instruct-v1:0", "meta.llama-instruct"),
+            ("amazon.titan-text-express-v1", "amazon.titan-text-express"),
+        ] {
+            assert_eq!(id.parse::<ModelId>().unwrap().family(), family);
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use serde_json::{Value, json};
 
 use super::AssemblyError;
-use crate::budget::{self, BudgetRule, Ledger, Settled, Unit};
+use crate::budget::{self, BudgetRule, CounterState, Ledger, Settled};
 use crate::config::settings::{
     Asynchronous, BudgetSettings, GuardrailMode, GuardrailSettings, PolicySettings, PriceSettings, ProfileSettings,
     Reserve, Selective, Window,
@@ -16,7 +16,7 @@ use crate::identity::Principal;
 use crate::policy::{Policies, PolicyRule};
 use crate::profiles::price::{ModelPrice, PriceTable, Rates};
 use crate::profiles::{Grant, Profile};
-use crate::telemetry::{BudgetReading, Level};
+use crate::telemetry::BudgetReading;
 use crate::types::{Money, Owners, TokenPrice};
 
 pub(super) fn prices(overrides: &[PriceSettings]) -> PriceTable {
@@ -48,13 +48,18 @@ pub(super) fn budget(settings: &BudgetSettings) -> BudgetRule {
     BudgetRule {
         name: settings.name.clone(),
         owners: settings.owners.clone(),
+        applies: budget::Applies::default(),
+        per: budget::Per::default(),
+        models: budget::Models::default(),
+        apart: budget::Apart::default(),
         window: match settings.window {
             Window::Day => budget::Window::Day,
             Window::Month => budget::Window::Month,
         },
         zone: settings.zone.clone(),
-        limit_usd: settings.usd,
-        limit_tokens: settings.tokens,
+        limits: budget::Limits { usd: settings.usd, tokens: settings.tokens, ..budget::Limits::default() },
+        enforcement: budget::Enforcement::default(),
+        caps: budget::Limits::default(),
         reserve: match settings.reserve {
             Reserve::WorstCase => budget::Reserve::WorstCase,
             Reserve::Expected => budget::Reserve::EXPECTED,
@@ -104,30 +109,19 @@ pub(super) fn guardrails(settings: &[GuardrailSettings]) -> Result<Guardrails, A
 /// Where every budget stands, for the gauges.
 pub(super) fn budget_readings(ledger: &Ledger, principals: &[Principal]) -> Vec<BudgetReading> {
     let Some(Ok(standings)) = at_once(ledger.standings(principals)) else { return Vec::new() };
-    let mut readings: Vec<BudgetReading> = Vec::new();
-    for standing in standings {
-        let counter = &standing.state.counter;
-        let same =
-            |reading: &BudgetReading| *reading.budget == *counter.budget && *reading.principal == *counter.principal;
-        let at = readings.iter().rposition(same).unwrap_or_else(|| {
-            readings.push(BudgetReading {
-                budget: counter.budget.to_string(),
-                principal: counter.principal.to_string(),
-                usd: None,
-                tokens: None,
-            });
-            readings.len() - 1
-        });
-        let Some(reading) = readings.get_mut(at) else { continue };
-        match counter.unit {
-            Unit::Usd => {
-                let dollars = |amount: u64| Money::from_nanos(i64::try_from(amount).unwrap_or(i64::MAX));
-                reading.usd = Some(Level { limit: dollars(standing.limit), remaining: dollars(standing.left()) });
-            }
-            Unit::Tokens => reading.tokens = Some(Level { limit: standing.limit, remaining: standing.left() }),
+    let readings = standings.into_iter().map(|standing| {
+        let CounterState { counter, spent, reserved, .. } = standing.state;
+        BudgetReading {
+            budget: counter.budget.to_string(),
+            subject: counter.subject,
+            model: counter.model.map(|model| model.to_string()),
+            unit: counter.unit,
+            limit: standing.limit,
+            spent,
+            reserved,
         }
-    }
-    readings
+    });
+    readings.collect()
 }
 
 /// The bill as JSON: a row a heading, amounts in nano-dollars, and the calls settled at their reservation one by one.
