@@ -85,12 +85,16 @@ fn every_principal_has_a_count_of_their_own_and_only_under_their_budgets() {
 
 #[test]
 fn tokens_are_limited_beside_dollars_and_without_a_price() {
-    let rule = BudgetRule { limit_usd: None, limit_tokens: Some(5_000), ..budget("tokens", Window::Day, "1") };
+    let rule = BudgetRule {
+        limits: Limits { tokens: Some(5_000), ..Limits::default() },
+        ..budget("tokens", Window::Day, "1")
+    };
     let world = World::new(vec![rule]);
     let facts =
         RequestFacts { max_tokens: Some(976), attachments: Attachments::None, body_bytes: 1_000, ..Default::default() };
     let unpriced = Estimate::model(facts, model(), None);
-    assert_eq!(unpriced.hold(Reserve::WorstCase), Hold { tokens: 3_000, cost: None });
+    let hold = unpriced.hold(Reserve::WorstCase);
+    assert_eq!((hold.tokens(), hold.cost, hold.requests), (3_000, None, 1));
     let first = world.reserve("alice", &unpriced).unwrap();
     assert_eq!(first.remaining(), None);
     let refusal = exhausted(world.reserve("alice", &unpriced));
@@ -138,7 +142,7 @@ fn rules_that_cannot_be_counted_are_refused() {
     };
     let twice = vec![budget("a", Window::Day, "1"), budget("a", Window::Month, "1")];
     assert_eq!(put(twice), Err(RuleError::DuplicateName("a".to_owned())));
-    let unlimited = BudgetRule { limit_usd: None, ..budget("b", Window::Day, "1") };
+    let unlimited = BudgetRule { limits: Limits::default(), ..budget("b", Window::Day, "1") };
     assert_eq!(put(vec![unlimited]), Err(RuleError::NoLimit("b".to_owned())));
 }
 

@@ -1,6 +1,6 @@
 //! Every way a reservation can end, each once.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::*;
 
@@ -124,20 +124,25 @@ fn the_list_of_calls_settled_at_the_reservation_is_bounded_and_the_rows_are_not(
 fn a_settlement_that_arrives_twice_counts_once() {
     let world = World::new(vec![budget("daily", Window::Day, "1")]);
     let id = ReservationId::random();
-    let counter = CounterId { budget: Arc::from("daily"), principal: Arc::from("alice"), unit: Unit::Usd };
-    let line = Line { counter, schedule: budget("daily", Window::Day, "1").schedule(), limit: 100, amount: 60 };
+    let subject = Subject::Principal(Arc::from("alice"));
+    let counter = CounterId { budget: Arc::from("daily"), subject, model: None, unit: Unit::Usd };
+    let schedule = budget("daily", Window::Day, "1").schedule();
+    let line = Line { counter, schedule, limit: 100, amount: 60, enforcement: Enforcement::Hard };
+    let (principal, group) = ("alice".to_owned(), "eng".to_owned());
+    let booking = Booking { id, principal, group, item: item("r-1"), held_cost: None, lines: vec![line] };
     for _ in 0..2 {
-        let counts = now(world.store.reserve(id, vec![line.clone()])).unwrap();
+        let counts = now(world.store.reserve(booking.clone())).unwrap();
         assert_eq!((counts[0].spent, counts[0].reserved), (0, 60));
     }
     let entry = Entry {
         principal: "alice".to_owned(),
+        group: "eng".to_owned(),
         item: item("r-1"),
         settled: Settled::Counted(Outcome::Complete),
         usage: TokenUsage::default(),
         cost: Some(Money::from_nanos(50)),
     };
-    let spend = Charge::Spent(Spend { tokens: 1, nanodollars: Some(50) });
+    let spend = Charge::Spent(Spend { input_tokens: 1, output_tokens: 0, nanodollars: Some(50) });
     for charge in [spend, spend, Charge::AsHeld, Charge::Nothing] {
         world.store.settle(Settlement { id, charge, entry: Some(entry.clone()) });
     }
@@ -167,9 +172,9 @@ fn a_call_settles_into_the_window_it_was_reserved_in() {
 struct Silent(Arc<MemoryStore>);
 
 impl Store for Silent {
-    fn reserve(&self, id: ReservationId, lines: Vec<Line>) -> Answer<'_, Result<Vec<CounterState>, ReserveError>> {
+    fn reserve(&self, booking: Booking) -> Answer<'_, Result<Vec<CounterState>, ReserveError>> {
         Box::pin(async move {
-            self.0.reserve(id, lines).await?;
+            self.0.reserve(booking).await?;
             std::future::pending().await
         })
     }
@@ -184,6 +189,10 @@ impl Store for Silent {
 
     fn bill(&self) -> Answer<'_, Result<Bill, StoreError>> {
         self.0.bill()
+    }
+
+    fn usage(&self, since: SystemTime) -> Answer<'_, Result<Vec<UsageRow>, StoreError>> {
+        self.0.usage(since)
     }
 }
 

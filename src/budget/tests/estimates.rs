@@ -61,14 +61,14 @@ fn a_call_holds_its_bound_at_the_dearest_price_it_can_incur() {
         (facts(200_000), Reserve::WorstCase, 202_024, "1.683198", "long-context prices"),
     ] {
         let hold = Estimate::model(facts, model(), Some(sonnet())).hold(reserve);
-        assert_eq!((hold.tokens, hold.cost), (tokens, Some(dollars.parse().unwrap())), "{why}");
+        assert_eq!((hold.tokens(), hold.cost), (tokens, Some(dollars.parse().unwrap())), "{why}");
     }
 }
 
 #[test]
 fn an_expected_reservation_takes_three_bytes_for_a_token() {
     let hold = Estimate::model(facts(3_000), model(), Some(sonnet())).hold(Reserve::EXPECTED);
-    assert_eq!(hold.tokens, 1_000 + 1_024 + 1_000);
+    assert_eq!(hold.tokens(), 1_000 + 1_024 + 1_000);
 }
 
 #[test]
@@ -76,9 +76,10 @@ fn a_request_that_was_not_looked_into_holds_the_most() {
     let unseen = RequestFacts { body_bytes: 10_000, ..Default::default() };
     let seen = Estimate::model(facts(10_000), model(), Some(sonnet())).hold(Reserve::WorstCase);
     let hold = Estimate::model(unseen.clone(), model(), Some(sonnet())).hold(Reserve::WorstCase);
-    assert!(hold.tokens > seen.tokens && hold.cost > seen.cost);
+    assert!(hold.tokens() > seen.tokens() && hold.cost > seen.cost);
     let unknown = Estimate::model(unseen, model(), None);
-    assert_eq!(unknown.hold(Reserve::WorstCase), Hold { tokens: 1_128_000, cost: None });
+    let hold = unknown.hold(Reserve::WorstCase);
+    assert_eq!((hold.tokens(), hold.cost), (1_128_000, None));
     assert_eq!(unknown.unpriced(), Some(&model()));
 }
 
@@ -87,14 +88,14 @@ fn guardrails_are_held_for_beside_the_model() {
     let prices = *PriceTable::shipped().guardrail();
     let apply = Estimate::guardrail(2_500, 2, prices).hold(Reserve::WorstCase);
     // Three text units of all policies at 0.00067, two images at 0.00075.
-    assert_eq!(apply, Hold { tokens: 0, cost: Some("0.00351".parse().unwrap()) });
+    assert_eq!((apply.tokens(), apply.cost, apply.requests), (0, Some("0.00351".parse().unwrap()), 1));
     let plain = Estimate::model(facts(10_000), model(), Some(sonnet()));
     let alone = plain.hold(Reserve::WorstCase).cost.unwrap();
     let guarded = plain.with_guardrail(prices).hold(Reserve::WorstCase).cost.unwrap();
     // 10,000 bytes in, 4,000 expected out.
     assert_eq!(guarded.saturating_sub(alone), "0.00938".parse().unwrap());
     let free = Estimate::free().with_guardrail(prices).hold(Reserve::WorstCase);
-    assert_eq!(free, Hold { tokens: 0, cost: Some(Money::ZERO) });
+    assert_eq!((free.tokens(), free.cost, free.requests), (0, Some(Money::ZERO), 0));
 }
 
 proptest! {
@@ -116,7 +117,7 @@ proptest! {
             cache_write_5m,
             cache_write_1h: 0,
         };
-        prop_assert!(usage.total() <= hold.tokens);
+        prop_assert!(usage.total() <= hold.tokens());
         prop_assert!(sonnet().cost(&usage, ServiceTier::Default) <= hold.cost.unwrap());
     }
 }

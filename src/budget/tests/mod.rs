@@ -68,7 +68,7 @@ fn principal(name: &str) -> Principal {
     Principal::new(name, vec!["eng".to_owned()], Tags::default())
 }
 
-fn item(request_id: &str) -> Item {
+pub(super) fn item(request_id: &str) -> Item {
     Item {
         request_id: request_id.to_owned(),
         operation: Operation::ConverseStream,
@@ -86,12 +86,21 @@ fn budget(name: &str, window: Window, dollars: &str) -> BudgetRule {
     BudgetRule {
         name: name.to_owned(),
         owners: Owners::Everyone,
+        applies: Applies::Always,
+        per: Per::Principal,
+        models: Models::All,
+        apart: Apart::Together,
         window,
         zone: TimeZone::UTC,
-        limit_usd: Some(dollars.parse().unwrap()),
-        limit_tokens: None,
+        limits: usd(dollars),
+        enforcement: Enforcement::Hard,
         reserve: Reserve::WorstCase,
+        caps: Limits::default(),
     }
+}
+
+fn usd(dollars: &str) -> Limits {
+    Limits { usd: Some(dollars.parse().unwrap()), ..Limits::default() }
 }
 
 /// A model whose input is free and whose output costs a dollar per million: 10,000 tokens are a cent.

@@ -52,7 +52,7 @@ fn rules() -> Vec<BudgetRule> {
     let berlin = TimeZone::get("Europe/Berlin").unwrap();
     let bobs = Owners::Only { principals: vec!["bob".to_owned()], groups: Vec::new() };
     vec![
-        BudgetRule { limit_tokens: Some(2_000_000), ..budget("daily", Window::Day, "1") },
+        BudgetRule { limits: Limits { tokens: Some(2_000_000), ..usd("1") }, ..budget("daily", Window::Day, "1") },
         BudgetRule { zone: berlin, ..budget("monthly", Window::Month, "2.50") },
         BudgetRule { owners: bobs, ..budget("bobs", Window::Day, "0.30") },
     ]
@@ -72,15 +72,14 @@ struct Running {
 
 /// What a call of so many cents holds under every rule for a principal: key, limit, amount.
 fn lines(who: &str, cents_held: u64, at: SystemTime) -> Vec<(Key, u64, u64)> {
-    let tokens = cents(cents_held).hold(Reserve::WorstCase).tokens;
+    let tokens = cents(cents_held).hold(Reserve::WorstCase).tokens();
     let own = |rule: &BudgetRule| rule.name != "bobs" || who == "bob";
     let mut lines = Vec::new();
     for rule in rules().into_iter().filter(own) {
-        let start = rule.schedule().at(at).unwrap().start;
+        let start = rule.schedule().slot(at).unwrap().slice.start;
         let key = |unit| (rule.name.clone(), who.to_owned(), unit, start);
-        let dollars = u64::try_from(rule.limit_usd.unwrap().nanos()).unwrap();
-        lines.push((key(Unit::Usd), dollars, nanos(cents_held)));
-        if let Some(limit) = rule.limit_tokens {
+        lines.push((key(Unit::Usd), rule.limits.of(Unit::Usd).unwrap(), nanos(cents_held)));
+        if let Some(limit) = rule.limits.tokens {
             lines.push((key(Unit::Tokens), limit, tokens));
         }
     }
@@ -101,7 +100,7 @@ fn end(running: Running, how: End, counts: &mut Counts) -> u64 {
             (End::Release, _) => 0,
             (End::AtReservation | End::Drop, _) => amount,
             (End::Settle { .. }, Unit::Usd) => nanos(spent_cents),
-            (End::Settle { .. }, Unit::Tokens) => spent_cents * 10_000,
+            (End::Settle { .. }, _) => spent_cents * 10_000,
         };
     }
     match how {
@@ -116,24 +115,20 @@ fn end(running: Running, how: End, counts: &mut Counts) -> u64 {
 fn check(world: &World, counts: &Counts) -> Result<(), TestCaseError> {
     let limit = |key: &Key| {
         let rule = rules().into_iter().find(|rule| rule.name == key.0).unwrap();
-        if key.2 == Unit::Tokens {
-            rule.limit_tokens.unwrap()
-        } else {
-            u64::try_from(rule.limit_usd.unwrap().nanos()).unwrap()
-        }
+        rule.limits.of(key.2).unwrap()
     };
     let now_is = world.clock.now();
     let mut listed = HashMap::new();
     for state in now(world.store.counters()).unwrap() {
         let CounterState { counter, span, spent, reserved } = state;
-        let key = (counter.budget.to_string(), counter.principal.to_string(), counter.unit, span.start);
+        let key = (counter.budget.to_string(), counter.subject.name().to_owned(), counter.unit, span.start);
         prop_assert!(spent + reserved <= limit(&key), "{:?} is over its limit", key);
         prop_assert_eq!(counts.0.get(&key).copied(), Some((spent, reserved)), "{:?}", key);
         prop_assert!(listed.insert(key, (spent, reserved)).is_none(), "a count is listed twice");
     }
     for (key, count) in &counts.0 {
         let rule = rules().into_iter().find(|rule| rule.name == key.0).unwrap();
-        let open = rule.schedule().at(now_is).unwrap().start == key.3;
+        let open = rule.schedule().slot(now_is).unwrap().slice.start == key.3;
         prop_assert!(listed.contains_key(key) || (!open && count.1 == 0), "{:?} {:?} is forgotten", key, count);
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use jiff::civil::Weekday;
 use proptest::prelude::*;
 
 use super::*;
@@ -75,7 +76,7 @@ fn windows_start_and_end_at_local_midnight() {
     ] {
         let schedule = Schedule { window, zone: TimeZone::get(zone).unwrap() };
         let span = Span { start: instant(start), end: instant(end) };
-        assert_eq!(schedule.at(instant(at)), Some(span), "{zone} {at}: {why}");
+        assert_eq!(schedule.slot(instant(at)), Some(Slot { slice: span, window: span }), "{zone} {at}: {why}");
     }
 }
 
@@ -107,15 +108,78 @@ proptest! {
             "UTC", "Europe/Berlin", "America/New_York", "America/Sao_Paulo", "Pacific/Apia", "Asia/Kathmandu",
             "Australia/Lord_Howe", "Africa/Cairo", "America/St_Johns", "Antarctica/Troll",
         ]),
-        monthly in any::<bool>(),
+        window in prop::sample::select(vec![
+            Window::Hour, Window::Day, Window::Week(Weekday::Monday), Window::Week(Weekday::Saturday), Window::Month,
+        ]),
     ) {
-        let window = if monthly { Window::Month } else { Window::Day };
         let schedule = Schedule { window, zone: TimeZone::get(zone).unwrap() };
         let at = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-        let span = schedule.at(at).unwrap();
-        prop_assert!(span.holds(at));
-        prop_assert_eq!(schedule.at(span.start), Some(span));
-        prop_assert_eq!(schedule.at(span.end - Duration::from_nanos(1)), Some(span));
-        prop_assert_eq!(schedule.at(span.end).map(|next| next.start), Some(span.end));
+        let span = |at| schedule.slot(at).map(|slot| slot.slice);
+        let own = span(at).unwrap();
+        prop_assert!(own.holds(at));
+        prop_assert_eq!(span(own.start), Some(own));
+        prop_assert_eq!(span(own.end - Duration::from_nanos(1)), Some(own));
+        prop_assert_eq!(span(own.end).map(|next| next.start), Some(own.end));
+        prop_assert_eq!(schedule.leaves(own), own.end);
     }
+
+    #[test]
+    fn a_rolling_window_counts_all_of_its_length_and_at_most_a_step_more(
+        seconds in 10_000_000_u64..4_102_444_800,
+        length in 1_u64..5_000_000,
+        ago in 0_u64..6_000_000,
+    ) {
+        let schedule = Schedule { window: Window::Rolling(Duration::from_secs(length)), zone: TimeZone::UTC };
+        let now_is = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let then = now_is - Duration::from_secs(ago);
+        let (slot, slice) = (schedule.slot(now_is).unwrap(), schedule.slot(then).unwrap().slice);
+        let counts = slot.window.start <= slice.start && slice.end <= slot.window.end;
+        let step = (length / 60).max(1);
+        prop_assert!(slot.slice.holds(now_is) && slot.window.holds(now_is));
+        prop_assert!(counts || ago > length, "{ago} seconds ago counts");
+        prop_assert!(!counts || ago < length + 2 * step, "{ago} seconds ago counts no more");
+        prop_assert_eq!(counts, schedule.leaves(slice) > slot.slice.start, "the slice leaves when it no longer counts");
+    }
+}
+
+#[test]
+fn weeks_hours_and_lifetimes() {
+    let span =
+        |window, zone, at| Schedule { window, zone: TimeZone::get(zone).unwrap() }.slot(instant(at)).unwrap().slice;
+    let of = |start, end| Span { start: instant(start), end: instant(end) };
+    let (monday, sunday) = (Window::Week(Weekday::Monday), Window::Week(Weekday::Sunday));
+    assert_eq!(span(monday, "UTC", "2026-11-22T23:00:00Z"), of("2026-11-16T00:00:00Z", "2026-11-23T00:00:00Z"));
+    assert_eq!(span(sunday, "UTC", "2026-11-22T23:00:00Z"), of("2026-11-22T00:00:00Z", "2026-11-29T00:00:00Z"));
+    // A week of 167 hours.
+    assert_eq!(
+        span(monday, "Europe/Berlin", "2026-03-25T12:00:00Z"),
+        of("2026-03-22T23:00:00Z", "2026-03-29T22:00:00Z")
+    );
+    assert_eq!(
+        span(Window::Hour, "Asia/Kolkata", "2026-11-22T23:10:00Z"),
+        of("2026-11-22T22:30:00Z", "2026-11-22T23:30:00Z")
+    );
+    // Lord Howe moves its clocks by half an hour.
+    assert_eq!(
+        span(Window::Hour, "Australia/Lord_Howe", "2026-04-04T14:45:00Z"),
+        of("2026-04-04T14:00:00Z", "2026-04-04T15:00:00Z")
+    );
+    let forever = span(Window::Lifetime, "UTC", "2026-11-22T23:10:00Z");
+    assert!(forever.holds(instant("1970-01-01T00:00:00Z")) && forever.holds(instant("9000-01-01T00:00:00Z")));
+}
+
+#[test]
+fn a_rolling_budget_frees_what_is_older_than_its_length() {
+    let rolling = Window::Rolling(Duration::from_hours(24));
+    let world = World::new(vec![budget("day", rolling, "1")]);
+    world.reserve("alice", &cents(60)).unwrap().settle(used(60));
+    world.clock.advance(Duration::from_hours(12));
+    world.reserve("alice", &cents(40)).unwrap().settle(used(40));
+    let refusal = exhausted(world.reserve("alice", &cents(50)));
+    assert_eq!((refusal.left, refusal.resets_at), (0, instant("2026-11-22T12:24:00Z")), "a step is 24 minutes");
+    world.clock.advance(Duration::from_hours(12));
+    assert!(world.reserve("alice", &cents(1)).is_err());
+    world.clock.advance(Duration::from_mins(24));
+    world.reserve("alice", &cents(60)).unwrap().settle(used(60));
+    assert_eq!(exhausted(world.reserve("alice", &cents(1))).left, 0);
 }

@@ -1,8 +1,9 @@
 //! What a scrape reads.
 
 use super::*;
+use crate::budget::{Subject, Unit};
 use crate::identity::Principal;
-use crate::telemetry::{BudgetReading, FaultName, Level, UpstreamReading};
+use crate::telemetry::{BudgetReading, FaultName, UpstreamReading};
 use crate::types::Tags;
 
 fn spend(principal: &str) -> SpendLabels {
@@ -83,10 +84,25 @@ fn budgets_and_connections_are_asked_for_at_every_scrape() {
     let upstream = std::sync::Arc::clone(&asked);
     let metrics = Metrics::new(Sources {
         budgets: Box::new(|| {
-            let usd = Level { limit: "5".parse().unwrap(), remaining: "1.5".parse().unwrap() };
-            let reading =
-                |usd, tokens| BudgetReading { budget: "daily".to_owned(), principal: "alice".to_owned(), usd, tokens };
-            vec![reading(Some(usd), None), reading(None, Some(Level { limit: 100, remaining: 40 }))]
+            let alice = BudgetReading {
+                budget: "daily".to_owned(),
+                subject: Subject::Principal("alice".into()),
+                model: None,
+                unit: Unit::Usd,
+                limit: 5_000_000_000,
+                spent: 3_000_000_000,
+                reserved: 500_000_000,
+            };
+            let tokens = BudgetReading {
+                unit: Unit::Tokens,
+                limit: 100,
+                spent: 60,
+                reserved: 0,
+                model: Some("m".to_owned()),
+                ..alice.clone()
+            };
+            let shared = BudgetReading { subject: Subject::Everyone, unit: Unit::Requests, limit: 7, ..tokens.clone() };
+            vec![alice, tokens, BudgetReading { model: None, ..shared }]
         }),
         upstream: Box::new(move || {
             let opened = upstream.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
@@ -98,8 +114,11 @@ fn budgets_and_connections_are_asked_for_at_every_scrape() {
     for line in [
         "tollgate_budget_limit_usd{budget=\"daily\",principal=\"alice\"} 5.0",
         "tollgate_budget_remaining_usd{budget=\"daily\",principal=\"alice\"} 1.5",
-        "tollgate_budget_limit_tokens{budget=\"daily\",principal=\"alice\"} 100.0",
-        "tollgate_budget_remaining_tokens{budget=\"daily\",principal=\"alice\"} 40.0",
+        "tollgate_budget_spent_usd{budget=\"daily\",principal=\"alice\"} 3.0",
+        "tollgate_budget_reserved_usd{budget=\"daily\",principal=\"alice\"} 0.5",
+        "tollgate_budget_limit_tokens{budget=\"daily\",principal=\"alice\",model=\"m\"} 100.0",
+        "tollgate_budget_remaining_tokens{budget=\"daily\",principal=\"alice\",model=\"m\"} 40.0",
+        "tollgate_budget_limit_requests{budget=\"daily\"} 7.0",
         "tollgate_upstream_connections 3",
         "tollgate_upstream_connections_opened_total 2",
         "tollgate_upstream_connections_reused_total 7",
