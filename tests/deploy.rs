@@ -11,12 +11,12 @@ use std::sync::Arc;
 use http::{StatusCode, Version};
 use serde_json::Value;
 use tollgate::bedrock::Operation;
-use tollgate::budget::ReservedReason;
+use tollgate::budget::{ReservedReason, Subject, Unit};
 use tollgate::cli::price_known;
 use tollgate::config::{Settings, Surroundings};
 use tollgate::identity::Principal;
 use tollgate::telemetry::{
-    BudgetReading, Client, Conclusion, Downstream, Ended, FaultName, Forwarded, Guardrail, Level, Metrics, ModelLabel,
+    BudgetReading, Client, Conclusion, Downstream, Ended, FaultName, Forwarded, Guardrail, Metrics, ModelLabel,
     ProfileLabel, Record, RefusalReason, Settlement, Sources,
 };
 use tollgate::types::{Tags, TokenUsage};
@@ -163,12 +163,18 @@ fn policies_and_the_board_are_json() {
 fn families() -> Families {
     let metrics = Arc::new(Metrics::new(Sources {
         budgets: Box::new(|| {
-            vec![BudgetReading {
+            let subjects = [Subject::Principal("alice".into()), Subject::Group("eng".into()), Subject::Everyone];
+            let counts = subjects.iter().flat_map(|subject| Unit::ALL.map(|unit| (subject, unit)));
+            let readings = counts.map(|(subject, unit)| BudgetReading {
                 budget: "daily".to_owned(),
-                principal: "alice".to_owned(),
-                usd: Some(Level { limit: "5".parse().unwrap(), remaining: "5".parse().unwrap() }),
-                tokens: Some(Level { limit: 100, remaining: 100 }),
-            }]
+                subject: subject.clone(),
+                model: Some("example.model".to_owned()),
+                unit,
+                limit: 100,
+                spent: 1,
+                reserved: 1,
+            });
+            readings.collect()
         }),
         ..Sources::default()
     }));

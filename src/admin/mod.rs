@@ -6,5 +6,5 @@
 mod pages;
 mod serve;
 
-pub use pages::{AdminSources, Check, State};
+pub use pages::{AdminSources, Answer, Check, State};
 pub use serve::serve;

@@ -3,9 +3,10 @@
 //! - `GET /livez`: 200 for as long as the process can answer at all; a restart would help if it does not.
 //! - `GET /readyz`: 200 when every check passes, else 503; the body names each check and what it waits for.
 //! - `GET /metrics`: OpenMetrics text.
-//! - `GET /bill`: who spent what on which model, as JSON.
+//! - `GET /bill`: who spent what on which model, as JSON; 503 while the store cannot tell.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,6 +17,9 @@ use serde_json::{Value, json};
 
 use crate::telemetry::{Metrics, excerpt};
 
+/// A page as JSON, or why it cannot be made, later.
+pub type Answer = Pin<Box<dyn Future<Output = Result<Value, String>> + Send>>;
+
 /// What the pages are made of.
 #[derive(Clone)]
 pub struct AdminSources {
@@ -23,8 +27,8 @@ pub struct AdminSources {
     pub metrics: Arc<Metrics>,
     /// Asks every check that readiness depends on.
     pub readiness: Arc<dyn Fn() -> Vec<Check> + Send + Sync>,
-    /// Makes the bill.
-    pub bill: Arc<dyn Fn() -> Value + Send + Sync>,
+    /// Makes the bill, or tells why the store cannot.
+    pub bill: Arc<dyn Fn() -> Answer + Send + Sync>,
 }
 
 impl fmt::Debug for AdminSources {
@@ -51,7 +55,7 @@ pub enum State {
     Waiting(String),
 }
 
-pub(super) fn answer(sources: &AdminSources, method: &Method, path: &str) -> Response<Full<Bytes>> {
+pub(super) async fn answer(sources: &AdminSources, method: &Method, path: &str) -> Response<Full<Bytes>> {
     if !matches!(path, "/livez" | "/readyz" | "/metrics" | "/bill") {
         return page(StatusCode::NOT_FOUND, TEXT, "known: /livez /readyz /metrics /bill\n");
     }
@@ -63,7 +67,10 @@ pub(super) fn answer(sources: &AdminSources, method: &Method, path: &str) -> Res
     match path {
         "/livez" => page(StatusCode::OK, TEXT, "ok\n"),
         "/metrics" => page(StatusCode::OK, Metrics::CONTENT_TYPE, sources.metrics.encode()),
-        "/bill" => page(StatusCode::OK, JSON, (sources.bill)().to_string()),
+        "/bill" => match (sources.bill)().await {
+            Ok(bill) => page(StatusCode::OK, JSON, bill.to_string()),
+            Err(error) => page(StatusCode::SERVICE_UNAVAILABLE, JSON, json!({ "error": error }).to_string()),
+        },
         _ => readiness(&(sources.readiness)()),
     }
 }

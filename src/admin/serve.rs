@@ -54,8 +54,8 @@ pub async fn serve(listener: TcpListener, sources: AdminSources, stop: Cancellat
 
 async fn connection(stream: TcpStream, sources: Arc<AdminSources>, stop: CancellationToken) {
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-        let answer = answer(&sources, request.method(), request.uri().path());
-        async move { Ok::<_, Infallible>(answer) }
+        let sources = Arc::clone(&sources);
+        async move { Ok::<_, Infallible>(answer(&sources, request.method(), request.uri().path()).await) }
     });
     let mut connection = pin!(
         http1::Builder::new()

@@ -33,6 +33,9 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Every outcome, in the order of their declaration.
+    pub const ALL: [Self; 4] = [Self::Complete, Self::Drained, Self::GuardrailBlocked, Self::Fault];
+
     /// The label in metrics and logs.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -283,7 +286,7 @@ pub(super) fn sum_up<'a>(rows: impl IntoIterator<Item = &'a BillRow>) -> Vec<Bil
 }
 
 impl Book {
-    pub(super) fn add(&mut self, entry: Entry, now: SystemTime) {
+    pub(super) fn add(&mut self, entry: &Entry, now: SystemTime) {
         if let Some(call) = entry.reserved_call() {
             if self.at_reservation.len() == LISTED_CALLS {
                 self.at_reservation.pop_front();
@@ -300,7 +303,7 @@ impl Book {
         }
         let heading = entry.heading();
         let key = (hour, entry.group.clone(), heading);
-        self.rows.entry(key).or_insert_with_key(|(_, _, heading)| BillRow::empty(heading.clone())).add(&entry);
+        self.rows.entry(key).or_insert_with_key(|(_, _, heading)| BillRow::empty(heading.clone())).add(entry);
     }
 
     pub(super) fn bill(&self) -> Bill {

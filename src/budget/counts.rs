@@ -16,7 +16,7 @@ use super::window::{Schedule, Span};
 /// Counts by counter and slice, and the calls that run.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    counts: HashMap<CounterId, Vec<Slice>>,
+    slices: HashMap<CounterId, Vec<Slice>>,
     held: HashMap<ReservationId, Held>,
     reservations_since_sweep: u32,
 }
@@ -53,11 +53,11 @@ pub(super) struct HeldLine {
 
 /// The count of one slice as it stands, for whoever writes it down.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Spent {
+pub(super) struct Written {
     pub(super) counter: CounterId,
     pub(super) slice: Span,
     pub(super) leaves: SystemTime,
-    pub(super) spent: u64,
+    pub(super) amount: u64,
 }
 
 impl Counts {
@@ -97,7 +97,7 @@ impl Counts {
         let held = self.held.remove(&id)?;
         for line in &held.lines {
             let charged = charge.of(line.counter.unit, line.amount);
-            let slices = self.counts.get_mut(&line.counter).into_iter().flatten();
+            let slices = self.slices.get_mut(&line.counter).into_iter().flatten();
             for slice in slices.filter(|slice| slice.span == line.slice) {
                 slice.reserved = slice.reserved.saturating_sub(line.amount);
                 slice.spent = slice.spent.saturating_add(charged);
@@ -113,21 +113,21 @@ impl Counts {
     }
 
     /// What is spent in one slice.
-    pub(super) fn spent(&self, counter: &CounterId, slice: Span) -> Option<Spent> {
-        let found = self.counts.get(counter)?.iter().find(|own| own.span == slice)?;
-        Some(Spent { counter: counter.clone(), slice, leaves: found.leaves, spent: found.spent })
+    pub(super) fn spent(&self, counter: &CounterId, slice: Span) -> Option<Written> {
+        let found = self.slices.get(counter)?.iter().find(|own| own.span == slice)?;
+        Some(Written { counter: counter.clone(), slice, leaves: found.leaves, amount: found.spent })
     }
 
     /// Takes up what had been written down.
-    pub(super) fn restore(&mut self, spent: Spent) {
-        let Spent { counter, slice, leaves, spent } = spent;
+    pub(super) fn restore(&mut self, written: Written) {
+        let Written { counter, slice, leaves, amount } = written;
         let count = self.slice(&counter, slice, leaves, SystemTime::UNIX_EPOCH);
-        count.spent = spent;
+        count.spent = amount;
     }
 
     /// Every slice that still counts, or in which something is held.
     pub(super) fn states(&self, now: SystemTime) -> Vec<CounterState> {
-        let all = self.counts.iter().flat_map(|(counter, slices)| slices.iter().map(move |slice| (counter, slice)));
+        let all = self.slices.iter().flat_map(|(counter, slices)| slices.iter().map(move |slice| (counter, slice)));
         let live = all.filter(|(_, slice)| slice.open > 0 || (slice.span.start <= now && now < slice.leaves));
         let mut states: Vec<_> = live
             .map(|(counter, slice)| CounterState {
@@ -150,7 +150,7 @@ impl Counts {
     ) -> Result<CounterState, ReserveError> {
         let window = schedule.slot(now).ok_or_else(beyond)?.window;
         let mut state = CounterState { counter: counter.clone(), span: window, spent: 0, reserved: 0 };
-        let slices = self.counts.get(counter).map(Vec::as_slice).unwrap_or_default();
+        let slices = self.slices.get(counter).map(Vec::as_slice).unwrap_or_default();
         let mut eases: Option<SystemTime> = None;
         for slice in slices.iter().filter(|slice| window.start <= slice.span.start && slice.span.end <= window.end) {
             state.spent = state.spent.saturating_add(slice.spent);
@@ -166,7 +166,7 @@ impl Counts {
 
     /// The count of a slice, made where there is none; what no longer counts of the same counter is dropped on the way.
     fn slice(&mut self, counter: &CounterId, span: Span, leaves: SystemTime, now: SystemTime) -> &mut Slice {
-        let slices = match self.counts.entry(counter.clone()) {
+        let slices = match self.slices.entry(counter.clone()) {
             Slot::Occupied(slot) => slot.into_mut(),
             Slot::Vacant(slot) => slot.insert(Vec::with_capacity(1)),
         };
@@ -185,7 +185,7 @@ impl Counts {
             return;
         }
         self.reservations_since_sweep = 0;
-        self.counts.retain(|_, slices| {
+        self.slices.retain(|_, slices| {
             slices.retain(|slice| slice.is_needed(now));
             !slices.is_empty()
         });
@@ -194,7 +194,7 @@ impl Counts {
     /// How many counters have slices, and how many calls run.
     #[cfg(test)]
     pub(super) fn sizes(&self) -> (Vec<(&CounterId, usize)>, usize) {
-        (self.counts.iter().map(|(counter, slices)| (counter, slices.len())).collect(), self.held.len())
+        (self.slices.iter().map(|(counter, slices)| (counter, slices.len())).collect(), self.held.len())
     }
 }
 

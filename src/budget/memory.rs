@@ -49,7 +49,7 @@ impl Store for MemoryStore {
         if state.counts.settle(settlement.id, settlement.charge).is_some()
             && let Some(entry) = settlement.entry
         {
-            state.book.add(entry, now);
+            state.book.add(&entry, now);
         }
     }
 

@@ -22,6 +22,7 @@
 
 mod bill;
 mod counts;
+mod embedded;
 mod estimate;
 mod ledger;
 mod memory;
@@ -32,6 +33,7 @@ mod store;
 mod window;
 
 pub use bill::{Bill, BillRow, Entry, Heading, Item, Outcome, ReservedCall, ReservedReason, Settled, UsageRow};
+pub use embedded::{Durability, EmbeddedOptions, EmbeddedStore, OpenError, Recovered, StoreFile};
 pub use estimate::{Attachments, Estimate, Hold, RequestFacts};
 pub use ledger::{Ledger, RuleError};
 pub use memory::MemoryStore;

@@ -91,7 +91,10 @@ impl Schedule {
         let (first, next) = match self.window {
             Window::Hour => return hour(&self.zone, local.timestamp()),
             Window::Rolling(_) | Window::Lifetime => {
-                return Some(Span { start: SystemTime::UNIX_EPOCH, end: Timestamp::MAX.into() });
+                return Some(Span {
+                    start: SystemTime::UNIX_EPOCH,
+                    end: Timestamp::from_second(Timestamp::MAX.as_second()).ok()?.into(),
+                });
             }
             Window::Day => (local.date(), local.date().tomorrow().ok()?),
             Window::Week(starts) => {
@@ -138,9 +141,9 @@ fn hour(zone: &TimeZone, instant: Timestamp) -> Option<Span> {
     let ahead = i64::from(zone.to_offset(instant).seconds());
     let full = (instant.as_second() + ahead).div_euclid(HOUR) * HOUR - ahead;
     let moved = zone.preceding(instant + 1.nanosecond()).next().map_or(Timestamp::MIN, |moved| moved.timestamp());
-    let moves = zone.following(instant).next().map_or(Timestamp::MAX, |moves| moves.timestamp());
+    let until = zone.following(instant).next().map_or(Timestamp::MAX, |next| next.timestamp());
     let start = Timestamp::from_second(full).ok()?.max(moved);
-    let end = Timestamp::from_second(full + HOUR).ok()?.min(moves);
+    let end = Timestamp::from_second(full + HOUR).ok()?.min(until);
     Some(Span { start: start.into(), end: end.into() })
 }
 

@@ -23,9 +23,10 @@ use std::path::Path;
 pub use diagnostics::{Diagnostic, Diagnostics, Position, Severity};
 pub use duration::{DurationError, parse_duration, show_duration};
 pub use settings::{
-    AdminSettings, Asynchronous, BudgetSettings, Choice, GuardrailMode, GuardrailSettings, IdentitySettings, LogFormat,
-    LogLevel, LogSettings, MeteringSettings, PolicySettings, PriceSettings, ProfileSettings, Reserve, Selective,
-    ServerSettings, Settings, TlsSettings, UpstreamSettings, Window,
+    AdminSettings, Asynchronous, BudgetSettings, Choice, Durability, GuardrailMode, GuardrailSettings,
+    IdentitySettings, LogFormat, LogLevel, LogSettings, MeteringSettings, PolicySettings, PriceSettings,
+    ProfileSettings, Reserve, Selective, ServerSettings, Settings, StoreKind, StoreSettings, TlsSettings,
+    UpstreamSettings, Window,
 };
 
 use crate::types::{ModelId, Region};

@@ -38,6 +38,8 @@ pub struct Settings {
     pub prices: Vec<PriceSettings>,
     /// `[metering]`
     pub metering: MeteringSettings,
+    /// `[store]`
+    pub store: StoreSettings,
     /// `[log]`
     pub log: LogSettings,
 }
@@ -207,6 +209,19 @@ pub struct MeteringSettings {
     pub drain_timeout: Duration,
 }
 
+/// Where counts and the bill are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreSettings {
+    /// What keeps them.
+    pub kind: StoreKind,
+    /// The file of the embedded store.
+    pub path: PathBuf,
+    /// What the embedded store survives.
+    pub durability: Durability,
+    /// How long usage is kept.
+    pub retention: Duration,
+}
+
 /// The log on standard error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogSettings {
@@ -275,6 +290,20 @@ choices! {
         WorstCase = "worst-case",
         /// What calls of its kind usually cost: more calls fit, the last ones may exceed the budget.
         Expected = "expected",
+    }
+    /// Where counts and the bill are kept.
+    StoreKind {
+        /// In a SQLite file of this machine, for one gateway.
+        Embedded = "embedded",
+        /// In memory: forgotten at the end.
+        Memory = "memory",
+    }
+    /// What the embedded store survives.
+    Durability {
+        /// The end of the process, however sudden.
+        Process = "process",
+        /// A loss of power too; every reservation waits for the disk.
+        Power = "power",
     }
     /// How a log line looks.
     LogFormat {

@@ -227,6 +227,11 @@ max_output = 7
 [metering]
 drain_streams = 0
 drain_timeout = "17s"
+[store]
+kind = "memory"
+path = "/s.db"
+durability = "power"
+retention = "48h"
 [log]
 format = "text"
 level = "trace"
@@ -304,6 +309,12 @@ fn every_key_is_honoured() {
             max_output: Some(7),
         }],
         metering: MeteringSettings { drain_streams: 0, drain_timeout: Duration::from_secs(17) },
+        store: StoreSettings {
+            kind: StoreKind::Memory,
+            path: "/s.db".into(),
+            durability: Durability::Power,
+            retention: Duration::from_hours(48),
+        },
         log: LogSettings { format: LogFormat::Text, level: LogLevel::Trace },
     };
     assert_eq!(settings(EVERY_KEY), wanted);

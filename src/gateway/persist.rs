@@ -38,8 +38,9 @@ impl<T: Send + 'static> Future for Persistent<T> {
 impl<T: Send + 'static> Drop for Persistent<T> {
     fn drop(&mut self) {
         if let (Some(rest), Ok(runtime)) = (self.rest.take(), Handle::try_current()) {
-            // Its output is dropped with the task: a response that nobody reads drains itself.
-            self.tasks.spawn_on(rest, &runtime);
+            // A response that nobody reads drains itself when it is dropped. It is dropped within the task, so that whoever
+            // waits for the tasks waits for that drain too.
+            self.tasks.spawn_on(async move { drop(rest.await) }, &runtime);
         }
     }
 }

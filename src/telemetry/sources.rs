@@ -63,10 +63,13 @@ pub struct UpstreamReading {
     pub reused: u64,
 }
 
+/// What a gauge shows of a count.
+type Level = fn(&BudgetReading) -> u64;
+
 impl Collector for Sources {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let budgets = (self.budgets)();
-        let levels: [(&str, &str, fn(&BudgetReading) -> u64); 4] = [
+        let levels: [(&str, &str, Level); 4] = [
             ("limit", "Limit of a budget in its window", |budget| budget.limit),
             ("spent", "What has been settled of a budget in its window", |budget| budget.spent),
             ("reserved", "What is held of a budget for calls that run", |budget| budget.reserved),

@@ -33,7 +33,7 @@ async fn start() -> Admin {
             };
             vec![Check { name: "config", state: State::Ready }, Check { name: "credentials", state: credentials }]
         }),
-        bill: Arc::new(|| json!([{ "principal": "alice", "cost_usd": "0.25" }])),
+        bill: Arc::new(|| Box::pin(async { Ok(json!([{ "principal": "alice", "cost_usd": "0.25" }])) })),
     };
     let stop = CancellationToken::new();
     let running = tokio::spawn(serve(listener, sources, stop.clone()));

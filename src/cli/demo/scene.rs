@@ -135,6 +135,9 @@ endpoint = "{bedrock}"
 [identity]
 keys_file = "keys.json"
 
+[store]
+kind = "memory"
+
 [[guardrails]]
 identifier = "{guardrail}"
 version = "{version}"

@@ -5,6 +5,7 @@
 
 mod run;
 mod stages;
+mod store;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ pub use run::Bound;
 
 use super::settings::{Settings, TlsSettings, UpstreamSettings};
 use crate::admin::{AdminSources, Check, State};
-use crate::budget::{Ledger, MemoryStore, Store};
+use crate::budget::Ledger;
 use crate::gateway::{BodyLimits, Drains, Gateway};
 use crate::identity::keys::{KeyFile, KeyRing};
 use crate::identity::{Identity, Principals};
@@ -79,7 +80,7 @@ pub async fn assemble(
 ) -> Result<Assembled, AssemblyError> {
     let region = region(settings)?;
     let prices = Arc::new(stages::prices(&settings.prices));
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::clone(&clock)));
+    let store = store::open(&settings.store, Arc::clone(&clock)).await?;
     let rules = settings.budgets.iter().map(stages::budget).collect();
     let ledger = Ledger::new(rules, store, Arc::clone(&clock)).map_err(failed("budgets"))?;
     let principals = Principals::new(settings.principals.iter().cloned()).map_err(failed("principals"))?;
@@ -147,7 +148,10 @@ fn admin(gateway: &Arc<Gateway>, credentials: &Arc<Credentials>, draining: &Canc
     let (billed, signing, draining) = (Arc::clone(gateway), Arc::clone(credentials), draining.clone());
     AdminSources {
         metrics: Arc::clone(gateway.metrics()),
-        bill: Arc::new(move || stages::bill(&billed.ledger)),
+        bill: Arc::new(move || {
+            let billed = Arc::clone(&billed);
+            Box::pin(async move { stages::bill(&billed.ledger).await })
+        }),
         readiness: Arc::new(move || {
             let has_credentials = match signing.current() {
                 Ok(_) => State::Ready,

@@ -1,8 +1,8 @@
 //! A gateway that listens, and its end.
 //!
 //! The order of a shutdown: readiness fails, no connection is taken any more, open streams run to their end or to the drain
-//! timeout, what is still being read on for callers who left is waited for as long again, and the admin listener
-//! goes last, so that the end can be watched.
+//! timeout, what is still being read on for callers who left is waited for as long again, the store writes down what it has,
+//! and the admin listener goes last, so that the end can be watched.
 
 use std::io;
 use std::net::SocketAddr;
@@ -87,12 +87,14 @@ impl Bound {
             Instant::now()
         });
         let drains = gateway.drains.clone();
+        let ending = Arc::clone(&gateway);
         let served = server::serve(self.data, listener.tls, gateway, listener.limits, stop.clone()).await;
         stop.cancel();
         let since = stopped.await.map_or(Duration::ZERO, |stopped| stopped.elapsed());
         if !drains.finished(listener.limits.drain_timeout.saturating_sub(since)).await {
             tracing::warn!("answers are still being read for callers who left: they are settled at their reservation");
         }
+        ending.ledger.close().await;
         last.cancel();
         background.close();
         background.wait().await;

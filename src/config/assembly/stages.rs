@@ -125,12 +125,8 @@ pub(super) fn budget_readings(ledger: &Ledger, principals: &[Principal]) -> Vec<
 }
 
 /// The bill as JSON: a row a heading, amounts in nano-dollars, and the calls settled at their reservation one by one.
-pub(super) fn bill(ledger: &Ledger) -> Value {
-    let bill = match at_once(ledger.bill()) {
-        Some(Ok(bill)) => bill,
-        Some(Err(error)) => return json!({ "error": error.to_string() }),
-        None => return json!({ "error": "the store did not answer at once" }),
-    };
+pub(super) async fn bill(ledger: &Ledger) -> Result<Value, String> {
+    let bill = ledger.bill().await.map_err(|error| error.to_string())?;
     let rows: Vec<Value> = bill
         .rows
         .iter()
@@ -170,16 +166,16 @@ pub(super) fn bill(ledger: &Ledger) -> Value {
             })
         })
         .collect();
-    json!({
+    Ok(json!({
         "calls": bill.calls(),
         "cost_nanodollars": bill.cost().nanos(),
         "rows": rows,
         "settled_at_reservation": reserved,
         "settled_at_reservation_unlisted": bill.unlisted,
-    })
+    }))
 }
 
-/// What a future answers without waiting. The store in memory always does; a scrape must not wait for any other.
+/// What a future answers without waiting: a scrape must not wait for a store.
 fn at_once<F: Future>(future: F) -> Option<F::Output> {
     match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => Some(output),

@@ -17,6 +17,7 @@ mod prices;
 mod principals;
 mod profiles;
 mod server;
+mod store;
 mod upstream;
 mod values;
 
@@ -39,6 +40,7 @@ pub(super) fn settings(file: &Entry<'_>, around: &Surroundings<'_>, report: &mut
     let budgets = budgets::compile(file, &roster, report);
     let prices = prices::compile(file, report);
     let metering = metering::compile(&file.table("metering"), report);
+    let store = store::compile(&file.table("store"), around, report);
     let log = log::compile(&file.table("log"), report);
 
     crosscheck::listeners(file, report);
@@ -66,6 +68,7 @@ pub(super) fn settings(file: &Entry<'_>, around: &Surroundings<'_>, report: &mut
         budgets: values::unplaced(budgets),
         prices: values::unplaced(prices),
         metering: metering?,
+        store: store?,
         log: log?,
     })
 }

@@ -19,6 +19,7 @@ pub(in crate::config) const ROOT: &[Key] = &[
     optional("budgets", Shape::Tables(BUDGET)),
     optional("prices", Shape::Named(PRICE)),
     optional("metering", Shape::Table(METERING)),
+    optional("store", Shape::Table(STORE)),
     optional("log", Shape::Table(LOG)),
 ];
 
@@ -108,6 +109,13 @@ const PRICE: &[Key] = &[
 ];
 
 const METERING: &[Key] = &[integer_or("drain_streams", 256), span_or("drain_timeout", "10m")];
+
+const STORE: &[Key] = &[
+    text_or("kind", "embedded"),
+    text_or("path", "tollgate.db"),
+    text_or("durability", "process"),
+    span_or("retention", "400d"),
+];
 
 const LOG: &[Key] = &[text_or("format", "json"), text_or("level", "info")];
 

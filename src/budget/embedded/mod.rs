@@ -1,0 +1,219 @@
+//! Counts in a SQLite file of this machine: exact for one gateway, and there again after its end, however it ended.
+//!
+//! One thread owns the counts and the file. It takes what has come in since it last looked, applies it to the counts in
+//! memory, writes all of it in one transaction and only then answers who asked to reserve: what has been granted is in
+//! the file. A settlement is not waited for; until it is in the file, the reservation is, and a gateway that is killed in between
+//! settles it at the reservation when it starts again.
+//!
+//! | what happens | what becomes of it |
+//! | --- | --- |
+//! | the process is killed | [`Durability::Process`]: nothing is lost; calls that ran are settled at the reservation at the next start |
+//! | the machine loses power | [`Durability::Power`]: the same. [`Durability::Process`]: the last transactions may be missing |
+//! | the file cannot be written | calls under a hard budget are refused; settlements are kept in memory and written later |
+//! | a second gateway opens the file | it is refused at its start |
+
+mod owner;
+mod read;
+mod recover;
+mod rows;
+mod schema;
+
+use std::fmt;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::oneshot;
+
+use super::bill::{Bill, UsageRow};
+use super::counts::Counts;
+use super::store::{Answer, Booking, CounterState, ReserveError, Settlement, Store, StoreError};
+use crate::types::Clock;
+use owner::{Owner, Work};
+pub use read::StoreFile;
+pub use recover::Recovered;
+
+/// How the file is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmbeddedOptions {
+    /// Where it is; `-wal`, `-shm` and `.lock` stand beside it.
+    pub path: PathBuf,
+    /// What it survives.
+    pub durability: Durability,
+    /// How long usage rows and the list of calls settled at the reservation are kept.
+    pub retention: Duration,
+}
+
+/// What a transaction survives once it has been answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Durability {
+    /// The end of the process, however sudden. No reservation waits for the disk.
+    #[default]
+    Process,
+    /// The end of the machine too: every transaction waits until the disk has it.
+    Power,
+}
+
+/// Why a file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another gateway has it.
+    #[error(
+        "{0} is in use by another gateway: a file is for one process; give this gateway a [store] path of its own, or stop the other"
+    )]
+    InUse(PathBuf),
+    /// It was written by a later Tollgate.
+    #[error(
+        "{path} has the layout {found}, and this Tollgate knows those up to {known}: use the Tollgate that wrote it, or a later one"
+    )]
+    TooNew {
+        /// Which file.
+        path: PathBuf,
+        /// Its layout.
+        found: i64,
+        /// The latest that is known here.
+        known: i64,
+    },
+    /// It cannot be opened, read or written.
+    #[error(
+        "{path}: {why}: the folder has to exist and be writable for the gateway, and the file has to be a store of Tollgate's"
+    )]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What SQLite or the system says.
+        why: String,
+    },
+}
+
+/// Counts in a file.
+pub struct EmbeddedStore {
+    clock: Arc<dyn Clock>,
+    path: PathBuf,
+    counts: Arc<Mutex<Counts>>,
+    work: Sender<Work>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    /// Held for as long as the store lives.
+    _lock: File,
+}
+
+impl EmbeddedStore {
+    /// Opens a file, makes it where there is none, and settles what its last gateway left behind.
+    pub fn open(options: &EmbeddedOptions, clock: Arc<dyn Clock>) -> Result<(Self, Recovered), OpenError> {
+        let path = &options.path;
+        let failed = |why: String| OpenError::File { path: path.clone(), why };
+        let lock = lock(path)?;
+        let mut connection = schema::open(path, options.durability)?;
+        let (counts, recovered) =
+            recover::recover(&mut connection, clock.now()).map_err(|error| failed(error.to_string()))?;
+        let counts = Arc::new(Mutex::new(counts));
+        let (work, inbox) = mpsc::channel();
+        let owner = Owner::new(connection, Arc::clone(&counts), Arc::clone(&clock), options.retention);
+        let thread = std::thread::Builder::new()
+            .name("tollgate-store".to_owned())
+            .spawn(move || owner.run(&inbox))
+            .map_err(|error| failed(error.to_string()))?;
+        let store = Self { clock, path: path.clone(), counts, work, thread: Mutex::new(Some(thread)), _lock: lock };
+        Ok((store, recovered))
+    }
+
+    /// The owner's answer. It does not answer once it has ended, which is after [`Store::close`].
+    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Work) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let ended = || StoreError("the store has been closed".to_owned());
+        self.work.send(question(answer)).map_err(|_| ended())?;
+        answered.await.map_err(|_| ended())
+    }
+
+    /// What is in the file once everything that was settled before has been written.
+    async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&StoreFile) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        // Who does not answer has ended, and before that has written everything.
+        if let Ok(flushed) = self.ask(Work::Flush).await {
+            flushed?;
+        }
+        let path = self.path.clone();
+        let answer = tokio::task::spawn_blocking(move || query(&StoreFile::open(&path)?)).await;
+        answer.map_err(|error| StoreError(error.to_string()))?
+    }
+}
+
+impl Store for EmbeddedStore {
+    fn reserve(&self, booking: Booking) -> Answer<'_, Result<Vec<CounterState>, ReserveError>> {
+        Box::pin(async move {
+            self.ask(|answer| Work::Reserve(Box::new(booking), answer)).await.map_err(ReserveError::Store)?
+        })
+    }
+
+    fn settle(&self, settlement: Settlement) {
+        // Without an owner there is nothing to settle: the reservation is in the file, and the next start finds it.
+        let _ = self.work.send(Work::Settle(Box::new(settlement)));
+    }
+
+    fn counters(&self) -> Answer<'_, Result<Vec<CounterState>, StoreError>> {
+        let now = self.clock.now();
+        let states = self.counts.lock().unwrap_or_else(PoisonError::into_inner).states(now);
+        Box::pin(std::future::ready(Ok(states)))
+    }
+
+    fn bill(&self) -> Answer<'_, Result<Bill, StoreError>> {
+        Box::pin(self.read(StoreFile::bill))
+    }
+
+    fn usage(&self, since: SystemTime) -> Answer<'_, Result<Vec<UsageRow>, StoreError>> {
+        Box::pin(self.read(move |file| file.usage(since)))
+    }
+
+    fn close(&self) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let _ = self.ask(Work::Close).await;
+            if let Some(thread) = self.thread() {
+                let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+            }
+        })
+    }
+}
+
+impl EmbeddedStore {
+    fn thread(&self) -> Option<JoinHandle<()>> {
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Drop for EmbeddedStore {
+    /// Ends as a kill would, but for what has been sent: that is still written.
+    fn drop(&mut self) {
+        let (answer, _) = oneshot::channel();
+        let _ = self.work.send(Work::Close(answer));
+        if let Some(thread) = self.thread() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for EmbeddedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EmbeddedStore").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// Sees to it that no other process has the file.
+fn lock(path: &Path) -> Result<File, OpenError> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".lock");
+    let failed = |error: std::io::Error| OpenError::File { path: path.to_owned(), why: error.to_string() };
+    let file = File::options().create(true).truncate(false).write(true).open(&beside).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,271 @@
+//! The thread that owns the file: what came in is applied, written in one transaction, and answered.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::oneshot;
+
+use super::rows;
+use crate::budget::bill::{BillRow, Entry, Heading, LISTED_CALLS, ReservedCall, UsageRow, hour_of};
+use crate::budget::counts::{Counts, Held};
+use crate::budget::store::{
+    Booking, Charge, CounterId, CounterState, Enforcement, ReservationId, ReserveError, Settlement, StoreError,
+};
+use crate::budget::window::Span;
+use crate::types::{Clock, Money};
+
+/// What the owner is asked for.
+pub(super) enum Work {
+    Reserve(Box<Booking>, Granting),
+    Settle(Box<Settlement>),
+    /// Answers when all that came before is written.
+    Flush(oneshot::Sender<Result<(), StoreError>>),
+    /// The same, and ends the thread.
+    Close(oneshot::Sender<()>),
+}
+
+type Granting = oneshot::Sender<Result<Vec<CounterState>, ReserveError>>;
+
+pub(super) struct Owner {
+    connection: Connection,
+    counts: Arc<Mutex<Counts>>,
+    clock: Arc<dyn Clock>,
+    retention: Duration,
+    unwritten: Unwritten,
+    /// The last transaction failed.
+    failing: bool,
+    forgot: Option<SystemTime>,
+}
+
+/// What has changed since the last transaction.
+#[derive(Default)]
+struct Unwritten {
+    /// Reservations that are not in the file.
+    made: HashMap<ReservationId, SystemTime>,
+    /// Reservations that are in the file and no longer in force.
+    ended: Vec<ReservationId>,
+    changed: HashSet<(CounterId, Span)>,
+    usage: BTreeMap<(SystemTime, String, Heading), BillRow>,
+    listed: Vec<(SystemTime, ReservedCall)>,
+}
+
+/// A reservation that fits and is answered when it is in the file.
+struct Granted {
+    id: ReservationId,
+    /// A hard budget holds something for it: it must not run unless it is in the file.
+    hard: bool,
+    states: Vec<CounterState>,
+    answer: Granting,
+}
+
+impl Owner {
+    pub(super) fn new(
+        connection: Connection,
+        counts: Arc<Mutex<Counts>>,
+        clock: Arc<dyn Clock>,
+        retention: Duration,
+    ) -> Self {
+        Self { connection, counts, clock, retention, unwritten: Unwritten::default(), failing: false, forgot: None }
+    }
+
+    pub(super) fn run(mut self, inbox: &Receiver<Work>) {
+        loop {
+            let first = if self.unwritten.is_empty() {
+                inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                inbox.recv_timeout(RETRY)
+            };
+            let first = match first {
+                Ok(work) => Some(work),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            if self.turn(first.into_iter().chain(inbox.try_iter()).take(AT_ONCE)) {
+                break;
+            }
+        }
+    }
+
+    /// Takes up one batch; true when that was the last one.
+    fn turn(&mut self, batch: impl Iterator<Item = Work>) -> bool {
+        let (mut granted, mut flushed, mut closed) = (Vec::new(), Vec::new(), None);
+        for work in batch {
+            match work {
+                Work::Reserve(booking, answer) => granted.extend(self.reserve(*booking, answer)),
+                Work::Settle(settlement) => self.settle(*settlement),
+                Work::Flush(answer) => flushed.push(answer),
+                Work::Close(answer) => closed = Some(answer),
+            }
+        }
+        let written = self.write();
+        self.report(&written);
+        for reservation in granted {
+            self.answer(reservation, written.as_ref().err());
+        }
+        for answer in flushed {
+            let _ = answer.send(written.clone());
+        }
+        let last = closed.is_some();
+        if let Some(answer) = closed {
+            let _ = answer.send(());
+        }
+        last
+    }
+
+    fn reserve(&mut self, booking: Booking, answer: Granting) -> Option<Granted> {
+        let now = self.clock.now();
+        let id = booking.id;
+        let hard = booking.lines.iter().any(|line| line.amount > 0 && line.enforcement == Enforcement::Hard);
+        let costs = booking.held_cost != Some(Money::ZERO) || booking.lines.iter().any(|line| line.amount > 0);
+        let mut counts = lock(&self.counts);
+        let known = counts.held(id).is_some();
+        let reserved = counts.reserve(booking, now);
+        drop(counts);
+        match reserved {
+            Ok(states) => {
+                // What holds nothing would settle at nothing: the file need not know.
+                if costs && !known {
+                    self.unwritten.made.insert(id, now);
+                }
+                Some(Granted { id, hard, states, answer })
+            }
+            Err(error) => {
+                let _ = answer.send(Err(error));
+                None
+            }
+        }
+    }
+
+    fn settle(&mut self, settlement: Settlement) {
+        let Settlement { id, charge, entry } = settlement;
+        let Some(held) = lock(&self.counts).settle(id, charge) else { return };
+        self.unwritten.end(&held, charge);
+        if let Some(entry) = entry {
+            self.unwritten.bill(&entry, self.clock.now());
+        }
+    }
+
+    /// Answers who waits. Where the file could not be written, what a hard budget holds is given back and refused.
+    fn answer(&mut self, reservation: Granted, failed: Option<&StoreError>) {
+        let Granted { id, hard, states, answer } = reservation;
+        let Some(error) = failed.filter(|_| hard) else {
+            if answer.send(Ok(states)).is_err() {
+                // Nobody waits any more: whoever asked has sent a settlement of nothing after it.
+            }
+            return;
+        };
+        if let Some(held) = lock(&self.counts).settle(id, Charge::Nothing) {
+            self.unwritten.end(&held, Charge::Nothing);
+        }
+        let _ = answer.send(Err(ReserveError::Store(error.clone())));
+    }
+
+    fn write(&mut self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let forgetful = self.forgot.is_none_or(|at| at + FORGET_EVERY <= now);
+        if self.unwritten.is_empty() && !forgetful {
+            return Ok(());
+        }
+        let written = self.transaction(now, forgetful);
+        if written.is_ok() {
+            self.unwritten = Unwritten::default();
+            if forgetful {
+                self.forgot = Some(now);
+            }
+        }
+        written.map_err(|error| StoreError(format!("its file cannot be written: {error}")))
+    }
+
+    fn transaction(&mut self, now: SystemTime, forgetful: bool) -> rusqlite::Result<()> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        {
+            let counts = lock(&self.counts);
+            for (id, made) in &self.unwritten.made {
+                if let Some(held) = counts.held(*id) {
+                    rows::put_reservation(&transaction, held, *made)?;
+                }
+            }
+            for (counter, slice) in &self.unwritten.changed {
+                if let Some(written) = counts.spent(counter, *slice) {
+                    rows::put_count(&transaction, &written)?;
+                }
+            }
+        }
+        for id in &self.unwritten.ended {
+            rows::delete_reservation(&transaction, *id)?;
+        }
+        for ((hour, group, _), row) in &self.unwritten.usage {
+            rows::add_usage(&transaction, &UsageRow { hour: *hour, group: group.clone(), row: row.clone() })?;
+        }
+        for (at, call) in &self.unwritten.listed {
+            rows::list(&transaction, call, *at)?;
+        }
+        if forgetful {
+            let before = now.checked_sub(self.retention).unwrap_or(SystemTime::UNIX_EPOCH);
+            rows::forget(&transaction, before, now.checked_sub(KEPT_AFTER).unwrap_or(SystemTime::UNIX_EPOCH))?;
+        }
+        transaction.commit()
+    }
+
+    /// One line when it begins to fail, one when it works again.
+    fn report(&mut self, written: &Result<(), StoreError>) {
+        match written {
+            Err(error) if !self.failing => tracing::error!(
+                %error,
+                "calls under hard budgets are refused until the store can be written; what is settled is kept in memory"
+            ),
+            Ok(()) if self.failing => {
+                tracing::warn!("the store can be written again; nothing that was settled is lost");
+            }
+            Ok(()) | Err(_) => {}
+        }
+        self.failing = written.is_err();
+    }
+}
+
+impl Unwritten {
+    fn is_empty(&self) -> bool {
+        self.made.is_empty()
+            && self.ended.is_empty()
+            && self.changed.is_empty()
+            && self.usage.is_empty()
+            && self.listed.is_empty()
+    }
+
+    fn end(&mut self, held: &Held, charge: Charge) {
+        if self.made.remove(&held.booking.id).is_none() {
+            self.ended.push(held.booking.id);
+        }
+        if charge != Charge::Nothing {
+            self.changed.extend(held.lines.iter().map(|line| (line.counter.clone(), line.slice)));
+        }
+    }
+
+    fn bill(&mut self, entry: &Entry, now: SystemTime) {
+        if let Some(call) = entry.reserved_call() {
+            // While the file cannot be written, memory holds as many as a list shows.
+            if self.listed.len() == LISTED_CALLS {
+                self.listed.remove(0);
+            }
+            self.listed.push((now, call));
+        }
+        let key = (hour_of(now), entry.group.clone(), entry.heading());
+        self.usage.entry(key).or_insert_with_key(|(_, _, heading)| BillRow::empty(heading.clone())).add(entry);
+    }
+}
+
+// As for the store in memory: a panic under the lock is a bug of `counts`, and refusing every call would be a worse one.
+fn lock(counts: &Mutex<Counts>) -> MutexGuard<'_, Counts> {
+    counts.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The most that one transaction takes up.
+const AT_ONCE: usize = 1_024;
+/// How soon what could not be written is tried again when nothing else comes in.
+const RETRY: Duration = Duration::from_millis(250);
+const FORGET_EVERY: Duration = Duration::from_hours(1);
+/// Counts stay in the file this long after they have left their window.
+const KEPT_AFTER: Duration = Duration::from_hours(24);

@@ -1,0 +1,306 @@
+//! Values as they stand in the file: times in milliseconds since the Unix epoch, money in nano-dollars, names as words.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rusqlite::{Connection, Row, params};
+use serde_json::{Value, json};
+
+use crate::bedrock::Operation;
+use crate::budget::bill::{BillRow, Heading, Item, Outcome, ReservedCall, ReservedReason, Settled, UsageRow};
+use crate::budget::counts::{Held, HeldLine, Written};
+use crate::budget::store::{Booking, CounterId, ReservationId, Subject, Unit};
+use crate::budget::window::Span;
+use crate::types::{ModelId, Money, TokenUsage};
+
+/// What is held in one slice, as a reservation's row tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct StoredLine {
+    pub(super) counter: CounterId,
+    pub(super) slice: Span,
+    pub(super) leaves: SystemTime,
+    pub(super) amount: u64,
+}
+
+pub(super) fn millis(instant: SystemTime) -> i64 {
+    let since = instant.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+pub(super) fn instant(millis: i64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+}
+
+pub(super) fn signed(amount: u64) -> i64 {
+    i64::try_from(amount).unwrap_or(i64::MAX)
+}
+
+pub(super) fn unsigned(amount: i64) -> u64 {
+    u64::try_from(amount).unwrap_or(0)
+}
+
+/// A count as it stands now, in place of what stood there.
+pub(super) fn put_count(connection: &Connection, written: &Written) -> rusqlite::Result<()> {
+    let CounterId { budget, subject, model, unit } = &written.counter;
+    connection
+        .prepare_cached(
+            "INSERT INTO counts VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+             ON CONFLICT DO UPDATE SET spent = excluded.spent",
+        )?
+        .execute(params![
+            budget.as_ref(),
+            subject.kind(),
+            subject.name(),
+            model.as_deref().unwrap_or(""),
+            unit.as_str(),
+            millis(written.slice.start),
+            millis(written.slice.end),
+            millis(written.leaves),
+            signed(written.amount),
+        ])?;
+    Ok(())
+}
+
+pub(super) fn counts(connection: &Connection) -> rusqlite::Result<Vec<Written>> {
+    let mut statement = connection.prepare(
+        "SELECT budget, subject_kind, subject, model, unit, starts_ms, ends_ms, leaves_ms, spent FROM counts",
+    )?;
+    let rows = statement.query_map([], |row| {
+        let texts = (row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?);
+        let counter = counter(&texts.0, &texts.1, &texts.2, &row.get::<_, String>(3)?, &row.get::<_, String>(4)?);
+        let slice = Span { start: instant(row.get(5)?), end: instant(row.get(6)?) };
+        let (leaves, amount) = (instant(row.get(7)?), unsigned(row.get(8)?));
+        Ok(counter.map(|counter| Written { counter, slice, leaves, amount }))
+    })?;
+    // What a later Tollgate would count in a unit that is not known here is left alone.
+    rows.filter_map(Result::transpose).collect()
+}
+
+fn counter(budget: &str, kind: &str, subject: &str, model: &str, unit: &str) -> Option<CounterId> {
+    Some(CounterId {
+        budget: Arc::from(budget),
+        subject: Subject::of(kind, subject)?,
+        model: (!model.is_empty()).then(|| Arc::from(model)),
+        unit: Unit::from_word(unit)?,
+    })
+}
+
+pub(super) fn put_reservation(connection: &Connection, held: &Held, made: SystemTime) -> rusqlite::Result<()> {
+    let Booking { id, principal, group, item, held_cost, .. } = &held.booking;
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO reservations VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?
+        .execute(params![
+            id.uuid().to_string(),
+            millis(made),
+            item.request_id,
+            principal,
+            group,
+            item.operation.name(),
+            item.model.as_ref().map(ModelId::as_str),
+            item.profile,
+            held_cost.map(Money::nanos),
+            lines_as_text(&held.lines),
+        ])?;
+    Ok(())
+}
+
+pub(super) fn delete_reservation(connection: &Connection, id: ReservationId) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM reservations WHERE id = ?1")?.execute([id.uuid().to_string()])?;
+    Ok(())
+}
+
+fn lines_as_text(lines: &[HeldLine]) -> String {
+    let lines = lines.iter().map(|line| {
+        json!({
+            "budget": line.counter.budget.as_ref(),
+            "subject_kind": line.counter.subject.kind(),
+            "subject": line.counter.subject.name(),
+            "model": line.counter.model.as_deref().unwrap_or(""),
+            "unit": line.counter.unit.as_str(),
+            "starts_ms": millis(line.slice.start),
+            "ends_ms": millis(line.slice.end),
+            "leaves_ms": millis(line.schedule.leaves(line.slice)),
+            "amount": signed(line.amount),
+        })
+    });
+    Value::Array(lines.collect()).to_string()
+}
+
+fn lines(text: &str) -> Vec<StoredLine> {
+    let Ok(Value::Array(lines)) = serde_json::from_str(text) else { return Vec::new() };
+    let line = |line: &Value| {
+        let word = |key: &str| line.get(key).and_then(Value::as_str);
+        let number = |key: &str| line.get(key).and_then(Value::as_i64);
+        Some(StoredLine {
+            counter: counter(word("budget")?, word("subject_kind")?, word("subject")?, word("model")?, word("unit")?)?,
+            slice: Span { start: instant(number("starts_ms")?), end: instant(number("ends_ms")?) },
+            leaves: instant(number("leaves_ms")?),
+            amount: unsigned(number("amount")?),
+        })
+    };
+    lines.iter().filter_map(line).collect()
+}
+
+/// A reservation that is in the file.
+pub(super) struct StoredReservation {
+    pub(super) made: SystemTime,
+    pub(super) principal: String,
+    pub(super) group: String,
+    pub(super) item: Item,
+    pub(super) held_cost: Option<Money>,
+    pub(super) lines: Vec<StoredLine>,
+}
+
+pub(super) fn reservations(connection: &Connection) -> rusqlite::Result<Vec<StoredReservation>> {
+    let mut statement = connection.prepare(
+        "SELECT made_ms, request_id, principal, principal_group, operation, model, profile, held_nanodollars, lines
+         FROM reservations ORDER BY made_ms, id",
+    )?;
+    let rows = statement.query_map([], |row| {
+        Ok(StoredReservation {
+            made: instant(row.get(0)?),
+            principal: row.get(2)?,
+            group: row.get(3)?,
+            item: Item {
+                request_id: row.get(1)?,
+                operation: operation(&row.get::<_, String>(4)?),
+                model: row.get::<_, Option<String>>(5)?.and_then(|model| model.parse().ok()),
+                profile: row.get(6)?,
+            },
+            held_cost: row.get::<_, Option<i64>>(7)?.map(Money::from_nanos),
+            lines: lines(&row.get::<_, String>(8)?),
+        })
+    })?;
+    rows.collect()
+}
+
+/// An operation by its name; one that is not known any more counts as the plainest.
+fn operation(name: &str) -> Operation {
+    Operation::ALL.into_iter().find(|operation| operation.name() == name).unwrap_or(Operation::InvokeModel)
+}
+
+/// Adds a row to what stands under the same hour and heading.
+pub(super) fn add_usage(connection: &Connection, usage: &UsageRow) -> rusqlite::Result<()> {
+    let UsageRow { hour, group, row: BillRow { heading, calls, unpriced, usage, cost } } = usage;
+    let settled = match heading.settled {
+        Settled::Counted(_) => COUNTED,
+        Settled::AtReservation(_) => AT_RESERVATION,
+    };
+    connection
+        .prepare_cached(
+            "INSERT INTO usage VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+             ON CONFLICT DO UPDATE SET calls = calls + excluded.calls, unpriced = unpriced + excluded.unpriced,
+                 input = input + excluded.input, output = output + excluded.output,
+                 cache_read = cache_read + excluded.cache_read,
+                 cache_write_5m = cache_write_5m + excluded.cache_write_5m,
+                 cache_write_1h = cache_write_1h + excluded.cache_write_1h,
+                 nanodollars = nanodollars + excluded.nanodollars",
+        )?
+        .execute(params![
+            millis(*hour),
+            group,
+            heading.principal,
+            heading.model.as_ref().map_or("", ModelId::as_str),
+            heading.profile.as_deref().unwrap_or(""),
+            heading.operation.name(),
+            settled,
+            heading.settled.as_str(),
+            signed(*calls),
+            signed(*unpriced),
+            signed(usage.input),
+            signed(usage.output),
+            signed(usage.cache_read),
+            signed(usage.cache_write_5m),
+            signed(usage.cache_write_1h),
+            cost.nanos(),
+        ])?;
+    Ok(())
+}
+
+pub(super) fn usage(connection: &Connection, since: SystemTime) -> rusqlite::Result<Vec<UsageRow>> {
+    let mut statement = connection.prepare(
+        "SELECT hour_ms, principal_group, principal, model, profile, operation, settled, outcome, calls, unpriced,
+                input, output, cache_read, cache_write_5m, cache_write_1h, nanodollars
+         FROM usage WHERE hour_ms >= ?1 ORDER BY hour_ms, principal_group, principal, model, profile, operation",
+    )?;
+    let rows = statement.query_map([millis(since)], usage_row)?;
+    rows.collect()
+}
+
+fn usage_row(row: &Row<'_>) -> rusqlite::Result<UsageRow> {
+    let number = |place: usize| row.get(place).map(unsigned);
+    let heading = Heading {
+        principal: row.get(2)?,
+        model: row.get::<_, String>(3)?.parse().ok(),
+        profile: Some(row.get::<_, String>(4)?).filter(|profile| !profile.is_empty()),
+        operation: operation(&row.get::<_, String>(5)?),
+        settled: settled(&row.get::<_, String>(6)?, &row.get::<_, String>(7)?),
+    };
+    let usage = TokenUsage {
+        input: number(10)?,
+        output: number(11)?,
+        cache_read: number(12)?,
+        cache_write_5m: number(13)?,
+        cache_write_1h: number(14)?,
+    };
+    let cost = Money::from_nanos(row.get(15)?);
+    let row_of = BillRow { heading, calls: number(8)?, unpriced: number(9)?, usage, cost };
+    Ok(UsageRow { hour: instant(row.get(0)?), group: row.get(1)?, row: row_of })
+}
+
+fn settled(settled: &str, outcome: &str) -> Settled {
+    if settled == AT_RESERVATION {
+        return Settled::AtReservation(reason(outcome));
+    }
+    let counted = Outcome::ALL.into_iter().find(|known| known.as_str() == outcome);
+    Settled::Counted(counted.unwrap_or(Outcome::Complete))
+}
+
+fn reason(word: &str) -> ReservedReason {
+    ReservedReason::ALL.into_iter().find(|reason| reason.as_str() == word).unwrap_or(ReservedReason::Dropped)
+}
+
+pub(super) fn list(connection: &Connection, call: &ReservedCall, at: SystemTime) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO at_reservation (at_ms, request_id, principal, reason, nanodollars) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            millis(at),
+            call.request_id,
+            call.principal,
+            call.reason.as_str(),
+            call.cost.map(Money::nanos)
+        ])?;
+    Ok(())
+}
+
+/// The latest so many calls settled at the reservation, oldest first, and how many there are in all.
+pub(super) fn listed(connection: &Connection, most: usize) -> rusqlite::Result<(Vec<ReservedCall>, u64)> {
+    let mut statement = connection.prepare(
+        "SELECT request_id, principal, reason, nanodollars FROM at_reservation ORDER BY sequence DESC LIMIT ?1",
+    )?;
+    let rows = statement.query_map([i64::try_from(most).unwrap_or(i64::MAX)], |row| {
+        Ok(ReservedCall {
+            request_id: row.get(0)?,
+            principal: row.get(1)?,
+            reason: reason(&row.get::<_, String>(2)?),
+            cost: row.get::<_, Option<i64>>(3)?.map(Money::from_nanos),
+        })
+    })?;
+    let mut calls = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    calls.reverse();
+    let all = connection.query_row("SELECT count(*) FROM at_reservation", [], |row| row.get(0))?;
+    Ok((calls, unsigned(all)))
+}
+
+/// Forgets what is older than the retention, and counts whose time is over.
+pub(super) fn forget(connection: &Connection, before: SystemTime, left_before: SystemTime) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM usage WHERE hour_ms < ?1", [millis(before)])?;
+    connection.execute("DELETE FROM at_reservation WHERE at_ms < ?1", [millis(before)])?;
+    connection.execute("DELETE FROM counts WHERE leaves_ms < ?1", [millis(left_before)])?;
+    Ok(())
+}
+
+const COUNTED: &str = "counted";
+const AT_RESERVATION: &str = "at_reservation";
