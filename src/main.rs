@@ -25,6 +25,11 @@ enum Command {
     Check(cli::check::Arguments),
     /// Make, list and revoke the keys that callers hold
     Key(cli::key::Arguments),
+    /// Show how budgets stand, and change limits and counts
+    Budget(cli::budget::Arguments),
+    Usage(cli::usage::Arguments),
+    /// Back up the embedded store
+    Store(cli::store::Arguments),
     Cert(cli::cert::CertArgs),
     Mock(cli::mock::Mock),
     /// Print the completions of a shell
@@ -58,6 +63,9 @@ async fn run(command: Command, streams: &mut Streams<'_>) -> anyhow::Result<Exit
         Command::Serve(arguments) => cli::serve::run(&arguments, streams).await,
         Command::Check(arguments) => Ok(cli::check::run(&arguments, &cli::price_known, streams)?),
         Command::Key(arguments) => cli::key::run_configured(&arguments, SystemTime::now(), streams),
+        Command::Budget(arguments) => cli::budget::run(&arguments, SystemTime::now(), streams).await,
+        Command::Usage(arguments) => cli::usage::run(&arguments, SystemTime::now(), streams),
+        Command::Store(arguments) => cli::store::run(&arguments, streams),
         Command::Cert(arguments) => {
             cli::cert::run(&arguments, SystemTime::now(), streams.out)?;
             Ok(ExitCode::Fine)

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use super::store::{
     Booking, Charge, CounterId, CounterState, Enforcement, Line, ReservationId, ReserveError, Shortfall, StoreError,
+    Subject,
 };
 use super::window::{Schedule, Span};
 
@@ -116,6 +117,22 @@ impl Counts {
     pub(super) fn spent(&self, counter: &CounterId, slice: Span) -> Option<Written> {
         let found = self.slices.get(counter)?.iter().find(|own| own.span == slice)?;
         Some(Written { counter: counter.clone(), slice, leaves: found.leaves, amount: found.spent })
+    }
+
+    /// What one subject has spent of a budget by an instant counts no more in the windows that were open then. The counts
+    /// that changed.
+    pub(super) fn reset(&mut self, budget: &str, subject: &Subject, at: SystemTime) -> Vec<(CounterId, Span)> {
+        let mut changed = Vec::new();
+        for (counter, slices) in &mut self.slices {
+            if counter.budget.as_ref() != budget || counter.subject != *subject {
+                continue;
+            }
+            for slice in slices.iter_mut().filter(|slice| slice.span.start <= at && at < slice.leaves) {
+                slice.spent = 0;
+                changed.push((counter.clone(), slice.span));
+            }
+        }
+        changed
     }
 
     /// Takes up what had been written down.

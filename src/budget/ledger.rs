@@ -100,7 +100,7 @@ impl Ledger {
                 models.entry(name.as_ref()).or_default().insert(counter.model.clone());
             }
         }
-        let now = self.clock.now();
+        let (adjustments, now) = (self.store.adjustments(), self.clock.now());
         let (mut standings, mut seen) = (Vec::new(), HashSet::new());
         for principal in principals {
             for (budget, rule) in self.rules_for(principal) {
@@ -115,6 +115,7 @@ impl Ledger {
                         let counter = CounterId { budget: Arc::clone(budget), subject, model: part.clone(), unit };
                         let own = slices.get(&counter).map(Vec::as_slice).unwrap_or_default();
                         if seen.insert(counter.clone()) && (part.is_none() || !own.is_empty()) {
+                            let limit = adjustments.as_ref().map_or(limit, |made| made.limit(&counter, limit, now));
                             standings.push(Standing { state: in_window(counter, window, own), limit });
                         }
                     }
@@ -141,8 +142,7 @@ impl Ledger {
 
     /// Every rule that is for a principal.
     fn rules_for(&self, principal: &Principal) -> Vec<&(Arc<str>, BudgetRule)> {
-        let own = |rule: &BudgetRule| rule.owners.rank(principal.name(), principal.groups()).is_some();
-        let mut rules: Vec<_> = self.rules.iter().filter(|(_, rule)| own(rule)).collect();
+        let mut rules: Vec<_> = self.rules.iter().filter(|(_, rule)| rule.is_for(principal)).collect();
         if rules.iter().any(|(_, rule)| rule.applies == Applies::Always) {
             rules.retain(|(_, rule)| rule.applies == Applies::Always);
         }
@@ -151,6 +151,7 @@ impl Ledger {
 
     fn lines(&self, principal: &Principal, model: Option<&ModelId>, estimate: &Estimate) -> Result<Vec<Line>, Refused> {
         let mut lines = Vec::new();
+        let (adjustments, now) = (self.store.adjustments(), self.clock.now());
         for (budget, rule) in self.rules_for(principal) {
             if !rule.models.contain(model) {
                 continue;
@@ -170,6 +171,7 @@ impl Ledger {
                 let amount = rule.caps.of(unit).map_or(amount, |cap| amount.min(cap));
                 for subject in rule.subjects(principal.name(), principal.groups()) {
                     let counter = CounterId { budget: Arc::clone(budget), subject, model: rule.part(model), unit };
+                    let limit = adjustments.as_ref().map_or(limit, |changed| changed.limit(&counter, limit, now));
                     let (schedule, enforcement) = (rule.schedule(), rule.enforcement);
                     lines.push(Line { counter, schedule, limit, amount, enforcement });
                 }

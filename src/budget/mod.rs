@@ -20,6 +20,7 @@
 //!
 //! Not here: rate limits.
 
+mod adjustment;
 mod bill;
 mod counts;
 mod embedded;
@@ -32,8 +33,9 @@ mod rule;
 mod store;
 mod window;
 
+pub use adjustment::{Adjustment, Adjustments, Change, Effect};
 pub use bill::{Bill, BillRow, Entry, Heading, Item, Outcome, ReservedCall, ReservedReason, Settled, UsageRow};
-pub use embedded::{Durability, EmbeddedOptions, EmbeddedStore, OpenError, Recovered, StoreFile};
+pub use embedded::{Durability, EmbeddedOptions, EmbeddedStore, OpenError, Recovered, StoreFile, change};
 pub use estimate::{Attachments, Estimate, Hold, RequestFacts};
 pub use ledger::{Ledger, RuleError};
 pub use memory::MemoryStore;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
+use crate::identity::Principal;
 use crate::types::{ModelId, Money, Owners};
 
 use super::store::{Enforcement, Subject, Unit, nanodollars};
@@ -147,8 +148,13 @@ impl BudgetRule {
         Schedule { window: self.window, zone: self.zone.clone() }
     }
 
-    /// Every counter of this rule that a call of a principal counts in, without its unit.
-    pub(super) fn subjects(&self, name: &str, groups: &[String]) -> Vec<Subject> {
+    /// Whether it is for a principal. A default is, also where it does not apply because there is another.
+    pub fn is_for(&self, principal: &Principal) -> bool {
+        self.owners.rank(principal.name(), principal.groups()).is_some()
+    }
+
+    /// Whose counts of this rule a call of a principal counts in.
+    pub fn subjects(&self, name: &str, groups: &[String]) -> Vec<Subject> {
         let principal = || Subject::Principal(Arc::from(name));
         match self.per {
             Per::Principal => vec![principal()],

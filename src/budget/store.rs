@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use crate::types::{Money, TokenUsage};
 
+use super::adjustment::Adjustments;
 use super::bill::{Bill, Entry, Item, UsageRow};
 use super::window::{Schedule, Span};
 
@@ -43,6 +44,11 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// What has been settled since an instant, by the hour; the hour that holds the instant is whole.
     fn usage(&self, since: SystemTime) -> Answer<'_, Result<Vec<UsageRow>, StoreError>>;
+
+    /// What operators have changed about limits; `None` where nothing can be changed.
+    fn adjustments(&self) -> Option<Arc<Adjustments>> {
+        None
+    }
 
     /// Writes down what is still on its way, and ends. What is reserved or settled afterwards is kept in memory at most.
     fn close(&self) -> Answer<'_, ()> {

@@ -2,12 +2,16 @@
 //!
 //! A command writes to the writers it is given and answers with an [`ExitCode`]; only `main` ends the process.
 
+pub mod budget;
 pub mod cert;
 pub mod check;
 pub mod demo;
 pub mod key;
 pub mod mock;
 pub mod serve;
+pub mod store;
+mod stored;
+pub mod usage;
 
 use std::io;
 use std::sync::LazyLock;

@@ -72,6 +72,12 @@ listen = {{ printf "0.0.0.0:%d" (int .Values.admin.port) | quote }}
 [identity]
 keys_file = {{ printf "/etc/tollgate/keys/%s" .Values.keys.key | quote }}
 
+{{- if not (contains "[store]" .Values.config) }}
+
+[store]
+path = "/var/lib/tollgate/tollgate.db"
+{{- end }}
+
 {{ trim .Values.config }}
 {{ end }}
 
@@ -125,6 +131,7 @@ resources:
 volumeMounts:
   - { name: tollgate-config, mountPath: /etc/tollgate/config, readOnly: true }
   - { name: tollgate-keys, mountPath: /etc/tollgate/keys, readOnly: true }
+  - { name: tollgate-store, mountPath: /var/lib/tollgate }
 {{- if .Values.server.tls.existingSecret }}
   - { name: tollgate-tls, mountPath: /etc/tollgate/tls, readOnly: true }
 {{- end }}
@@ -138,6 +145,13 @@ volumeMounts:
 - name: tollgate-keys
   secret:
     secretName: {{ .Values.keys.existingSecret }}
+- name: tollgate-store
+{{- if .Values.store.existingClaim }}
+  persistentVolumeClaim:
+    claimName: {{ .Values.store.existingClaim }}
+{{- else }}
+  emptyDir: {}
+{{- end }}
 {{- if .Values.server.tls.existingSecret }}
 - name: tollgate-tls
   secret:

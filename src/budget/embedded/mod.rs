@@ -12,6 +12,7 @@
 //! | the file cannot be written | calls under a hard budget are refused; settlements are kept in memory and written later |
 //! | a second gateway opens the file | it is refused at its start |
 
+mod changes;
 mod owner;
 mod read;
 mod recover;
@@ -26,13 +27,15 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwapOption;
 use tokio::sync::oneshot;
 
+use super::adjustment::{Adjustments, Change};
 use super::bill::{Bill, UsageRow};
 use super::counts::Counts;
 use super::store::{Answer, Booking, CounterState, ReserveError, Settlement, Store, StoreError};
 use crate::types::Clock;
-use owner::{Owner, Work};
+use owner::{Owner, Shared, Work};
 pub use read::StoreFile;
 pub use recover::Recovered;
 
@@ -94,6 +97,7 @@ pub struct EmbeddedStore {
     clock: Arc<dyn Clock>,
     path: PathBuf,
     counts: Arc<Mutex<Counts>>,
+    adjustments: Arc<ArcSwapOption<Adjustments>>,
     work: Sender<Work>,
     thread: Mutex<Option<JoinHandle<()>>>,
     /// Held for as long as the store lives.
@@ -111,12 +115,23 @@ impl EmbeddedStore {
             recover::recover(&mut connection, clock.now()).map_err(|error| failed(error.to_string()))?;
         let counts = Arc::new(Mutex::new(counts));
         let (work, inbox) = mpsc::channel();
-        let owner = Owner::new(connection, Arc::clone(&counts), Arc::clone(&clock), options.retention);
+        let adjustments = Arc::new(ArcSwapOption::empty());
+        let shared = Shared { counts: Arc::clone(&counts), adjustments: Arc::clone(&adjustments) };
+        let mut owner = Owner::new(connection, shared, Arc::clone(&clock), options.retention);
+        owner.take_up_changes().map_err(|error| failed(error.to_string()))?;
         let thread = std::thread::Builder::new()
             .name("tollgate-store".to_owned())
             .spawn(move || owner.run(&inbox))
             .map_err(|error| failed(error.to_string()))?;
-        let store = Self { clock, path: path.clone(), counts, work, thread: Mutex::new(Some(thread)), _lock: lock };
+        let store = Self {
+            clock,
+            path: path.clone(),
+            counts,
+            adjustments,
+            work,
+            thread: Mutex::new(Some(thread)),
+            _lock: lock,
+        };
         Ok((store, recovered))
     }
 
@@ -169,6 +184,10 @@ impl Store for EmbeddedStore {
         Box::pin(self.read(move |file| file.usage(since)))
     }
 
+    fn adjustments(&self) -> Option<Arc<Adjustments>> {
+        self.adjustments.load_full()
+    }
+
     fn close(&self) -> Answer<'_, ()> {
         Box::pin(async move {
             let _ = self.ask(Work::Close).await;
@@ -200,6 +219,13 @@ impl fmt::Debug for EmbeddedStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EmbeddedStore").field("path", &self.path).finish_non_exhaustive()
     }
+}
+
+/// Writes a change of a budget into a store's file. A gateway that has it open takes it up within a second, any other when it
+/// starts; the answer is whether one has it open.
+pub fn change(path: &Path, change: &Change, now: SystemTime) -> Result<bool, StoreError> {
+    changes::add(path, change, now)?;
+    Ok(matches!(lock(path), Err(OpenError::InUse(_))))
 }
 
 /// Sees to it that no other process has the file.

@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use arc_swap::ArcSwapOption;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
-use super::rows;
+use super::{changes, rows};
+use crate::budget::adjustment::{Adjustment, Adjustments, Effect};
 use crate::budget::bill::{BillRow, Entry, Heading, LISTED_CALLS, ReservedCall, UsageRow, hour_of};
 use crate::budget::counts::{Counts, Held};
 use crate::budget::store::{
@@ -29,15 +31,24 @@ pub(super) enum Work {
 
 type Granting = oneshot::Sender<Result<Vec<CounterState>, ReserveError>>;
 
+/// What others read while the owner goes on.
+pub(super) struct Shared {
+    pub(super) counts: Arc<Mutex<Counts>>,
+    pub(super) adjustments: Arc<ArcSwapOption<Adjustments>>,
+}
+
 pub(super) struct Owner {
     connection: Connection,
-    counts: Arc<Mutex<Counts>>,
+    shared: Shared,
     clock: Arc<dyn Clock>,
     retention: Duration,
     unwritten: Unwritten,
     /// The last transaction failed.
     failing: bool,
     forgot: Option<SystemTime>,
+    /// SQLite's number for what other connections have written.
+    data_version: Option<i64>,
+    looked: Instant,
 }
 
 /// What has changed since the last transaction.
@@ -50,6 +61,8 @@ struct Unwritten {
     changed: HashSet<(CounterId, Span)>,
     usage: BTreeMap<(SystemTime, String, Heading), BillRow>,
     listed: Vec<(SystemTime, ReservedCall)>,
+    /// Changes that have been carried out.
+    done: HashSet<u64>,
 }
 
 /// A reservation that fits and is answered when it is in the file.
@@ -62,31 +75,63 @@ struct Granted {
 }
 
 impl Owner {
-    pub(super) fn new(
-        connection: Connection,
-        counts: Arc<Mutex<Counts>>,
-        clock: Arc<dyn Clock>,
-        retention: Duration,
-    ) -> Self {
-        Self { connection, counts, clock, retention, unwritten: Unwritten::default(), failing: false, forgot: None }
+    pub(super) fn new(connection: Connection, shared: Shared, clock: Arc<dyn Clock>, retention: Duration) -> Self {
+        Self {
+            connection,
+            shared,
+            clock,
+            retention,
+            unwritten: Unwritten::default(),
+            failing: false,
+            forgot: None,
+            data_version: None,
+            looked: Instant::now(),
+        }
     }
 
     pub(super) fn run(mut self, inbox: &Receiver<Work>) {
         loop {
-            let first = if self.unwritten.is_empty() {
-                inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
-            } else {
-                inbox.recv_timeout(RETRY)
-            };
-            let first = match first {
+            let first = match inbox.recv_timeout(if self.unwritten.is_empty() { LOOK_EVERY } else { RETRY }) {
                 Ok(work) => Some(work),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => break,
             };
+            if self.looked.elapsed() >= LOOK_EVERY
+                && let Err(error) = self.look()
+            {
+                tracing::warn!(%error, "changes of budgets cannot be read from the store's file; they are tried again");
+            }
             if self.turn(first.into_iter().chain(inbox.try_iter()).take(AT_ONCE)) {
                 break;
             }
         }
+    }
+
+    /// Takes up changes that another process has written into the file since the last look.
+    fn look(&mut self) -> rusqlite::Result<()> {
+        self.looked = Instant::now();
+        let version = self.connection.query_row("PRAGMA data_version", [], |row| row.get(0))?;
+        if self.data_version == Some(version) {
+            return Ok(());
+        }
+        self.take_up_changes()?;
+        self.data_version = Some(version);
+        Ok(())
+    }
+
+    /// Puts the changes in force that stand in the file.
+    pub(super) fn take_up_changes(&mut self) -> rusqlite::Result<()> {
+        let changes = changes::all(&self.connection)?;
+        for (adjustment, open) in &changes {
+            let Adjustment { sequence, made, change } = adjustment;
+            if *open && self.unwritten.done.insert(*sequence) && change.effect == Effect::Reset {
+                let reset = lock(&self.shared.counts).reset(&change.budget, &change.subject, *made);
+                self.unwritten.changed.extend(reset);
+            }
+        }
+        let limits = Adjustments::new(changes.iter().map(|(adjustment, _)| &adjustment.change));
+        self.shared.adjustments.store(Some(Arc::new(limits)));
+        Ok(())
     }
 
     /// Takes up one batch; true when that was the last one.
@@ -120,7 +165,7 @@ impl Owner {
         let id = booking.id;
         let hard = booking.lines.iter().any(|line| line.amount > 0 && line.enforcement == Enforcement::Hard);
         let costs = booking.held_cost != Some(Money::ZERO) || booking.lines.iter().any(|line| line.amount > 0);
-        let mut counts = lock(&self.counts);
+        let mut counts = lock(&self.shared.counts);
         let known = counts.held(id).is_some();
         let reserved = counts.reserve(booking, now);
         drop(counts);
@@ -141,7 +186,7 @@ impl Owner {
 
     fn settle(&mut self, settlement: Settlement) {
         let Settlement { id, charge, entry } = settlement;
-        let Some(held) = lock(&self.counts).settle(id, charge) else { return };
+        let Some(held) = lock(&self.shared.counts).settle(id, charge) else { return };
         self.unwritten.end(&held, charge);
         if let Some(entry) = entry {
             self.unwritten.bill(&entry, self.clock.now());
@@ -157,7 +202,7 @@ impl Owner {
             }
             return;
         };
-        if let Some(held) = lock(&self.counts).settle(id, Charge::Nothing) {
+        if let Some(held) = lock(&self.shared.counts).settle(id, Charge::Nothing) {
             self.unwritten.end(&held, Charge::Nothing);
         }
         let _ = answer.send(Err(ReserveError::Store(error.clone())));
@@ -182,7 +227,7 @@ impl Owner {
     fn transaction(&mut self, now: SystemTime, forgetful: bool) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         {
-            let counts = lock(&self.counts);
+            let counts = lock(&self.shared.counts);
             for (id, made) in &self.unwritten.made {
                 if let Some(held) = counts.held(*id) {
                     rows::put_reservation(&transaction, held, *made)?;
@@ -202,6 +247,9 @@ impl Owner {
         }
         for (at, call) in &self.unwritten.listed {
             rows::list(&transaction, call, *at)?;
+        }
+        for sequence in &self.unwritten.done {
+            changes::done(&transaction, *sequence, now)?;
         }
         if forgetful {
             let before = now.checked_sub(self.retention).unwrap_or(SystemTime::UNIX_EPOCH);
@@ -233,6 +281,7 @@ impl Unwritten {
             && self.changed.is_empty()
             && self.usage.is_empty()
             && self.listed.is_empty()
+            && self.done.is_empty()
     }
 
     fn end(&mut self, held: &Held, charge: Charge) {
@@ -266,6 +315,8 @@ fn lock(counts: &Mutex<Counts>) -> MutexGuard<'_, Counts> {
 const AT_ONCE: usize = 1_024;
 /// How soon what could not be written is tried again when nothing else comes in.
 const RETRY: Duration = Duration::from_millis(250);
+/// How often the file is looked at for changes that commands have written.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 const FORGET_EVERY: Duration = Duration::from_hours(1);
 /// Counts stay in the file this long after they have left their window.
 const KEPT_AFTER: Duration = Duration::from_hours(24);

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rusqlite::backup::Backup;
 use rusqlite::{Connection, OpenFlags};
 
-use super::rows;
+use super::{changes, rows, schema};
+use crate::budget::adjustment::{Adjustment, Adjustments};
 use crate::budget::bill::{Bill, LISTED_CALLS, UsageRow, hour_of, sum_up};
 use crate::budget::store::{Answer, Booking, CounterState, ReserveError, Settlement, Store, StoreError};
 
@@ -25,7 +26,7 @@ impl StoreFile {
         let failed = |error: rusqlite::Error| StoreError(format!("{}: {error}", path.display()));
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-        connection.busy_timeout(Duration::from_secs(5)).map_err(failed)?;
+        connection.busy_timeout(schema::PATIENCE).map_err(failed)?;
         Ok(Self { path: path.to_owned(), connection: Mutex::new(connection) })
     }
 
@@ -67,6 +68,12 @@ impl StoreFile {
         Ok(states.into_values().collect())
     }
 
+    /// Every change of a budget that an operator made, oldest first.
+    pub fn history(&self) -> Result<Vec<Adjustment>, StoreError> {
+        let changes = self.told(changes::all(&self.connection()))?;
+        Ok(changes.into_iter().map(|(adjustment, _)| adjustment).collect())
+    }
+
     /// Copies the whole store into a new file, also while a gateway writes to it. The copy is of one instant.
     pub fn back_up(&self, to: &Path) -> Result<(), StoreError> {
         let failed = |error: rusqlite::Error| StoreError(format!("{}: {error}", to.display()));
@@ -101,6 +108,11 @@ impl Store for StoreFile {
 
     fn counters(&self) -> Answer<'_, Result<Vec<CounterState>, StoreError>> {
         Box::pin(std::future::ready(Self::counters(self)))
+    }
+
+    fn adjustments(&self) -> Option<Arc<Adjustments>> {
+        let history = self.history().ok()?;
+        Some(Arc::new(Adjustments::new(history.iter().map(|adjustment| &adjustment.change))))
     }
 
     fn bill(&self) -> Answer<'_, Result<Bill, StoreError>> {

@@ -8,7 +8,8 @@ use rusqlite::{Connection, OpenFlags};
 use super::{Durability, OpenError};
 
 /// Each step makes the layout of its place of the one before; a layout is the number of steps that have been taken.
-const STEPS: &[&str] = &["
+pub(super) const STEPS: &[&str] = &[
+    "
     CREATE TABLE counts (
         budget TEXT NOT NULL, subject_kind TEXT NOT NULL, subject TEXT NOT NULL, model TEXT NOT NULL,
         unit TEXT NOT NULL, starts_ms INTEGER NOT NULL, ends_ms INTEGER NOT NULL, leaves_ms INTEGER NOT NULL,
@@ -32,7 +33,15 @@ const STEPS: &[&str] = &["
         sequence INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, request_id TEXT NOT NULL,
         principal TEXT NOT NULL, reason TEXT NOT NULL, nanodollars INTEGER
     ) STRICT;
-"];
+",
+    "
+    CREATE TABLE adjustments (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT, made_ms INTEGER NOT NULL, budget TEXT NOT NULL,
+        subject_kind TEXT NOT NULL, subject TEXT NOT NULL, effect TEXT NOT NULL, unit TEXT, amount INTEGER,
+        until_ms INTEGER, made_by TEXT NOT NULL, reason TEXT NOT NULL, done_ms INTEGER
+    ) STRICT;
+",
+];
 
 /// Opens a file for its owner and brings its layout up to date.
 pub(super) fn open(path: &Path, durability: Durability) -> Result<Connection, OpenError> {
@@ -74,3 +83,5 @@ fn migrate(connection: &mut Connection, taken: usize, known: i64) -> rusqlite::R
 
 /// Someone else's transaction (a person with the `sqlite3` shell) is waited for this long.
 const BUSY: Duration = Duration::from_secs(1);
+/// How long a command waits for the gateway's transactions, of which each is short.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);

@@ -1,13 +1,15 @@
 //! Crashes, files that cannot be written, second gateways, older and later layouts.
 
+mod model;
+
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
-use proptest::prelude::*;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
+use crate::budget::adjustment::Effect;
 use crate::budget::bill::{Entry, Outcome, ReservedReason, Settled};
 use crate::budget::store::{Charge, CounterId, Enforcement, Line, ReservationId, Spend, Subject, Unit};
 use crate::budget::tests::item;
@@ -227,108 +229,68 @@ fn a_file_of_a_later_layout_and_one_that_is_no_store_are_refused_and_left_alone(
     assert!(matches!(opened, Err(OpenError::File { .. })), "{opened:?}");
 }
 
-#[derive(Clone, Debug)]
-enum Step {
-    Reserve { who: usize, amount: u64 },
-    Settle { which: prop::sample::Index, percent: u64 },
-    Release { which: prop::sample::Index },
-    Kill,
-    Restart,
-    Wait { hours: u64 },
+fn asked(effect: Effect) -> Change {
+    let (budget, subject) = ("daily".into(), Subject::Principal("alice".into()));
+    Change { budget, subject, effect, by: "root".to_owned(), reason: "a deadline".to_owned() }
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let which = any::<prop::sample::Index>;
-    let step = prop_oneof![
-        6 => (0..3_usize, 0_u64..400).prop_map(|(who, amount)| Step::Reserve { who, amount }),
-        4 => (which(), 0_u64..=100).prop_map(|(which, percent)| Step::Settle { which, percent }),
-        1 => which().prop_map(|which| Step::Release { which }),
-        1 => Just(Step::Kill),
-        1 => Just(Step::Restart),
-        1 => (1_u64..30).prop_map(|hours| Step::Wait { hours }),
-    ];
-    prop::collection::vec(step, 1..40)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
-
-    /// A sequential model beside the store: what is charged to whom on which day, and what runs.
-    #[test]
-    fn counts_and_bill_survive_kills_and_restarts_as_a_plain_list_says(steps in steps()) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(play(steps))?;
-    }
-}
-
-async fn play(steps: Vec<Step>) -> Result<(), TestCaseError> {
-    let mut place = Place::new();
-    let mut store = place.open().0;
-    let day = |place: &Place| place.clock.now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() / 86_400;
-    // Whose, on which day, how much.
-    let mut spent: Vec<(String, u64, u64)> = Vec::new();
-    let mut running: Vec<(Booking, u64, u64)> = Vec::new();
-    for step in steps {
-        match step {
-            Step::Reserve { who, amount } => {
-                let call = booking(["alice", "bob", "carol"][who], amount);
-                let today = day(&place);
-                let own = |name: &str, on: u64| name == call.principal && on == today;
-                let used: u64 = spent.iter().filter(|(name, on, _)| own(name, *on)).map(|(.., nanos)| nanos).sum();
-                let held: u64 =
-                    running.iter().filter(|(other, on, _)| own(&other.principal, *on)).map(|(.., held)| held).sum();
-                let fits = amount == 0 || used + held + amount <= 1_000;
-                let answer = reserve(&store, &call).await;
-                prop_assert_eq!(answer.is_ok(), fits, "{:?}", answer);
-                if fits {
-                    running.push((call, today, amount));
-                }
-            }
-            Step::Settle { which, percent } if !running.is_empty() => {
-                let (call, on, held) = running.swap_remove(which.index(running.len()));
-                let nanos = held * percent / 100;
-                store.settle(settlement(&call, nanos));
-                spent.push((call.principal, on, nanos));
-            }
-            Step::Release { which } if !running.is_empty() => {
-                let (call, ..) = running.swap_remove(which.index(running.len()));
-                store.settle(Settlement { id: call.id, charge: Charge::Nothing, entry: None });
-            }
-            Step::Settle { .. } | Step::Release { .. } => {}
-            Step::Kill => {
-                // What a settlement has said is in the file once it has been written; before that the reservation is.
-                store.bill().await.unwrap();
-                place = place.killed();
-                store = place.open().0;
-                spent.extend(running.drain(..).map(|(call, on, held)| (call.principal, on, held)));
-            }
-            Step::Restart => {
-                store.close().await;
-                drop(store);
-                store = place.open().0;
-                spent.extend(running.drain(..).map(|(call, on, held)| (call.principal, on, held)));
-            }
-            Step::Wait { hours } => place.clock.advance(Duration::from_hours(hours)),
+/// Waits for the owner's next look at the file.
+async fn eventually(what: &str, mut there: impl AsyncFnMut() -> bool) {
+    let asking = async {
+        while !there().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        let billed: u64 = spent.iter().map(|(.., nanos)| nanos).sum();
-        let bill = store.bill().await.unwrap();
-        prop_assert_eq!(bill.cost().nanos(), i64::try_from(billed).unwrap());
-        let today = day(&place);
-        for who in ["alice", "bob", "carol"] {
-            let used: u64 =
-                spent.iter().filter(|(name, on, _)| name == who && *on == today).map(|(.., nanos)| nanos).sum();
-            let held: u64 = running
-                .iter()
-                .filter(|(call, on, _)| call.principal == who && *on == today)
-                .map(|(.., held)| held)
-                .sum();
-            let states = store.counters().await.unwrap();
-            let own =
-                states.iter().filter(|state| state.counter.unit == Unit::Usd && state.counter.subject.name() == who);
-            let own = own.filter(|state| state.span.holds(place.clock.now()));
-            let counted = own.fold((0, 0), |(spent, held), state| (spent + state.spent, held + state.reserved));
-            prop_assert_eq!(counted, (used, held), "{}", who);
-        }
-    }
-    Ok(())
+    };
+    tokio::time::timeout(Duration::from_mins(1), asking).await.unwrap_or_else(|_| panic!("never came: {what}"));
+}
+
+#[tokio::test]
+async fn changes_written_by_another_process_are_taken_up_while_the_store_runs_and_once() {
+    let place = Place::new();
+    let (store, _) = place.open();
+    let path = place.options().path;
+    let (spent, running) = (booking("alice", 600), booking("alice", 100));
+    reserve(&store, &spent).await.unwrap();
+    store.settle(settlement(&spent, 600));
+    reserve(&store, &running).await.unwrap();
+    assert!(change(&path, &asked(Effect::Raise(Unit::Usd, 50, SystemTime::now())), place.clock.now()).unwrap());
+    assert!(change(&path, &asked(Effect::Limit(Unit::Usd, 2_000)), place.clock.now()).unwrap());
+    assert!(change(&path, &asked(Effect::Reset), place.clock.now()).unwrap());
+    eventually("the reset", async || usd(&store, "alice").await == (0, 100)).await;
+    let counter = line("alice", Unit::Usd, 0, Enforcement::Hard).counter;
+    assert_eq!(store.adjustments().unwrap().limit(&counter, 1_000, SystemTime::now()), 2_000);
+    let later = booking("alice", 300);
+    reserve(&store, &later).await.unwrap();
+    store.settle(settlement(&later, 300));
+    let bill = store.bill().await.unwrap();
+    assert_eq!(bill.cost().nanos(), 900, "a reset changes counts, not the bill");
+    drop(store);
+    assert!(!change(&path, &asked(Effect::Configured), place.clock.now()).unwrap());
+    let (store, recovered) = place.open();
+    assert_eq!(recovered.calls, 1);
+    assert_eq!(usd(&store, "alice").await, (400, 0));
+    assert_eq!(store.adjustments().unwrap().limit(&counter, 1_000, SystemTime::now()), 1_000);
+    let history = StoreFile::open(&path).unwrap().history().unwrap();
+    let effects: Vec<_> = history.iter().map(|made| made.change.effect.word()).collect();
+    assert_eq!(effects, ["raise", "limit", "reset", "configured"]);
+    assert_eq!(history[2].change, asked(Effect::Reset));
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_layout_is_brought_up_to_date_with_what_it_holds() {
+    let place = Place::new();
+    let old = Connection::open(place.options().path).unwrap();
+    old.execute_batch(schema::STEPS[0]).unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    let day = i64::try_from(NOON / 86_400 * 86_400_000).unwrap();
+    old.execute(
+        "INSERT INTO counts VALUES ('daily', 'principal', 'alice', '', 'usd', ?1, ?2, ?2, 700)",
+        [day, day + 86_400_000],
+    )
+    .unwrap();
+    drop(old);
+    let (store, _) = place.open();
+    assert_eq!(usd(&store, "alice").await, (700, 0));
+    assert!(matches!(reserve(&store, &booking("alice", 301)).await, Err(ReserveError::Exhausted(_))));
+    assert!(reserve(&store, &booking("alice", 300)).await.is_ok());
 }

@@ -18,7 +18,7 @@ pub use run::Bound;
 
 use super::settings::{Settings, TlsSettings, UpstreamSettings};
 use crate::admin::{AdminSources, Check, State};
-use crate::budget::Ledger;
+use crate::budget::{BudgetRule, Ledger};
 use crate::gateway::{BodyLimits, Drains, Gateway};
 use crate::identity::keys::{KeyFile, KeyRing};
 use crate::identity::{Identity, Principals};
@@ -81,8 +81,7 @@ pub async fn assemble(
     let region = region(settings)?;
     let prices = Arc::new(stages::prices(&settings.prices));
     let store = store::open(&settings.store, Arc::clone(&clock)).await?;
-    let rules = settings.budgets.iter().map(stages::budget).collect();
-    let ledger = Ledger::new(rules, store, Arc::clone(&clock)).map_err(failed("budgets"))?;
+    let ledger = Ledger::new(budget_rules(settings), store, Arc::clone(&clock)).map_err(failed("budgets"))?;
     let principals = Principals::new(settings.principals.iter().cloned()).map_err(failed("principals"))?;
     let keys =
         Arc::new(KeyRing::open(KeyFile::new(&settings.identity.keys_file)).map_err(failed("identity.keys_file"))?);
@@ -142,6 +141,11 @@ impl Assembled {
     pub const fn gateway(&self) -> &Arc<Gateway> {
         &self.gateway
     }
+}
+
+/// The budgets that settings name.
+pub fn budget_rules(settings: &Settings) -> Vec<BudgetRule> {
+    settings.budgets.iter().map(stages::budget).collect()
 }
 
 fn admin(gateway: &Arc<Gateway>, credentials: &Arc<Credentials>, draining: &CancellationToken) -> AdminSources {

@@ -1,0 +1,162 @@
+//! `tollgate budget show|set|raise|reset|history`: how budgets stand, and what an operator changes about them.
+//!
+//! The commands read and write the file of the embedded store, whether a gateway has it open or not. A gateway that has
+//! takes a change up within a second; otherwise it is in force from the next start. Who changed what, when and why is kept.
+//!
+//! Exit codes: 0 done, 1 it could not be done, 2 the command line makes no sense.
+
+mod change;
+mod show;
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use clap::Subcommand;
+
+use super::stored::{self, Stored};
+use super::{ExitCode, Output, Streams};
+use change::{Amount, History, Until, Whose};
+
+/// The command line.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct Arguments {
+    /// The configuration file, which says which budgets there are and where their counts are kept
+    #[arg(
+        short = 'c',
+        long = "config",
+        value_name = "FILE",
+        env = "TOLLGATE_CONFIG",
+        default_value = "tollgate.toml",
+        global = true
+    )]
+    pub config: PathBuf,
+    /// What to print
+    #[arg(long, value_enum, default_value_t, value_name = "FORM", global = true)]
+    pub output: Output,
+    /// What to do
+    #[command(subcommand)]
+    pub action: Action,
+}
+
+/// What to do with budgets.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum Action {
+    /// Show limit, spent, reserved and what is left, for everybody or for some
+    Show {
+        /// Only what this principal falls under
+        #[arg(long, value_name = "NAME")]
+        principal: Option<String>,
+        /// Only this budget
+        #[arg(long, value_name = "NAME")]
+        budget: Option<String>,
+    },
+    /// Give one subject of a budget another limit than the configured one, or that one again
+    Set {
+        /// Whose count
+        #[command(flatten)]
+        whose: Whose,
+        /// How much
+        #[command(flatten)]
+        amount: Amount,
+        /// The configured limits again; raises end
+        #[arg(long)]
+        configured: bool,
+    },
+    /// Raise a limit for a while
+    Raise {
+        /// Whose count
+        #[command(flatten)]
+        whose: Whose,
+        /// How much
+        #[command(flatten)]
+        amount: Amount,
+        /// How long
+        #[command(flatten)]
+        until: Until,
+    },
+    /// Count what is spent in the open window no more; the bill keeps it
+    Reset {
+        /// Whose count
+        #[command(flatten)]
+        whose: Whose,
+    },
+    /// Show who changed what, when and why
+    History {
+        /// Only this budget
+        #[arg(long, value_name = "NAME")]
+        budget: Option<String>,
+    },
+}
+
+/// Runs the command.
+pub async fn run(arguments: &Arguments, now: SystemTime, streams: &mut Streams<'_>) -> anyhow::Result<ExitCode> {
+    let Some(stored) = stored::open(&arguments.config, streams)? else { return Ok(ExitCode::Faulty) };
+    let done = match &arguments.action {
+        Action::Show { principal, budget } => {
+            show::run(stored, principal.as_deref(), budget.as_deref(), now, arguments.output, streams).await?
+        }
+        Action::Set { whose, amount, configured } => match change::limit(&stored, whose, amount, *configured) {
+            Ok(changes) => made(&stored, &changes, now, arguments.output, streams)?,
+            Err(reason) => Err(reason),
+        },
+        Action::Raise { whose, amount, until } => match change::raise(&stored, whose, amount, until, now) {
+            Ok(changes) => made(&stored, &changes, now, arguments.output, streams)?,
+            Err(reason) => Err(reason),
+        },
+        Action::Reset { whose } => match change::reset(&stored, whose) {
+            Ok(changes) => made(&stored, &changes, now, arguments.output, streams)?,
+            Err(reason) => Err(reason),
+        },
+        Action::History { budget } => {
+            let made = stored.file.history()?;
+            History::of(&made, budget.as_deref()).show(arguments.output, streams)?;
+            Ok(())
+        }
+    };
+    stored::told(done, streams)
+}
+
+/// Writes changes down and says when they take effect.
+fn made(
+    stored: &Stored,
+    changes: &[crate::budget::Change],
+    now: SystemTime,
+    output: Output,
+    streams: &mut Streams<'_>,
+) -> anyhow::Result<Result<(), String>> {
+    let mut running = false;
+    for change in changes {
+        running = crate::budget::change(&stored.path, change, now)?;
+    }
+    let history = stored.file.history()?;
+    let latest = history.len().saturating_sub(changes.len());
+    let made = History::of(history.get(latest..).unwrap_or_default(), None);
+    match output {
+        Output::Json => streams.json(&serde_json::json!({ "changes": made.rows(), "gateway_running": running }))?,
+        Output::Table => {
+            made.show(output, streams)?;
+            let when =
+                if running { "a gateway has it in force within a second" } else { "in force when the gateway starts" };
+            writeln!(streams.err, "Noted; {when}.")?;
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// A principal of the configuration.
+fn principal<'s>(stored: &'s Stored, name: &str) -> Result<&'s crate::identity::Principal, String> {
+    stored.settings.principals.iter().find(|principal| principal.name() == name).ok_or_else(|| {
+        format!("--principal {name}: the configuration lists nobody of that name; `tollgate check` shows who is listed")
+    })
+}
+
+/// A budget of the configuration.
+fn rule<'s>(stored: &'s Stored, name: &str) -> Result<&'s crate::budget::BudgetRule, String> {
+    stored.rules.iter().find(|rule| rule.name == name).ok_or_else(|| {
+        let known: Vec<_> = stored.rules.iter().map(|rule| rule.name.as_str()).collect();
+        format!("--budget {name}: the configuration has no such budget; it has {}", known.join(", "))
+    })
+}
+
+#[cfg(test)]
+mod tests;
