@@ -75,20 +75,25 @@ pub fn price_known(source: &ModelId, region: &Region) -> bool {
     SHIPPED.price(source, region).is_some()
 }
 
-/// Waits for SIGINT (Ctrl-C) or SIGTERM.
-async fn stop_signal() {
-    let interrupted = tokio::signal::ctrl_c();
+/// Resolves at SIGINT (Ctrl-C) or SIGTERM. They are caught from the call on, not only once somebody waits.
+fn stop_signal() -> impl Future<Output = ()> {
     #[cfg(unix)]
     {
-        let Ok(mut terminated) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
-            let _ = interrupted.await;
-            return;
-        };
-        tokio::select! {
-            _ = interrupted => {}
-            _ = terminated.recv() => {}
+        use tokio::signal::unix::{SignalKind, signal};
+        let (interrupted, terminated) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+        async {
+            let (Ok(mut interrupted), Ok(mut terminated)) = (interrupted, terminated) else {
+                // Without handlers the signals end the process by themselves.
+                return std::future::pending().await;
+            };
+            tokio::select! {
+                _ = interrupted.recv() => {}
+                _ = terminated.recv() => {}
+            }
         }
     }
     #[cfg(not(unix))]
-    let _ = interrupted.await;
+    async {
+        let _ = tokio::signal::ctrl_c().await;
+    }
 }

@@ -47,13 +47,14 @@ pub async fn run(arguments: &Arguments, streams: &mut Streams<'_>) -> anyhow::Re
     install_log(&settings.log)?;
     let assembled = assemble(&settings, AwsIdentity::Chain, Arc::new(SystemClock)).await?;
     let bound = assembled.bind().await?;
-    announce(&bound, arguments.output, streams).context("the output cannot be written")?;
-    let stop = CancellationToken::new();
+    let (stop, stopped) = (CancellationToken::new(), stop_signal());
     let signalled = stop.clone();
     tokio::spawn(async move {
-        stop_signal().await;
+        stopped.await;
         signalled.cancel();
     });
+    // Whoever starts the gateway may stop it as soon as it has said that it listens.
+    announce(&bound, arguments.output, streams).context("the output cannot be written")?;
     bound.run(stop).await.context("the listener failed")?;
     Ok(ExitCode::Fine)
 }

@@ -119,14 +119,14 @@ where
             if !request.headers().contains_key("host") {
                 request.headers_mut().insert("host", host.parse().unwrap());
             }
-            let (mut sender, driver) = http1::handshake(TokioIo::new(io)).await.unwrap();
+            let (mut sender, driver) = http1::handshake(TokioIo::new(io)).await?;
             tokio::spawn(driver);
             in_time(sender.send_request(request)).await
         }
         Wire::Http2 => {
             let path = request.uri().path_and_query().unwrap().to_string();
             *request.uri_mut() = format!("http://{host}{path}").parse().unwrap();
-            let (mut sender, driver) = http2::handshake(TokioExecutor::new(), TokioIo::new(io)).await.unwrap();
+            let (mut sender, driver) = http2::handshake(TokioExecutor::new(), TokioIo::new(io)).await?;
             tokio::spawn(driver);
             in_time(sender.send_request(request)).await
         }

@@ -18,6 +18,7 @@ mod account;
 mod bedrock_side;
 mod budgets;
 mod byte_identity;
+mod chaos;
 mod endings;
 mod guardrail;
 mod headers;
