@@ -46,9 +46,13 @@ impl Place {
             source: source.parse().unwrap(),
             tags: Tags::default(),
         });
-        let bedrock = MockBedrock::start(MockConfig { profiles: profiles.to_vec(), ..MockConfig::local().unwrap() })
-            .await
-            .unwrap();
+        let bedrock = MockBedrock::start(MockConfig {
+            profiles: profiles.to_vec(),
+            kept_requests: usize::MAX,
+            ..MockConfig::local().unwrap()
+        })
+        .await
+        .unwrap();
         let folder = TempDir::new().unwrap();
         let mut text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[upstream]\nendpoint = \"{}\"\n\
