@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::store::{CounterId, Subject, Unit};
+use super::store::{CounterId, Unit};
+use crate::types::Subject;
 
 /// A change as it is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,9 +10,9 @@ use std::time::{Duration, SystemTime};
 
 use super::store::{
     Booking, Charge, CounterId, CounterState, Enforcement, Line, ReservationId, ReserveError, Shortfall, StoreError,
-    Subject,
 };
 use super::window::{Schedule, Span};
+use crate::types::Subject;
 
 /// Counts by counter and slice, and the calls that run.
 #[derive(Debug, Default)]

@@ -41,12 +41,14 @@ pub use ledger::{Ledger, RuleError};
 pub use memory::MemoryStore;
 pub use refusal::{Exhausted, Refused};
 pub use reservation::{Actual, Reservation};
-pub use rule::{Apart, Applies, BudgetRule, Limits, Models, Per, Reserve};
+pub use rule::{Apart, Applies, BudgetRule, Limits, Reserve};
 pub use store::{
     Answer, Booking, Charge, CounterId, CounterState, Enforcement, Line, ReservationId, ReserveError, Settlement,
-    Shortfall, Spend, Standing, Store, StoreError, Subject, Unit,
+    Shortfall, Spend, Standing, Store, StoreError, Unit,
 };
 pub use window::{Schedule, Slot, Span, Window};
+
+pub use crate::types::{Models, Per, Subject};
 
 #[cfg(test)]
 mod tests;

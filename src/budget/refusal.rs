@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use crate::types::ModelId;
+use crate::types::{ModelId, Subject};
 
-use super::store::{StoreError, Subject, Unit};
+use super::store::{StoreError, Unit};
 use super::window::{Schedule, Window};
 
 /// Why a call is not paid for. The text is for the caller: it names the budget and says what to do.

@@ -18,7 +18,7 @@ use std::time::SystemTime;
 
 use uuid::Uuid;
 
-use crate::types::{Money, TokenUsage};
+use crate::types::{Money, Subject, TokenUsage};
 
 use super::adjustment::Adjustments;
 use super::bill::{Bill, Entry, Item, UsageRow};
@@ -149,46 +149,6 @@ pub(super) fn nanodollars(money: Money) -> u64 {
 /// What a count counts as dollars.
 pub(super) fn dollars(nanodollars: u64) -> Money {
     i64::try_from(nanodollars).map_or(Money::MAX, Money::from_nanos)
-}
-
-/// Whose spending a count adds up.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Subject {
-    /// One principal's.
-    Principal(Arc<str>),
-    /// That of all members of a group together.
-    Group(Arc<str>),
-    /// That of all whom the budget is for together.
-    Everyone,
-}
-
-impl Subject {
-    /// `principal`, `group` or `everyone`.
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::Principal(_) => "principal",
-            Self::Group(_) => "group",
-            Self::Everyone => "everyone",
-        }
-    }
-
-    /// The name of the principal or the group; empty for everyone.
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Principal(name) | Self::Group(name) => name,
-            Self::Everyone => "",
-        }
-    }
-
-    /// The subject of a kind and a name, as [`Subject::kind`] and [`Subject::name`] tell them.
-    pub fn of(kind: &str, name: &str) -> Option<Self> {
-        match kind {
-            "principal" => Some(Self::Principal(Arc::from(name))),
-            "group" => Some(Self::Group(Arc::from(name))),
-            "everyone" => Some(Self::Everyone),
-            _ => None,
-        }
-    }
 }
 
 /// Which count: one budget's, for one subject, in one unit, and where the budget counts models apart, for one of them.

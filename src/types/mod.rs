@@ -10,6 +10,7 @@ mod money;
 mod owners;
 mod principal_tags;
 mod secret;
+mod sharing;
 mod usage;
 
 pub use arn::{AccountId, Arn, ArnError, ProfileArn, Region};
@@ -19,4 +20,5 @@ pub use money::{Money, MoneyError, TokenPrice};
 pub use owners::{Owners, Rank};
 pub use principal_tags::Tags;
 pub use secret::Secret;
+pub use sharing::{Models, Per, Subject};
 pub use usage::{GuardrailUnits, ServiceTier, TokenUsage};

@@ -8,7 +8,8 @@ use rusqlite::{Connection, OpenFlags, params};
 use super::rows::{instant, millis, signed, unsigned};
 use super::schema;
 use crate::budget::adjustment::{Adjustment, Change, Effect};
-use crate::budget::store::{StoreError, Subject, Unit};
+use crate::budget::store::{StoreError, Unit};
+use crate::types::Subject;
 
 /// Writes a change into a file, also while a gateway has it open: it takes the change up by itself.
 pub(super) fn add(path: &Path, change: &Change, now: SystemTime) -> Result<(), StoreError> {

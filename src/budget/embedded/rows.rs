@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use crate::bedrock::Operation;
 use crate::budget::bill::{BillRow, Heading, Item, Outcome, ReservedCall, ReservedReason, Settled, UsageRow};
 use crate::budget::counts::{Held, HeldLine, Written};
-use crate::budget::store::{Booking, CounterId, ReservationId, Subject, Unit};
+use crate::budget::store::{Booking, CounterId, ReservationId, Unit};
 use crate::budget::window::Span;
-use crate::types::{ModelId, Money, TokenUsage};
+use crate::types::{ModelId, Money, Subject, TokenUsage};
 
 /// What is held in one slice, as a reservation's row tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,10 +11,10 @@ use tempfile::TempDir;
 use super::*;
 use crate::budget::adjustment::Effect;
 use crate::budget::bill::{Entry, Outcome, ReservedReason, Settled};
-use crate::budget::store::{Charge, CounterId, Enforcement, Line, ReservationId, Spend, Subject, Unit};
+use crate::budget::store::{Charge, CounterId, Enforcement, Line, ReservationId, Spend, Unit};
 use crate::budget::tests::item;
 use crate::budget::window::{Schedule, Window};
-use crate::types::{ManualClock, Money, TokenUsage};
+use crate::types::{ManualClock, Money, Subject, TokenUsage};
 
 const NOON: u64 = 1_795_262_400;
 
