@@ -7,6 +7,7 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints, and fails by panicking")]
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -72,7 +73,7 @@ async fn row(name: &str, store: Arc<dyn Store>, calls: usize) {
         // What was settled is in the file when it can be read back.
         ledger.bill().await.unwrap();
         let per_call = begun.elapsed() / u32::try_from(callers * each).unwrap();
-        shown += &format!(" {:>10.1}", per_call.as_secs_f64() * 1e6);
+        write!(shown, " {:>10.1}", per_call.as_secs_f64() * 1e6).unwrap();
     }
     println!("{name:<34}{shown}");
     ledger.close().await;

@@ -26,7 +26,7 @@ pub use settings::{
     AdminSettings, Asynchronous, BudgetSettings, Choice, Durability, GuardrailMode, GuardrailSettings,
     IdentitySettings, LogFormat, LogLevel, LogSettings, MeteringSettings, PolicySettings, PriceSettings,
     ProfileSettings, Reserve, Selective, ServerSettings, Settings, StoreKind, StoreSettings, TlsSettings,
-    UpstreamSettings, Window,
+    UpstreamSettings, Window, WindowSettings,
 };
 
 use crate::types::{ModelId, Region};

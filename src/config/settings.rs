@@ -3,15 +3,17 @@
 //! Every value here has passed its checks, and everything that names something else names something that is there. The stages
 //! are made from these; where a stage has an enum of its own, whoever makes it translates.
 
+mod budgets;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
-
 use crate::bedrock::Operation;
 use crate::identity::Principal;
-use crate::types::{ModelId, Money, Owners, ProfileArn, Region, TokenPrice};
+use crate::types::{ModelId, Owners, ProfileArn, Region, TokenPrice};
+
+pub use budgets::{BudgetSettings, WindowSettings};
 
 /// One file.
 #[derive(Clone, Debug, PartialEq)]
@@ -160,25 +162,6 @@ pub struct GuardrailSettings {
     pub owners: Owners,
 }
 
-/// A budget; each principal it is for has a counter of its own.
-#[derive(Clone, Debug, PartialEq)]
-pub struct BudgetSettings {
-    /// Its name.
-    pub name: String,
-    /// Whom it is for.
-    pub owners: Owners,
-    /// How often it begins anew.
-    pub window: Window,
-    /// Where its days and months begin at midnight.
-    pub zone: TimeZone,
-    /// The most that may be spent; this or `tokens` is there, or both.
-    pub usd: Option<Money>,
-    /// The most tokens that may be used.
-    pub tokens: Option<u64>,
-    /// What is held before a call.
-    pub reserve: Reserve,
-}
-
 /// The price of one model in place of the one shipped, in every Region, tier and length of input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PriceSettings {
@@ -279,10 +262,18 @@ choices! {
     }
     /// How often a budget begins anew.
     Window {
+        /// At every full hour.
+        Hour = "hour",
         /// At midnight.
         Day = "day",
+        /// At midnight of one day of the week.
+        Week = "week",
         /// At midnight of the first.
         Month = "month",
+        /// Never: the time that has just passed counts.
+        Rolling = "rolling",
+        /// Never.
+        Lifetime = "lifetime",
     }
     /// What is held before a call, whose cost is known only after it.
     Reserve {

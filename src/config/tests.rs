@@ -8,7 +8,8 @@ use proptest::prelude::*;
 
 use super::schema::{Key, ROOT, Shape};
 use super::*;
-use crate::types::Owners;
+use crate::budget::{Apart, Enforcement, Limits};
+use crate::types::{Models, Owners, Per};
 
 fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -211,11 +212,28 @@ everyone = true
 [[budgets]]
 name = "b"
 groups = ["g"]
-window = "month"
+default = true
+per = "group"
+models = ["newcomer.*"]
+apart = "family"
+window = "week"
+week_starts = "sunday"
 time_zone = "Europe/Berlin"
 usd = "15.5"
 tokens = 16
+input_tokens = 17
+output_tokens = 18
+requests = 19
+enforcement = "soft"
 reserve = "expected"
+reserve_at_most_usd = "1.5"
+reserve_at_most_tokens = 20
+[[budgets]]
+name = "c"
+everyone = true
+window = "rolling"
+length = "5h"
+requests = 1
 [prices."eu.newcomer.model-v1:0"]
 input = "1"
 output = "2"
@@ -236,6 +254,52 @@ retention = "48h"
 format = "text"
 level = "trace"
 "#;
+
+fn wanted_budgets() -> Vec<BudgetSettings> {
+    let groups = vec!["g".to_owned()];
+    vec![
+        BudgetSettings {
+            name: "b".to_owned(),
+            owners: Owners::Only { principals: Vec::new(), groups },
+            default: true,
+            per: Per::Group,
+            models: Models::Like(vec!["newcomer.*".to_owned()]),
+            apart: Apart::Family,
+            window: WindowSettings::Week(jiff::civil::Weekday::Sunday),
+            zone: jiff::tz::TimeZone::get("Europe/Berlin").unwrap(),
+            limits: Limits {
+                usd: Some(crate::types::Money::from_nanos(15_500_000_000)),
+                tokens: Some(16),
+                input_tokens: Some(17),
+                output_tokens: Some(18),
+                requests: Some(19),
+            },
+            enforcement: Enforcement::Soft,
+            reserve: Reserve::Expected,
+            caps: Limits {
+                usd: Some(crate::types::Money::from_nanos(1_500_000_000)),
+                tokens: Some(20),
+                input_tokens: Some(20),
+                output_tokens: Some(20),
+                requests: None,
+            },
+        },
+        BudgetSettings {
+            name: "c".to_owned(),
+            owners: Owners::Everyone,
+            default: false,
+            per: Per::Principal,
+            models: Models::All,
+            apart: Apart::Together,
+            window: WindowSettings::Rolling(Duration::from_hours(5)),
+            zone: jiff::tz::TimeZone::get("UTC").unwrap(),
+            limits: Limits { requests: Some(1), ..Limits::default() },
+            enforcement: Enforcement::Hard,
+            reserve: Reserve::WorstCase,
+            caps: Limits::default(),
+        },
+    ]
+}
 
 #[test]
 fn every_key_is_honoured() {
@@ -289,15 +353,7 @@ fn every_key_is_honoured() {
             selective: Selective::Allow,
             owners: Owners::Everyone,
         }],
-        budgets: vec![BudgetSettings {
-            name: "b".to_owned(),
-            owners: only(&[], &["g"]),
-            window: Window::Month,
-            zone: jiff::tz::TimeZone::get("Europe/Berlin").unwrap(),
-            usd: Some(crate::types::Money::from_nanos(15_500_000_000)),
-            tokens: Some(16),
-            reserve: Reserve::Expected,
-        }],
+        budgets: wanted_budgets(),
         prices: vec![PriceSettings {
             model: "eu.newcomer.model-v1:0".parse().unwrap(),
             input: price(1),

@@ -1,9 +1,13 @@
 //! What a valid file means, for people and for scripts.
 
+mod budgets;
+
 use std::fmt;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
+
+use budgets::Budget;
 
 use crate::config::{Choice, Settings, TlsSettings, show_duration};
 use crate::types::Owners;
@@ -63,17 +67,6 @@ struct Guardrail {
     owed_by: String,
 }
 
-#[derive(Debug, Serialize)]
-struct Budget {
-    name: String,
-    owners: String,
-    window: &'static str,
-    time_zone: String,
-    usd: Option<String>,
-    tokens: Option<u64>,
-    reserve: &'static str,
-}
-
 impl Summary {
     pub(super) fn of(settings: &Settings) -> Self {
         Self {
@@ -82,7 +75,7 @@ impl Summary {
             access: access(settings),
             operations: settings.policy.operations.iter().map(|operation| operation.name()).collect(),
             guardrails: guardrails(settings),
-            budgets: budgets(settings),
+            budgets: budgets::of(settings),
             prices: settings.prices.iter().map(|price| price.model.to_string()).collect(),
         }
     }
@@ -154,19 +147,6 @@ fn guardrails(settings: &Settings) -> Vec<Guardrail> {
     rows.collect()
 }
 
-fn budgets(settings: &Settings) -> Vec<Budget> {
-    let rows = settings.budgets.iter().map(|budget| Budget {
-        name: budget.name.clone(),
-        owners: owners(&budget.owners),
-        window: budget.window.word(),
-        time_zone: budget.zone.iana_name().unwrap_or("UTC").to_owned(),
-        usd: budget.usd.map(|usd| usd.to_string()),
-        tokens: budget.tokens,
-        reserve: budget.reserve.word(),
-    });
-    rows.collect()
-}
-
 fn owners(owners: &Owners) -> String {
     match owners {
         Owners::Everyone => "everyone".to_owned(),
@@ -215,17 +195,7 @@ impl fmt::Display for Summary {
         });
         rows(f, &["GUARDRAIL", "VERSION", "MODE", "ASYNCHRONOUS", "SELECTIVE", "OWED BY"], guardrails)?;
 
-        let budgets = self.budgets.iter().map(|row| {
-            vec![
-                row.name.clone(),
-                row.usd.clone().unwrap_or_else(|| "-".to_owned()),
-                row.tokens.map_or_else(|| "-".to_owned(), |tokens| tokens.to_string()),
-                format!("{} ({})", row.window, row.time_zone),
-                row.reserve.to_owned(),
-                row.owners.clone(),
-            ]
-        });
-        rows(f, &["BUDGET", "USD", "TOKENS", "PER", "HELD", "EACH OF"], budgets)?;
+        rows(f, &Budget::HEAD, self.budgets.iter().map(Budget::cells))?;
         if !self.prices.is_empty() {
             writeln!(f, "own prices for {}\n", self.prices.join(", "))?;
         }

@@ -42,7 +42,7 @@ fn a_valid_file_is_summed_up_and_ends_with_zero() {
         "alice eng alice-sonnet sonnet us.anthropic.claude-sonnet-4-5-20250929-v1:0 us-east-1",
         "bob shared-haiku us.anthropic.claude-haiku-4-5-20251001-v1:0 us-east-1",
         "abc123def456 1 inject refuse refuse group eng",
-        "daily $5.00 1000000 day (UTC) worst-case everyone",
+        "daily $5.00, 1000000 tokens day (UTC) worst-case never each of everyone",
     ] {
         assert!(rows.contains(&cells(row)), "{row}\n{out}");
     }

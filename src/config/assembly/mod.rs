@@ -23,6 +23,7 @@ use crate::gateway::{BodyLimits, Drains, Gateway};
 use crate::identity::keys::{KeyFile, KeyRing};
 use crate::identity::{Identity, Principals};
 use crate::profiles::Directory;
+use crate::profiles::price::PriceTable;
 use crate::server::local_ca::{LocalCa, Names};
 use crate::server::{Plaintext, ServerLimits, tls};
 use crate::sigv4::AwsCredentials;
@@ -79,7 +80,7 @@ pub async fn assemble(
     clock: Arc<dyn Clock>,
 ) -> Result<Assembled, AssemblyError> {
     let region = region(settings)?;
-    let prices = Arc::new(stages::prices(&settings.prices));
+    let prices = Arc::new(price_table(settings));
     let store = store::open(&settings.store, Arc::clone(&clock)).await?;
     let ledger = Ledger::new(budget_rules(settings), store, Arc::clone(&clock)).map_err(failed("budgets"))?;
     let principals = Principals::new(settings.principals.iter().cloned()).map_err(failed("principals"))?;
@@ -146,6 +147,11 @@ impl Assembled {
 /// The budgets that settings name.
 pub fn budget_rules(settings: &Settings) -> Vec<BudgetRule> {
     settings.budgets.iter().map(stages::budget).collect()
+}
+
+/// The prices that settings put in force.
+pub fn price_table(settings: &Settings) -> PriceTable {
+    stages::prices(&settings.prices)
 }
 
 fn admin(gateway: &Arc<Gateway>, credentials: &Arc<Credentials>, draining: &CancellationToken) -> AdminSources {

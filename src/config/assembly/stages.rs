@@ -9,7 +9,7 @@ use super::AssemblyError;
 use crate::budget::{self, BudgetRule, CounterState, Ledger, Settled};
 use crate::config::settings::{
     Asynchronous, BudgetSettings, GuardrailMode, GuardrailSettings, PolicySettings, PriceSettings, ProfileSettings,
-    Reserve, Selective, Window,
+    Reserve, Selective, WindowSettings,
 };
 use crate::guardrail::{self, GuardrailRule, Guardrails};
 use crate::identity::Principal;
@@ -48,18 +48,22 @@ pub(super) fn budget(settings: &BudgetSettings) -> BudgetRule {
     BudgetRule {
         name: settings.name.clone(),
         owners: settings.owners.clone(),
-        applies: budget::Applies::default(),
-        per: budget::Per::default(),
-        models: budget::Models::default(),
-        apart: budget::Apart::default(),
+        applies: if settings.default { budget::Applies::WithoutOther } else { budget::Applies::Always },
+        per: settings.per,
+        models: settings.models.clone(),
+        apart: settings.apart,
         window: match settings.window {
-            Window::Day => budget::Window::Day,
-            Window::Month => budget::Window::Month,
+            WindowSettings::Hour => budget::Window::Hour,
+            WindowSettings::Day => budget::Window::Day,
+            WindowSettings::Week(starts) => budget::Window::Week(starts),
+            WindowSettings::Month => budget::Window::Month,
+            WindowSettings::Rolling(length) => budget::Window::Rolling(length),
+            WindowSettings::Lifetime => budget::Window::Lifetime,
         },
         zone: settings.zone.clone(),
-        limits: budget::Limits { usd: settings.usd, tokens: settings.tokens, ..budget::Limits::default() },
-        enforcement: budget::Enforcement::default(),
-        caps: budget::Limits::default(),
+        limits: settings.limits,
+        enforcement: settings.enforcement,
+        caps: settings.caps,
         reserve: match settings.reserve {
             Reserve::WorstCase => budget::Reserve::WorstCase,
             Reserve::Expected => budget::Reserve::EXPECTED,

@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::profiles::Draft;
 use crate::bedrock::Operation;
+use crate::budget::Enforcement;
 use crate::config::Surroundings;
 use crate::config::diagnostics::{Place, Placed, Report, Wrong, quoted};
 use crate::config::schema::Entry;
@@ -116,11 +117,13 @@ impl Whole<'_> {
                 !overridden.contains(source) && !(around.price_known)(source, arn.region())
             })
             .collect();
-        for budget in self.budgets.iter().filter(|budget| budget.value.usd.is_some()) {
+        let hard = |budget: &&Placed<BudgetSettings>| budget.value.enforcement == Enforcement::Hard;
+        for budget in self.budgets.iter().filter(hard).filter(|budget| budget.value.limits.usd.is_some()) {
             let mut reported = HashSet::new();
             for (principal, draft) in &unpriced {
                 let source = &draft.settings.source;
-                if owns(&budget.value.owners, principal) && reported.insert(source) {
+                let counts = budget.value.models.contain(Some(source));
+                if counts && owns(&budget.value.owners, principal) && reported.insert(source) {
                     let (budget, name) = (&budget.value.name, principal.name());
                     let wrong =
                         Wrong::new(format!("{source} has no price, and {name} has the budget {budget} in dollars"));

@@ -11,6 +11,7 @@ mod guardrails;
 mod identity;
 mod log;
 mod metering;
+mod models;
 mod owners;
 mod policy;
 mod prices;
@@ -43,6 +44,7 @@ pub(super) fn settings(file: &Entry<'_>, around: &Surroundings<'_>, report: &mut
     let store = store::compile(&file.table("store"), around, report);
     let log = log::compile(&file.table("log"), report);
 
+    models::unmatched(file, "budgets", &profiles, report);
     crosscheck::listeners(file, report);
     crosscheck::Whole {
         principals: &principals,

@@ -91,11 +91,23 @@ const BUDGET: &[Key] = &[
     optional("principals", Shape::Texts),
     optional("groups", Shape::Texts),
     flag_or("everyone", false),
+    flag_or("default", false),
+    text_or("per", "principal"),
+    optional("models", Shape::Texts),
+    text_or("apart", "together"),
     required("window", Shape::Text, "window = \"day\""),
+    optional("length", Shape::Span),
+    text_or("week_starts", "monday"),
     text_or("time_zone", "UTC"),
     optional("usd", Shape::Dollars),
     optional("tokens", Shape::Integer),
+    optional("input_tokens", Shape::Integer),
+    optional("output_tokens", Shape::Integer),
+    optional("requests", Shape::Integer),
+    text_or("enforcement", "hard"),
     text_or("reserve", "worst-case"),
+    optional("reserve_at_most_usd", Shape::Dollars),
+    optional("reserve_at_most_tokens", Shape::Integer),
 ];
 
 const PRICE: &[Key] = &[
