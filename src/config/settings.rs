@@ -3,6 +3,8 @@
 //! Every value here has passed its checks, and everything that names something else names something that is there. The stages
 //! are made from these; where a stage has an enum of its own, whoever makes it translates.
 
+mod rate_limits;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,6 +14,8 @@ use jiff::tz::TimeZone;
 use crate::bedrock::Operation;
 use crate::identity::Principal;
 use crate::types::{ModelId, Money, Owners, ProfileArn, Region, TokenPrice};
+
+pub use rate_limits::RateLimitSettings;
 
 /// One file.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +38,8 @@ pub struct Settings {
     pub guardrails: Vec<GuardrailSettings>,
     /// `[[budgets]]`, with distinct names.
     pub budgets: Vec<BudgetSettings>,
+    /// `[[rate_limits]]`, with distinct names.
+    pub rate_limits: Vec<RateLimitSettings>,
     /// `[prices]`
     pub prices: Vec<PriceSettings>,
     /// `[metering]`

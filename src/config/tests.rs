@@ -1,6 +1,9 @@
 //! The shipped files and the fixtures, read as a person's would be.
 
+mod reports;
+
 use std::collections::BTreeSet;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,7 +11,7 @@ use proptest::prelude::*;
 
 use super::schema::{Key, ROOT, Shape};
 use super::*;
-use crate::types::Owners;
+use crate::types::{Models, Owners, Per};
 
 fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -216,6 +219,18 @@ time_zone = "Europe/Berlin"
 usd = "15.5"
 tokens = 16
 reserve = "expected"
+[[rate_limits]]
+name = "r"
+principals = ["n"]
+groups = ["g"]
+everyone = false
+per = "group"
+models = ["newcomer.*", "newcomer.model-v1:0"]
+requests_per_second = 18
+requests_per_minute = 19
+tokens_per_minute = 20
+concurrent = 21
+max_wait = "22s"
 [prices."eu.newcomer.model-v1:0"]
 input = "1"
 output = "2"
@@ -298,6 +313,17 @@ fn every_key_is_honoured() {
             tokens: Some(16),
             reserve: Reserve::Expected,
         }],
+        rate_limits: vec![RateLimitSettings {
+            name: "r".to_owned(),
+            owners: only(&["n"], &["g"]),
+            per: Per::Group,
+            models: Models::Like(vec!["newcomer.*".to_owned(), "newcomer.model-v1:0".to_owned()]),
+            requests_per_second: NonZeroU64::new(18),
+            requests_per_minute: NonZeroU64::new(19),
+            tokens_per_minute: NonZeroU64::new(20),
+            concurrent: NonZeroU64::new(21),
+            max_wait: Duration::from_secs(22),
+        }],
         prices: vec![PriceSettings {
             model: "eu.newcomer.model-v1:0".parse().unwrap(),
             input: price(1),
@@ -324,50 +350,6 @@ fn every_key_is_honoured() {
 fn a_local_ca_is_a_folder_beside_the_file() {
     let source = EVERY_KEY.replace("certificate = \"/c.pem\", key = \"k.pem\"", "local_ca = \"ca\"");
     assert_eq!(settings(&source).server.tls, TlsSettings::LocalCa { dir: "/etc/tollgate/ca".into() });
-}
-
-#[test]
-fn a_file_that_cannot_be_read_says_so() {
-    let found = Settings::load(&repository("tests/fixtures/config/absent.toml"), &price_known).unwrap_err();
-    assert!(found.to_string().contains("absent.toml: cannot be read: "), "{found}");
-
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), b"[log]\nlevel = \"\xff\"\n").unwrap();
-    let found = Settings::load(file.path(), &price_known).unwrap_err();
-    assert_eq!(lines(&found.errors), ["2:10: not UTF-8 | TOML is UTF-8 throughout: save the file as UTF-8"]);
-}
-
-#[test]
-fn a_diagnostic_prints_as_editors_expect_it() {
-    let found = parse("[log]\nlevle = \"info\"\n").unwrap_err().to_string();
-    assert!(found.contains("t.toml:2:1: log.levle: unknown key\n    did you mean `level`?"), "{found}");
-}
-
-#[test]
-fn columns_count_characters() {
-    let found = parse("log = { \"é\" = 1, format = \"xml\" }").unwrap_err();
-    let wanted = "1:27: log.format: \"xml\" is not one of json, text";
-    assert!(lines(&found.errors).contains(&wanted.to_owned()), "{found}");
-}
-
-#[test]
-fn a_thousand_people_with_two_profiles_each_are_checked_without_a_false_alarm() {
-    use std::fmt::Write as _;
-    let mut source = String::new();
-    for index in 0..1_000 {
-        write!(source, "[[principals]]\nname = \"p{index}\"\ngroups = [\"all\"]\n").unwrap();
-        for model in ["sonnet", "haiku"] {
-            let arn = format!("arn:aws:bedrock:us-east-1:111122223333:application-inference-profile/{model}{index}");
-            write!(
-                source,
-                "[[profiles]]\nname = \"p{index}-{model}\"\narn = \"{arn}\"\nsource = \"us.maker.{model}\"\n"
-            )
-            .unwrap();
-            write!(source, "principals = [\"p{index}\"]\naliases = [\"{model}\"]\n").unwrap();
-        }
-    }
-    let (settings, diagnostics) = parse(&source).unwrap();
-    assert_eq!((settings.profiles.len(), diagnostics.warnings.len()), (2_000, 0));
 }
 
 proptest! {

@@ -259,6 +259,3 @@ impl Gates {
         self.by_key.entry(key.clone()).or_insert_with(|| Gate::new(rates, now))
     }
 }
-
-/// The longest that a limit may let calls wait.
-pub const LONGEST_WAIT: Duration = Duration::from_mins(1);

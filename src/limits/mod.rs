@@ -28,10 +28,10 @@ mod refusal;
 mod rule;
 
 pub use admitted::Admitted;
-pub use door::{LONGEST_WAIT, Limits, MOST_WAITING};
+pub use door::{Limits, MOST_WAITING};
 pub use gate::Measure;
 pub use refusal::Limited;
-pub use rule::{RateLimit, Rates, RuleError};
+pub use rule::{LONGEST_WAIT, RateLimit, Rates, RuleError};
 
 #[cfg(test)]
 mod tests;

@@ -44,12 +44,13 @@ impl fmt::Display for Limited {
             Subject::Everyone => f.write_str("all callers together ")?,
         }
         let (what, short) = match self.measure {
-            Measure::RequestsPerSecond => ("requests per second", "they are used up"),
-            Measure::RequestsPerMinute => ("requests per minute", "they are used up"),
-            Measure::TokensPerMinute => ("tokens per minute", "they are used up"),
-            Measure::Concurrent => ("calls at a time", "so many are running"),
+            Measure::RequestsPerSecond => ("request|s per second", "used up"),
+            Measure::RequestsPerMinute => ("request|s per minute", "used up"),
+            Measure::TokensPerMinute => ("token|s per minute", "used up"),
+            Measure::Concurrent => ("call|s at a time", "running"),
         };
-        write!(f, "{} {what}, and {short}", self.most)?;
+        let (plural, they) = if self.most == 1 { ("", "it is") } else { ("s", "they are") };
+        write!(f, "{} {}, and {they} {short}", self.most, what.replace("|s", plural))?;
         if self.crowded {
             f.write_str(" and too many calls wait for room already")?;
         } else if !self.waited.is_zero() {

@@ -18,7 +18,7 @@ pub struct RateLimit {
     pub models: Models,
     /// The most there may be.
     pub rates: Rates,
-    /// How long a call may wait for room; zero refuses at once.
+    /// How long a call may wait for room, up to [`LONGEST_WAIT`]; zero refuses at once.
     pub max_wait: Duration,
 }
 
@@ -45,3 +45,6 @@ pub enum RuleError {
     #[error("rate limit {0:?} limits nothing")]
     NoRate(String),
 }
+
+/// The longest that a limit may let calls wait: clients give up on an answer that does not begin.
+pub const LONGEST_WAIT: Duration = Duration::from_mins(1);

@@ -163,7 +163,10 @@ async fn a_place_among_concurrent_calls_is_free_when_the_call_ends() {
     let second = call(&limits, "bob", 0).await;
     let limited = admit(&limits, "alice", 0).await.unwrap_err();
     assert_eq!((limited.measure, limited.retry_after_s), (Measure::Concurrent, 1));
-    assert!(limited.to_string().contains("allows group eng together 2 calls at a time"), "{limited}");
+    assert!(
+        limited.to_string().contains("allows group eng together 2 calls at a time, and they are running"),
+        "{limited}"
+    );
     first.settle(7);
     let third = call(&limits, "alice", 0).await;
     drop(second);

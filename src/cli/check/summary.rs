@@ -1,9 +1,13 @@
 //! What a valid file means, for people and for scripts.
 
+mod rate_limits;
+
 use std::fmt;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
+
+use rate_limits::RateLimit;
 
 use crate::config::{Choice, Settings, TlsSettings, show_duration};
 use crate::types::Owners;
@@ -17,6 +21,7 @@ pub(super) struct Summary {
     operations: Vec<&'static str>,
     guardrails: Vec<Guardrail>,
     budgets: Vec<Budget>,
+    rate_limits: Vec<RateLimit>,
     prices: Vec<String>,
 }
 
@@ -83,6 +88,7 @@ impl Summary {
             operations: settings.policy.operations.iter().map(|operation| operation.name()).collect(),
             guardrails: guardrails(settings),
             budgets: budgets(settings),
+            rate_limits: rate_limits::of(settings),
             prices: settings.prices.iter().map(|price| price.model.to_string()).collect(),
         }
     }
@@ -226,6 +232,7 @@ impl fmt::Display for Summary {
             ]
         });
         rows(f, &["BUDGET", "USD", "TOKENS", "PER", "HELD", "EACH OF"], budgets)?;
+        rows(f, &rate_limits::HEADER, self.rate_limits.iter().map(RateLimit::cells))?;
         if !self.prices.is_empty() {
             writeln!(f, "own prices for {}\n", self.prices.join(", "))?;
         }
