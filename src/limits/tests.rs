@@ -345,6 +345,44 @@ async fn however_many_race_no_more_than_so_many_run() {
     assert_eq!(limits.waiting(), 0);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_call_is_forgotten_in_a_queue_and_no_place_is_lost_when_callers_leave() {
+    let limits = limits(vec![
+        limit("own", Per::Principal, concurrent(2), 60),
+        limit("group", Per::Group, Rates { tokens_per_minute: some(1_000_000), ..concurrent(3) }, 60),
+        limit("all", Per::Everyone, concurrent(4), 60),
+    ]);
+    let calls: Vec<_> = (0..600)
+        .map(|index| {
+            let limits = Arc::clone(&limits);
+            let task = tokio::spawn(async move {
+                let (who, group) = [("alice", "eng"), ("bob", "eng"), ("carol", "ops")][index % 3];
+                let mut admitted = limits.admit(&principal(who, &[group]), None, 10).await.unwrap();
+                admitted.sent();
+                tokio::task::yield_now().await;
+                if index % 2 == 0 { admitted.settle(5) } else { drop(admitted) }
+            });
+            (index, task)
+        })
+        .collect();
+    for (index, task) in calls {
+        if index % 5 == 0 {
+            task.abort();
+        }
+        match task.await {
+            Ok(()) => {}
+            Err(left) => assert!(left.is_cancelled(), "{left}"),
+        }
+    }
+    assert_eq!(limits.waiting(), 0);
+    let all = |who: &'static str, group: &'static str| {
+        let limits = Arc::clone(&limits);
+        async move { limits.admit(&principal(who, &[group]), None, 0).await.unwrap() }
+    };
+    let _places =
+        [all("alice", "eng").await, all("bob", "eng").await, all("bob", "eng").await, all("carol", "ops").await];
+}
+
 #[test]
 fn what_limits_nothing_or_has_no_name_of_its_own_is_not_put_in_force() {
     let rule = || limit("a", Per::Principal, per_second(1), 0);
