@@ -13,6 +13,7 @@ pub mod eventstream;
 pub mod gateway;
 pub mod guardrail;
 pub mod identity;
+pub mod limits;
 pub mod mock;
 pub mod policy;
 pub mod profiles;

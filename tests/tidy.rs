@@ -21,6 +21,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("policy", 5),
     ("guardrail", 6),
     ("budget", 7),
+    ("limits", 7),
     ("upstream", 8),
     ("telemetry", 9),
     ("gateway", 10),

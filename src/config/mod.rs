@@ -25,8 +25,8 @@ pub use duration::{DurationError, parse_duration, show_duration};
 pub use settings::{
     AdminSettings, Asynchronous, BudgetSettings, Choice, Durability, GuardrailMode, GuardrailSettings,
     IdentitySettings, LogFormat, LogLevel, LogSettings, MeteringSettings, PolicySettings, PriceSettings,
-    ProfileSettings, Reserve, Selective, ServerSettings, Settings, StoreKind, StoreSettings, TlsSettings,
-    UpstreamSettings, Window, WindowSettings,
+    ProfileSettings, RateLimitSettings, Reserve, Selective, ServerSettings, Settings, StoreKind, StoreSettings,
+    TlsSettings, UpstreamSettings, Window, WindowSettings,
 };
 
 use crate::types::{ModelId, Region};

@@ -4,6 +4,7 @@
 //! are made from these; where a stage has an enum of its own, whoever makes it translates.
 
 mod budgets;
+mod rate_limits;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,6 +15,8 @@ use crate::identity::Principal;
 use crate::types::{ModelId, Owners, ProfileArn, Region, TokenPrice};
 
 pub use budgets::{BudgetSettings, WindowSettings};
+
+pub use rate_limits::RateLimitSettings;
 
 /// One file.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +39,8 @@ pub struct Settings {
     pub guardrails: Vec<GuardrailSettings>,
     /// `[[budgets]]`, with distinct names.
     pub budgets: Vec<BudgetSettings>,
+    /// `[[rate_limits]]`, with distinct names.
+    pub rate_limits: Vec<RateLimitSettings>,
     /// `[prices]`
     pub prices: Vec<PriceSettings>,
     /// `[metering]`

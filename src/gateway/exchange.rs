@@ -9,6 +9,7 @@ use http::StatusCode;
 
 use crate::bedrock::usage::{CacheWriteSplit, Ending, Intervention, Reading, UsageReader};
 use crate::budget::{Actual, Outcome, Reservation, ReservedReason};
+use crate::limits::Admitted;
 use crate::profiles::price::{CacheLifetime, ModelPrice, PriceTable};
 use crate::telemetry::{
     Conclusion, Downstream, Ended, FaultKind, FaultName, Forwarded, Guardrail, Held, Metrics, Record, Settlement,
@@ -20,6 +21,7 @@ use crate::upstream::{Phase, UpstreamError};
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) meter: UsageReader,
+    pub(super) admitted: Admitted,
     pub(super) reservation: Reservation,
     pub(super) tariff: Tariff,
     pub(super) record: Record,
@@ -85,9 +87,14 @@ impl Exchange {
         self.meter.is_between_messages()
     }
 
-    /// Settles the reservation and finishes the record.
+    /// Settles the reservation, gives the place among the running calls back, and finishes the record.
     pub(super) fn conclude(self, closing: Closing) {
         let reading = self.meter.finish();
+        // Tokens may be known where a price is not. What is not known stays as it was taken.
+        match reading.exact_usage() {
+            Some(usage) => self.admitted.settle(usage.total()),
+            None => drop(self.admitted),
+        }
         let settlement = match self.tariff.cost(&reading) {
             Ok(cost) => {
                 let outcome = self.answer.outcome(&reading.ending);

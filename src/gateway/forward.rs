@@ -13,6 +13,7 @@ use super::{Begun, Gateway, rejected, request_id};
 use crate::bedrock::headers::{ERROR_TYPE, REQUEST_ID, TOLLGATE_BUDGET_REMAINING, remove_hop_by_hop};
 use crate::bedrock::usage::UsageReader;
 use crate::budget::{Reservation, ReservedReason};
+use crate::limits::Admitted;
 use crate::telemetry::{Conclusion, Downstream, Ended, FaultKind, FaultName, Forwarded, Guardrail, Record, Settlement};
 use crate::types::Money;
 use crate::upstream::{Reached, UpstreamError};
@@ -20,10 +21,11 @@ use crate::upstream::{Reached, UpstreamError};
 impl Gateway {
     /// Sends a call and answers with what comes back. Runs to its end even if the caller is gone.
     pub(super) async fn forward(self: Arc<Self>, begun: Box<Begun>, record: Record) -> Response<Body> {
-        let Begun { operation, signed, reservation, tariff } = *begun;
+        let Begun { operation, signed, mut admitted, reservation, tariff } = *begun;
+        admitted.sent();
         let response = match signed.send(&self.pool).await {
             Ok(response) => response,
-            Err(error) => return failed(error, reservation, record),
+            Err(error) => return failed(error, admitted, reservation, record),
         };
         let (mut head, body) = response.into_parts();
         let named = fault_name(head.status, &head.headers);
@@ -31,6 +33,7 @@ impl Gateway {
         let remaining = reservation.remaining();
         let exchange = Exchange {
             meter: UsageReader::new(operation, head.status, &head.headers),
+            admitted,
             reservation,
             tariff,
             answer: Answer {
@@ -67,11 +70,12 @@ impl Gateway {
 
 /// Bedrock did not answer. Whether it acted decides who pays: what was not sent is given back, what may have been is
 /// settled at the reservation.
-fn failed(error: UpstreamError, reservation: Reservation, record: Record) -> Response<Body> {
+fn failed(error: UpstreamError, admitted: Admitted, reservation: Reservation, record: Record) -> Response<Body> {
     let (reached, kind) = (error.reached(), fault(&error));
     let rejection = Rejection::from(error);
     tracing::warn!(request_id = record.request_id(), why = %rejection, "Bedrock did not answer");
     if reached == Reached::No {
+        admitted.release();
         reservation.release();
         return rejected(&rejection, record);
     }

@@ -11,6 +11,7 @@ use crate::bedrock::{CacheWrites, Latency, Operation, PathError};
 use crate::budget::{Attachments, Refused, RequestFacts, StoreError};
 use crate::guardrail::{Guarded, GuardrailError};
 use crate::identity::IdentityError;
+use crate::limits::Limited;
 use crate::policy::Denied;
 use crate::profiles::look_alike::QueryError;
 use crate::profiles::price::CacheLifetime;
@@ -122,6 +123,12 @@ impl From<Refused> for Rejection {
             Refused::PriceUnknown { .. } => Self::plain(Reason::PriceUnknown, sentence(&text)),
             Refused::Unavailable(StoreError(why)) => Self::new(Reason::StoreUnavailable, sentence(&text), why),
         }
+    }
+}
+
+impl From<Limited> for Rejection {
+    fn from(limited: Limited) -> Self {
+        Self::plain(Reason::RateLimited, sentence(&limited.to_string())).after(limited.retry_after_s)
     }
 }
 

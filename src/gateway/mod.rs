@@ -31,9 +31,10 @@ pub use rejection::Rejection;
 
 use crate::bedrock::headers::{REQUEST_ID, SINGLE};
 use crate::bedrock::{Call, Latency, Operation, Subject};
-use crate::budget::{Estimate, Item, Ledger, Reservation};
+use crate::budget::{Estimate, Item, Ledger, Reservation, Reserve};
 use crate::guardrail::{Guarded, Guardrails};
 use crate::identity::{Identity, Principal};
+use crate::limits::{Admitted, Limits};
 use crate::policy::Policies;
 use crate::profiles::price::PriceTable;
 use crate::profiles::{Directory, Target, look_alike};
@@ -60,6 +61,8 @@ pub struct Gateway {
     pub guardrails: Guardrails,
     /// What it can cost.
     pub prices: Arc<PriceTable>,
+    /// Whether there is room for it now.
+    pub limits: Limits,
     /// Whether there is money for it.
     pub ledger: Ledger,
     /// Under which signature.
@@ -84,6 +87,7 @@ enum Passage {
 struct Begun {
     operation: Operation,
     signed: Signed,
+    admitted: Admitted,
     reservation: Reservation,
     tariff: Tariff,
 }
@@ -135,6 +139,7 @@ impl Gateway {
         let guarded = self.guardrails.enforce(permitted, &head.headers, &body)?;
         let (estimate, tariff) = self.price(&guarded, &head.headers);
         let item = item(&guarded, record.request_id());
+        let admitted = self.admit(&principal, &item, &estimate, record).await?;
         let reservation = self.ledger.reserve(&principal, item, &estimate).await?;
         let signed = match self.signer.sign(&guarded, &reservation, &head.headers) {
             Ok(signed) => signed,
@@ -146,7 +151,7 @@ impl Gateway {
         if let Some(held) = reservation.held_cost() {
             record.reserved(held);
         }
-        Ok(Passage::Signed(Box::new(Begun { operation: call.operation(), signed, reservation, tariff })))
+        Ok(Passage::Signed(Box::new(Begun { operation: call.operation(), signed, admitted, reservation, tariff })))
     }
 
     /// The metrics that its requests are counted in.
@@ -176,6 +181,28 @@ impl Gateway {
             }
             Subject::Profile { .. } | Subject::None => {
                 Err(Rejection::plain(RefusalReason::UnknownOperation, "The path names no model."))
+            }
+        }
+    }
+
+    /// Lets a call in under the rate limits, at once or after a while. Nothing is reserved yet: what waits must not hold money
+    /// that others could spend meanwhile.
+    async fn admit(
+        &self,
+        principal: &Principal,
+        item: &Item,
+        estimate: &Estimate,
+        record: &mut Record,
+    ) -> Result<Admitted, Rejection> {
+        let expected = estimate.hold(Reserve::EXPECTED).tokens();
+        match self.limits.admit(principal, item.model.as_ref(), expected).await {
+            Ok(admitted) => {
+                record.waited(admitted.waited());
+                Ok(admitted)
+            }
+            Err(limited) => {
+                record.waited(limited.waited);
+                Err((*limited).into())
             }
         }
     }

@@ -5,6 +5,7 @@
 //! so that the person at the keyboard sees the text at once and nobody tries again in vain:
 //!
 //! - 402 for an exhausted budget is tried once everywhere, where 429 would be tried up to eight times.
+//! - 429 for a rate limit is tried again everywhere, after `Retry-After` where the client reads it.
 //! - 401, with `x-should-retry: false`, for a credential: Claude Code shows it at once, and is silent for minutes on a 403.
 //! - 403 only with AWS's own sentence of a model without access at its head, which Claude Code shows at once too.
 //! - 400 for a guardrail's refusal, whose text cannot begin with that sentence.
@@ -24,17 +25,25 @@ pub struct Rejection {
     pub(super) reason: RefusalReason,
     pub(super) caller: String,
     pub(super) log: String,
+    /// When to try again, where that makes sense.
+    retry_after_s: u64,
 }
 
 impl Rejection {
     pub(super) fn new(reason: RefusalReason, caller: impl Into<String>, log: impl Into<String>) -> Self {
-        Self { reason, caller: caller.into(), log: log.into() }
+        Self { reason, caller: caller.into(), log: log.into(), retry_after_s: SHORTLY_S }
     }
 
     /// A rejection whose log line has nothing to add to what the caller is told.
     pub(super) fn plain(reason: RefusalReason, text: impl Into<String>) -> Self {
         let text = text.into();
-        Self { reason, caller: text.clone(), log: text }
+        Self { reason, caller: text.clone(), log: text, retry_after_s: SHORTLY_S }
+    }
+
+    /// The same, to be tried again after so many seconds.
+    pub(super) fn after(mut self, retry_after_s: u64) -> Self {
+        self.retry_after_s = retry_after_s;
+        self
     }
 
     /// The machine-readable reason.
@@ -67,6 +76,7 @@ impl Rejection {
             | R::GuardrailSelective
             | R::GuardrailAsync
             | R::PriceUnknown => (StatusCode::BAD_REQUEST, "AccessDeniedException"),
+            R::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "ThrottlingException"),
             R::BudgetExhausted => (StatusCode::PAYMENT_REQUIRED, "ServiceQuotaExceededException"),
             R::StoreUnavailable | R::CredentialsUnavailable | R::UpstreamConnect | R::Overloaded => {
                 (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException")
@@ -84,6 +94,7 @@ impl Rejection {
             self.reason,
             R::BodyTimeout
                 | R::BodyIncomplete
+                | R::RateLimited
                 | R::StoreUnavailable
                 | R::CredentialsUnavailable
                 | R::UpstreamConnect
@@ -111,11 +122,13 @@ impl Rejection {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if self.passes() {
-            // Short: the anthropic SDKs sleep for as long as they are told.
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            headers.insert(RETRY_AFTER, HeaderValue::from(self.retry_after_s));
         } else {
             headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
         }
         response
     }
 }
+
+/// Short: the anthropic SDKs sleep for as long as they are told.
+const SHORTLY_S: u64 = 1;

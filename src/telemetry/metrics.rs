@@ -33,6 +33,7 @@ pub struct Metrics {
     cost: Family<SpendLabels, Counter<f64, AtomicU64>>,
     duration: Family<DurationLabels, Histogram, fn() -> Histogram>,
     first_byte: Family<OperationLabels, Histogram, fn() -> Histogram>,
+    rate_limit_wait: Histogram,
     open_streams: Gauge,
     open_connections: Gauge,
     draining_streams: Gauge,
@@ -57,6 +58,7 @@ impl Metrics {
             cost: Family::default(),
             duration: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
             first_byte: Family::new_with_constructor(|| Histogram::new(FIRST_BYTE_BUCKETS)),
+            rate_limit_wait: Histogram::new(RATE_LIMIT_WAIT_BUCKETS),
             open_streams: Gauge::default(),
             open_connections: Gauge::default(),
             draining_streams: Gauge::default(),
@@ -121,6 +123,10 @@ impl Metrics {
         self.refusals.get_or_create(&RefusalLabels { reason, operation }).inc();
     }
 
+    pub(super) fn waited(&self, wait: Duration) {
+        self.rate_limit_wait.observe(wait.as_secs_f64());
+    }
+
     pub(super) fn used(&self, spend: &SpendLabels, usage: &TokenUsage) {
         for (kind, count) in [
             (TokenKind::Input, usage.input),
@@ -169,6 +175,12 @@ impl Metrics {
             "From a request's head to the first byte of its answer's body",
             Unit::Seconds,
             self.first_byte.clone(),
+        );
+        registry.register_with_unit(
+            "rate_limit_wait",
+            "How long calls waited for room under rate limits, those that did not have to apart",
+            Unit::Seconds,
+            self.rate_limit_wait.clone(),
         );
         registry.register("upstream_faults", "What went wrong on Bedrock's side", self.upstream_faults.clone());
         registry.register(
@@ -245,6 +257,9 @@ impl Drop for Held {
 /// Refusals take milliseconds, agents' streams minutes: the buckets have to tell both apart.
 const DURATION_BUCKETS: [f64; 17] =
     [0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0];
+
+/// From a call that was nearly in time to the longest that a limit may let calls wait.
+const RATE_LIMIT_WAIT_BUCKETS: [f64; 10] = [0.01, 0.05, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 /// A cached prompt answers in a quarter of a second, a long one with reasoning in a minute.
 const FIRST_BYTE_BUCKETS: [f64; 15] =

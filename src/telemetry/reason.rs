@@ -54,6 +54,8 @@ words! {
         BodyTimeout => "body_timeout",
         /// The body broke off.
         BodyIncomplete => "body_incomplete",
+        /// A rate limit has no room for the call at the moment.
+        RateLimited => "rate_limited",
         /// A budget is used up.
         BudgetExhausted => "budget_exhausted",
         /// The model has no price, so the call cannot be reserved.
@@ -103,6 +105,7 @@ impl RefusalReason {
             | Self::BodyTooLarge
             | Self::BodyTimeout
             | Self::BodyIncomplete
+            | Self::RateLimited
             | Self::BudgetExhausted
             | Self::PriceUnknown
             | Self::StoreUnavailable

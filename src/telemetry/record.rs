@@ -41,6 +41,7 @@ pub struct Record {
     spend: SpendLabels,
     traffic: Traffic,
     reserved: Option<Money>,
+    waited: Duration,
     concluded: bool,
 }
 
@@ -69,6 +70,7 @@ impl Record {
             },
             traffic: Traffic { started: Instant::now(), first_byte: None, bytes_in: 0, bytes_out: 0 },
             reserved: None,
+            waited: Duration::ZERO,
             concluded: false,
         }
     }
@@ -99,6 +101,11 @@ impl Record {
     /// connection, say) gives the reservation back and needs no word here.
     pub fn reserved(&mut self, amount: Money) {
         self.reserved = Some(amount);
+    }
+
+    /// The call waited so long for room under rate limits.
+    pub const fn waited(&mut self, waited: Duration) {
+        self.waited = waited;
     }
 
     /// Bytes of the request's body arrived.
@@ -135,6 +142,9 @@ impl Record {
             outcome: conclusion.outcome(),
         };
         metrics.request(&labels, elapsed, first_byte);
+        if !self.waited.is_zero() {
+            metrics.waited(self.waited);
+        }
         if let Some(reason) = conclusion.reason() {
             metrics.refusal(self.operation, reason);
         }

@@ -23,6 +23,7 @@ mod endings;
 mod guardrail;
 mod headers;
 mod identity;
+mod limits;
 mod operators;
 mod patience;
 mod profiles;

@@ -1,6 +1,7 @@
 //! What a valid file means, for people and for scripts.
 
 mod budgets;
+mod rate_limits;
 
 use std::fmt;
 
@@ -8,6 +9,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use budgets::Budget;
+use rate_limits::RateLimit;
 
 use crate::config::{Choice, Settings, TlsSettings, show_duration};
 use crate::types::Owners;
@@ -21,6 +23,7 @@ pub(super) struct Summary {
     operations: Vec<&'static str>,
     guardrails: Vec<Guardrail>,
     budgets: Vec<Budget>,
+    rate_limits: Vec<RateLimit>,
     prices: Vec<String>,
 }
 
@@ -76,6 +79,7 @@ impl Summary {
             operations: settings.policy.operations.iter().map(|operation| operation.name()).collect(),
             guardrails: guardrails(settings),
             budgets: budgets::of(settings),
+            rate_limits: rate_limits::of(settings),
             prices: settings.prices.iter().map(|price| price.model.to_string()).collect(),
         }
     }
@@ -196,6 +200,7 @@ impl fmt::Display for Summary {
         rows(f, &["GUARDRAIL", "VERSION", "MODE", "ASYNCHRONOUS", "SELECTIVE", "OWED BY"], guardrails)?;
 
         rows(f, &Budget::HEAD, self.budgets.iter().map(Budget::cells))?;
+        rows(f, &rate_limits::HEADER, self.rate_limits.iter().map(RateLimit::cells))?;
         if !self.prices.is_empty() {
             writeln!(f, "own prices for {}\n", self.prices.join(", "))?;
         }

@@ -43,6 +43,7 @@ fn a_valid_file_is_summed_up_and_ends_with_zero() {
         "bob shared-haiku us.anthropic.claude-haiku-4-5-20251001-v1:0 us-east-1",
         "abc123def456 1 inject refuse refuse group eng",
         "daily $5.00, 1000000 tokens day (UTC) worst-case never each of everyone",
+        "burst 10/s, 20 at a time all principal 0s everyone",
     ] {
         assert!(rows.contains(&cells(row)), "{row}\n{out}");
     }
@@ -54,7 +55,7 @@ fn warnings_are_printed_apart_and_do_not_change_the_exit_code() {
     let (code, out, err) = check("tests/fixtures/config/valid/warnings.toml", Output::Table);
     assert_eq!(code, ExitCode::Fine);
     assert!(err.contains("warnings.toml:15:1: warning: principals[1]: bob has no profile"), "{err}");
-    assert!(out.ends_with("warnings.toml is valid, 11 warnings\n"), "{out}");
+    assert!(out.ends_with("warnings.toml is valid, 12 warnings\n"), "{out}");
 }
 
 #[test]
@@ -87,6 +88,7 @@ fn the_json_form_is_one_value_with_places_and_the_summary() {
     );
     assert_eq!(verdict["summary"]["access"][0]["profile"]["name"], "alice-sonnet");
     assert_eq!(verdict["summary"]["budgets"][0]["usd"], "$5.00");
+    assert_eq!(verdict["summary"]["rate_limits"][0]["concurrent"], 20);
 
     let (_, out, _) = check("tests/fixtures/config/absent.toml", Output::Json);
     let verdict: Value = serde_json::from_str(&out).unwrap();

@@ -22,6 +22,7 @@ use crate::budget::{BudgetRule, Ledger};
 use crate::gateway::{BodyLimits, Drains, Gateway};
 use crate::identity::keys::{KeyFile, KeyRing};
 use crate::identity::{Identity, Principals};
+use crate::limits;
 use crate::profiles::Directory;
 use crate::profiles::price::PriceTable;
 use crate::server::local_ca::{LocalCa, Names};
@@ -83,6 +84,8 @@ pub async fn assemble(
     let prices = Arc::new(price_table(settings));
     let store = store::open(&settings.store, Arc::clone(&clock)).await?;
     let ledger = Ledger::new(budget_rules(settings), store, Arc::clone(&clock)).map_err(failed("budgets"))?;
+    let limits = limits::Limits::new(settings.rate_limits.iter().map(stages::rate_limit).collect());
+    let limits = limits.map_err(failed("rate_limits"))?;
     let principals = Principals::new(settings.principals.iter().cloned()).map_err(failed("principals"))?;
     let keys =
         Arc::new(KeyRing::open(KeyFile::new(&settings.identity.keys_file)).map_err(failed("identity.keys_file"))?);
@@ -121,6 +124,7 @@ pub async fn assemble(
             },
             guardrails,
             prices,
+            limits,
             ledger,
             signer: RequestSigner::new(Arc::clone(&credentials), endpoints, region, clock),
             pool,

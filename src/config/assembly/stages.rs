@@ -9,38 +9,38 @@ use super::AssemblyError;
 use crate::budget::{self, BudgetRule, CounterState, Ledger, Settled};
 use crate::config::settings::{
     Asynchronous, BudgetSettings, GuardrailMode, GuardrailSettings, PolicySettings, PriceSettings, ProfileSettings,
-    Reserve, Selective, WindowSettings,
+    RateLimitSettings, Reserve, Selective, WindowSettings,
 };
 use crate::guardrail::{self, GuardrailRule, Guardrails};
 use crate::identity::Principal;
+use crate::limits::{RateLimit, Rates};
 use crate::policy::{Policies, PolicyRule};
-use crate::profiles::price::{ModelPrice, PriceTable, Rates};
+use crate::profiles::price::{self, ModelPrice, PriceTable};
 use crate::profiles::{Grant, Profile};
 use crate::telemetry::BudgetReading;
 use crate::types::{Money, Owners, TokenPrice};
 
 pub(super) fn prices(overrides: &[PriceSettings]) -> PriceTable {
-    overrides.iter().fold(PriceTable::shipped(), |table, price| {
-        let usual = Rates::new(price.input, price.output);
-        let rates = Rates {
-            cache_read: price.cache_read.unwrap_or(usual.cache_read),
-            cache_write_5m: price.cache_write_5m.unwrap_or(usual.cache_write_5m),
-            cache_write_1h: price.cache_write_1h.unwrap_or(usual.cache_write_1h),
+    overrides.iter().fold(PriceTable::shipped(), |table, own| {
+        let usual = price::Rates::new(own.input, own.output);
+        let rates = price::Rates {
+            cache_read: own.cache_read.unwrap_or(usual.cache_read),
+            cache_write_5m: own.cache_write_5m.unwrap_or(usual.cache_write_5m),
+            cache_write_1h: own.cache_write_1h.unwrap_or(usual.cache_write_1h),
             ..usual
         };
         // AWS charges three quarters more for the priority tier and half for flex; flex is not taken to be cheaper here.
         let dearer = |price: TokenPrice| price.scaled(7, FOUR);
-        let priority = Rates {
+        let priority = price::Rates {
             input: dearer(rates.input),
             output: dearer(rates.output),
             cache_read: dearer(rates.cache_read),
             cache_write_5m: dearer(rates.cache_write_5m),
             cache_write_1h: dearer(rates.cache_write_1h),
         };
-        let price_of = ModelPrice::new(rates)
-            .with_tiers(Some(rates), Some(priority))
-            .with_limits(price.max_input, price.max_output);
-        table.with_override(price.model.clone(), price_of)
+        let price_of =
+            ModelPrice::new(rates).with_tiers(Some(rates), Some(priority)).with_limits(own.max_input, own.max_output);
+        table.with_override(own.model.clone(), price_of)
     })
 }
 
@@ -68,6 +68,22 @@ pub(super) fn budget(settings: &BudgetSettings) -> BudgetRule {
             Reserve::WorstCase => budget::Reserve::WorstCase,
             Reserve::Expected => budget::Reserve::EXPECTED,
         },
+    }
+}
+
+pub(super) fn rate_limit(settings: &RateLimitSettings) -> RateLimit {
+    RateLimit {
+        name: settings.name.clone(),
+        owners: settings.owners.clone(),
+        per: settings.per,
+        models: settings.models.clone(),
+        rates: Rates {
+            requests_per_second: settings.requests_per_second,
+            requests_per_minute: settings.requests_per_minute,
+            tokens_per_minute: settings.tokens_per_minute,
+            concurrent: settings.concurrent,
+        },
+        max_wait: settings.max_wait,
     }
 }
 

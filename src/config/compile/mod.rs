@@ -17,6 +17,7 @@ mod policy;
 mod prices;
 mod principals;
 mod profiles;
+mod rate_limits;
 mod server;
 mod store;
 mod upstream;
@@ -39,6 +40,7 @@ pub(super) fn settings(file: &Entry<'_>, around: &Surroundings<'_>, report: &mut
     let policy = policy::compile(&file.table("policy"), report);
     let guardrails = guardrails::compile(file, &roster, report);
     let budgets = budgets::compile(file, &roster, report);
+    let rate_limits = rate_limits::compile(file, &roster, report);
     let prices = prices::compile(file, report);
     let metering = metering::compile(&file.table("metering"), report);
     let store = store::compile(&file.table("store"), around, report);
@@ -54,6 +56,7 @@ pub(super) fn settings(file: &Entry<'_>, around: &Surroundings<'_>, report: &mut
         prices: &prices,
     }
     .check(around, report);
+    models::unmatched(file, "rate_limits", &profiles, report);
 
     let mut upstream = upstream?;
     upstream.region = upstream.region.or_else(|| crosscheck::only_region(&profiles));
@@ -68,6 +71,7 @@ pub(super) fn settings(file: &Entry<'_>, around: &Surroundings<'_>, report: &mut
         policy,
         guardrails: values::unplaced(guardrails),
         budgets: values::unplaced(budgets),
+        rate_limits: values::unplaced(rate_limits),
         prices: values::unplaced(prices),
         metering: metering?,
         store: store?,

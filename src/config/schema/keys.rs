@@ -17,6 +17,7 @@ pub(in crate::config) const ROOT: &[Key] = &[
     optional("policy", Shape::Table(POLICY)),
     optional("guardrails", Shape::Tables(GUARDRAIL)),
     optional("budgets", Shape::Tables(BUDGET)),
+    optional("rate_limits", Shape::Tables(RATE_LIMIT)),
     optional("prices", Shape::Named(PRICE)),
     optional("metering", Shape::Table(METERING)),
     optional("store", Shape::Table(STORE)),
@@ -108,6 +109,20 @@ const BUDGET: &[Key] = &[
     text_or("reserve", "worst-case"),
     optional("reserve_at_most_usd", Shape::Dollars),
     optional("reserve_at_most_tokens", Shape::Integer),
+];
+
+const RATE_LIMIT: &[Key] = &[
+    required("name", Shape::Text, "name = \"burst\""),
+    optional("principals", Shape::Texts),
+    optional("groups", Shape::Texts),
+    flag_or("everyone", false),
+    text_or("per", "principal"),
+    optional("models", Shape::Texts),
+    optional("requests_per_second", Shape::Integer),
+    optional("requests_per_minute", Shape::Integer),
+    optional("tokens_per_minute", Shape::Integer),
+    optional("concurrent", Shape::Integer),
+    span_or("max_wait", "0s"),
 ];
 
 const PRICE: &[Key] = &[

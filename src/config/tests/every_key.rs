@@ -1,0 +1,243 @@
+//! A file in which every key says something, against the settings that it means.
+
+use std::num::NonZeroU64;
+
+use super::*;
+use crate::budget::{Apart, Enforcement, Limits};
+use crate::types::{Models, Owners, Per};
+
+/// One value other than the default for every key.
+pub(super) const EVERY_KEY: &str = r#"
+[server]
+listen = "[::1]:1"
+base_path = "/a/b/"
+max_body_bytes = 2
+header_timeout = "3s"
+body_timeout = "4s"
+drain_timeout = "0s"
+max_connections = 6
+tls = { certificate = "/c.pem", key = "k.pem" }
+[admin]
+listen = "127.0.0.1:7"
+[upstream]
+region = "eu-west-1"
+endpoint = "http://localhost:8"
+ca_bundle = "b.pem"
+connect_timeout = "9s"
+first_byte_timeout = "10s"
+idle_timeout = "11s"
+pool_idle_timeout = "12s"
+max_connections = 13
+aws_profile = "p"
+[identity]
+keys_file = "/k.json"
+[[principals]]
+name = "n"
+groups = ["g"]
+tags = { K = "v" }
+[[profiles]]
+name = "pr"
+arn = "arn:aws:bedrock:eu-west-1:012345678901:application-inference-profile/id"
+source = "eu.newcomer.model-v1:0"
+principals = ["n"]
+groups = ["g"]
+everyone = false
+aliases = ["word", "newcomer.other-v1:0"]
+[policy]
+operations = ["Converse"]
+[[guardrails]]
+identifier = "gid"
+version = "14"
+mode = "require"
+asynchronous = "force-sync"
+selective = "allow"
+everyone = true
+[[budgets]]
+name = "b"
+groups = ["g"]
+default = true
+per = "group"
+models = ["newcomer.*"]
+apart = "family"
+window = "week"
+week_starts = "sunday"
+time_zone = "Europe/Berlin"
+usd = "15.5"
+tokens = 16
+input_tokens = 17
+output_tokens = 18
+requests = 19
+enforcement = "soft"
+reserve = "expected"
+reserve_at_most_usd = "1.5"
+reserve_at_most_tokens = 20
+[[budgets]]
+name = "c"
+everyone = true
+window = "rolling"
+length = "5h"
+requests = 1
+[[rate_limits]]
+name = "r"
+principals = ["n"]
+groups = ["g"]
+everyone = false
+per = "group"
+models = ["newcomer.*", "newcomer.model-v1:0"]
+requests_per_second = 18
+requests_per_minute = 19
+tokens_per_minute = 20
+concurrent = 21
+max_wait = "22s"
+[prices."eu.newcomer.model-v1:0"]
+input = "1"
+output = "2"
+cache_read = "3"
+cache_write_5m = "4"
+cache_write_1h = "5"
+max_input = 6
+max_output = 7
+[metering]
+drain_streams = 0
+drain_timeout = "17s"
+[store]
+kind = "memory"
+path = "/s.db"
+durability = "power"
+retention = "48h"
+[log]
+format = "text"
+level = "trace"
+"#;
+
+fn wanted_budgets() -> Vec<BudgetSettings> {
+    let groups = vec!["g".to_owned()];
+    vec![
+        BudgetSettings {
+            name: "b".to_owned(),
+            owners: Owners::Only { principals: Vec::new(), groups },
+            default: true,
+            per: Per::Group,
+            models: Models::Like(vec!["newcomer.*".to_owned()]),
+            apart: Apart::Family,
+            window: WindowSettings::Week(jiff::civil::Weekday::Sunday),
+            zone: jiff::tz::TimeZone::get("Europe/Berlin").unwrap(),
+            limits: Limits {
+                usd: Some(crate::types::Money::from_nanos(15_500_000_000)),
+                tokens: Some(16),
+                input_tokens: Some(17),
+                output_tokens: Some(18),
+                requests: Some(19),
+            },
+            enforcement: Enforcement::Soft,
+            reserve: Reserve::Expected,
+            caps: Limits {
+                usd: Some(crate::types::Money::from_nanos(1_500_000_000)),
+                tokens: Some(20),
+                input_tokens: Some(20),
+                output_tokens: Some(20),
+                requests: None,
+            },
+        },
+        BudgetSettings {
+            name: "c".to_owned(),
+            owners: Owners::Everyone,
+            default: false,
+            per: Per::Principal,
+            models: Models::All,
+            apart: Apart::Together,
+            window: WindowSettings::Rolling(Duration::from_hours(5)),
+            zone: jiff::tz::TimeZone::get("UTC").unwrap(),
+            limits: Limits { requests: Some(1), ..Limits::default() },
+            enforcement: Enforcement::Hard,
+            reserve: Reserve::WorstCase,
+            caps: Limits::default(),
+        },
+    ]
+}
+
+#[test]
+fn every_key_is_honoured() {
+    let price = |dollars: i64| crate::types::TokenPrice::from_nanos_per_million(dollars * 1_000_000_000);
+    let only = |principals: &[&str], groups: &[&str]| {
+        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        Owners::Only { principals: owned(principals), groups: owned(groups) }
+    };
+    let wanted = Settings {
+        server: ServerSettings {
+            listen: "[::1]:1".parse().unwrap(),
+            base_path: "/a/b".to_owned(),
+            max_body_bytes: 2,
+            header_timeout: Duration::from_secs(3),
+            body_timeout: Duration::from_secs(4),
+            drain_timeout: Duration::ZERO,
+            max_connections: 6,
+            tls: TlsSettings::Files { certificate: "/c.pem".into(), key: "/etc/tollgate/k.pem".into() },
+        },
+        admin: AdminSettings { listen: "127.0.0.1:7".parse().unwrap() },
+        upstream: UpstreamSettings {
+            region: Some("eu-west-1".parse().unwrap()),
+            endpoint: Some("http://localhost:8/".parse().unwrap()),
+            ca_bundle: Some("/etc/tollgate/b.pem".into()),
+            connect_timeout: Duration::from_secs(9),
+            first_byte_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(11),
+            pool_idle_timeout: Duration::from_secs(12),
+            max_connections: 13,
+            aws_profile: Some("p".to_owned()),
+        },
+        identity: IdentitySettings { keys_file: "/k.json".into() },
+        principals: vec![crate::identity::Principal::new(
+            "n",
+            vec!["g".to_owned()],
+            [("K".to_owned(), "v".to_owned())].into_iter().collect(),
+        )],
+        profiles: vec![ProfileSettings {
+            name: "pr".to_owned(),
+            arn: "arn:aws:bedrock:eu-west-1:012345678901:application-inference-profile/id".parse().unwrap(),
+            source: "eu.newcomer.model-v1:0".parse().unwrap(),
+            owners: only(&["n"], &["g"]),
+            aliases: vec!["word".to_owned(), "newcomer.other-v1:0".to_owned()],
+        }],
+        policy: PolicySettings { operations: vec![crate::bedrock::Operation::Converse] },
+        guardrails: vec![GuardrailSettings {
+            identifier: "gid".to_owned(),
+            version: "14".to_owned(),
+            mode: GuardrailMode::Require,
+            asynchronous: Asynchronous::ForceSync,
+            selective: Selective::Allow,
+            owners: Owners::Everyone,
+        }],
+        budgets: wanted_budgets(),
+        rate_limits: vec![RateLimitSettings {
+            name: "r".to_owned(),
+            owners: only(&["n"], &["g"]),
+            per: Per::Group,
+            models: Models::Like(vec!["newcomer.*".to_owned(), "newcomer.model-v1:0".to_owned()]),
+            requests_per_second: NonZeroU64::new(18),
+            requests_per_minute: NonZeroU64::new(19),
+            tokens_per_minute: NonZeroU64::new(20),
+            concurrent: NonZeroU64::new(21),
+            max_wait: Duration::from_secs(22),
+        }],
+        prices: vec![PriceSettings {
+            model: "eu.newcomer.model-v1:0".parse().unwrap(),
+            input: price(1),
+            output: price(2),
+            cache_read: Some(price(3)),
+            cache_write_5m: Some(price(4)),
+            cache_write_1h: Some(price(5)),
+            max_input: Some(6),
+            max_output: Some(7),
+        }],
+        metering: MeteringSettings { drain_streams: 0, drain_timeout: Duration::from_secs(17) },
+        store: StoreSettings {
+            kind: StoreKind::Memory,
+            path: "/s.db".into(),
+            durability: Durability::Power,
+            retention: Duration::from_hours(48),
+        },
+        log: LogSettings { format: LogFormat::Text, level: LogLevel::Trace },
+    };
+    assert_eq!(settings(EVERY_KEY), wanted);
+}

@@ -1,0 +1,47 @@
+//! What a person is told of a file, and what they are spared.
+
+use super::*;
+
+#[test]
+fn a_file_that_cannot_be_read_says_so() {
+    let found = Settings::load(&repository("tests/fixtures/config/absent.toml"), &price_known).unwrap_err();
+    assert!(found.to_string().contains("absent.toml: cannot be read: "), "{found}");
+
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), b"[log]\nlevel = \"\xff\"\n").unwrap();
+    let found = Settings::load(file.path(), &price_known).unwrap_err();
+    assert_eq!(lines(&found.errors), ["2:10: not UTF-8 | TOML is UTF-8 throughout: save the file as UTF-8"]);
+}
+
+#[test]
+fn a_diagnostic_prints_as_editors_expect_it() {
+    let found = parse("[log]\nlevle = \"info\"\n").unwrap_err().to_string();
+    assert!(found.contains("t.toml:2:1: log.levle: unknown key\n    did you mean `level`?"), "{found}");
+}
+
+#[test]
+fn columns_count_characters() {
+    let found = parse("log = { \"é\" = 1, format = \"xml\" }").unwrap_err();
+    let wanted = "1:27: log.format: \"xml\" is not one of json, text";
+    assert!(lines(&found.errors).contains(&wanted.to_owned()), "{found}");
+}
+
+#[test]
+fn a_thousand_people_with_two_profiles_each_are_checked_without_a_false_alarm() {
+    use std::fmt::Write as _;
+    let mut source = String::new();
+    for index in 0..1_000 {
+        write!(source, "[[principals]]\nname = \"p{index}\"\ngroups = [\"all\"]\n").unwrap();
+        for model in ["sonnet", "haiku"] {
+            let arn = format!("arn:aws:bedrock:us-east-1:111122223333:application-inference-profile/{model}{index}");
+            write!(
+                source,
+                "[[profiles]]\nname = \"p{index}-{model}\"\narn = \"{arn}\"\nsource = \"us.maker.{model}\"\n"
+            )
+            .unwrap();
+            write!(source, "principals = [\"p{index}\"]\naliases = [\"{model}\"]\n").unwrap();
+        }
+    }
+    let (settings, diagnostics) = parse(&source).unwrap();
+    assert_eq!((settings.profiles.len(), diagnostics.warnings.len()), (2_000, 0));
+}
