@@ -179,3 +179,72 @@ async fn latency_optimised_inference_has_no_price_and_is_refused_under_a_budget_
     assert!(scene.mock.received().is_empty());
     assert_eq!(scene.converse("alice", "sonnet", "hello").await.status, StatusCode::OK);
 }
+
+async fn statuses(scene: &Scene, calls: &[(&str, &str)]) -> Vec<u16> {
+    let mut statuses = Vec::new();
+    for (who, model) in calls {
+        statuses.push(scene.converse(who, model, "hello").await.status.as_u16());
+    }
+    statuses
+}
+
+#[tokio::test]
+async fn a_budget_of_a_group_or_of_everyone_is_shared_and_one_of_requests_counts_calls() {
+    let calls = "name = \"calls\"\neveryone = true\nwindow = \"lifetime\"\nrequests = 2";
+    let everyone = Plan::default().with(&format!("[[budgets]]\nper = \"everyone\"\n{calls}")).open().await;
+    let each_once = [("alice", "sonnet"), ("bob", "haiku"), ("alice", "sonnet"), ("carol", "llama")];
+    assert_eq!(statuses(&everyone, &each_once).await, [200, 200, 402, 402]);
+    let refused = everyone.converse("carol", "llama", "hello").await;
+    assert!(refused.message().contains("2 requests"), "{}", refused.message());
+
+    // Alice is in a group, the others in none: they have counts of their own.
+    let group = Plan::default().with(&format!("[[budgets]]\nper = \"group\"\n{calls}")).open().await;
+    let twice = [("alice", "sonnet"), ("alice", "nova"), ("alice", "sonnet"), ("bob", "haiku"), ("bob", "haiku")];
+    assert_eq!(statuses(&group, &twice).await, [200, 200, 402, 200, 200]);
+    let metrics = group.metrics().await;
+    for series in [
+        "tollgate_budget_spent_requests{budget=\"calls\",group=\"eng\"} 2",
+        "tollgate_budget_remaining_requests{budget=\"calls\",principal=\"bob\"} 0",
+        "tollgate_budget_limit_requests{budget=\"calls\",principal=\"carol\"} 2",
+    ] {
+        assert!(metrics.lines().any(|line| line.starts_with(series)), "{series} is not in\n{metrics}");
+    }
+}
+
+#[tokio::test]
+async fn a_budget_counts_the_models_it_names_each_apart_if_it_says_so() {
+    let budget = "[[budgets]]\nname = \"claude\"\neveryone = true\nwindow = \"rolling\"\nlength = \"1h\"\nrequests = 1\n\
+                  models = [\"amazon.*\", \"anthropic.claude-*\"]\napart = \"family\"";
+    let scene = Plan::default().with(budget).open().await;
+    let calls = [("alice", "sonnet"), ("alice", "sonnet"), ("alice", "nova"), ("alice", "llama"), ("alice", "llama")];
+    assert_eq!(statuses(&scene, &calls).await, [200, 402, 200, 200, 200]);
+    let metrics = scene.metrics().await;
+    let series =
+        "tollgate_budget_spent_requests{budget=\"claude\",principal=\"alice\",model=\"anthropic.claude-sonnet\"} 1";
+    assert!(metrics.contains(series), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_soft_budget_refuses_nothing_and_a_default_is_for_those_without_another() {
+    let budgets = "[[budgets]]\nname = \"watched\"\nprincipals = [\"alice\"]\nwindow = \"day\"\nusd = \"0.000001\"\n\
+                   enforcement = \"soft\"\n\
+                   [[budgets]]\nname = \"fallback\"\neveryone = true\ndefault = true\nwindow = \"day\"\nrequests = 1";
+    let scene = Plan::default().with(budgets).open().await;
+    let calls = [("alice", "sonnet"), ("alice", "sonnet"), ("bob", "haiku"), ("bob", "haiku")];
+    assert_eq!(statuses(&scene, &calls).await, [200, 200, 200, 402]);
+    let metrics = scene.metrics().await;
+    let left = "tollgate_budget_remaining_usd{budget=\"watched\",principal=\"alice\"} 0.0";
+    assert!(metrics.contains(left), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_cap_lets_a_call_in_that_asks_for_far_more_than_it_uses() {
+    let budget = "[[budgets]]\nname = \"daily\"\neveryone = true\nwindow = \"day\"\nusd = \"0.05\"\n";
+    let body = serde_json::json!({"messages": [{"role": "user", "content": [{"text": "hello"}]}],
+                                  "inferenceConfig": {"maxTokens": 60_000}});
+    for (cap, status) in [("", 402), ("reserve_at_most_usd = \"0.01\"", 200)] {
+        let scene = Plan::default().with(&format!("{budget}{cap}")).open().await;
+        let answer = scene.send(scene.post("alice", "/model/sonnet/converse", body.to_string())).await;
+        assert_eq!(answer.status.as_u16(), status, "{cap:?}");
+    }
+}
