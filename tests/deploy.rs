@@ -11,7 +11,7 @@ use std::sync::Arc;
 use http::{StatusCode, Version};
 use serde_json::Value;
 use tollgate::bedrock::Operation;
-use tollgate::budget::{ReservedReason, Subject, Unit};
+use tollgate::budget::{Outcome, ReservedReason, Subject, Unit};
 use tollgate::cli::price_known;
 use tollgate::config::{Settings, Surroundings};
 use tollgate::identity::Principal;
@@ -279,4 +279,26 @@ fn files(folder: &str) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files
+}
+
+/// `docs/settlement.md` has a row for every word that the bill uses, and every row names a test that is there.
+#[test]
+fn the_page_on_settlement_has_every_ending_and_its_test() {
+    let page = read("docs/settlement.md");
+    let rows: Vec<Vec<&str>> = page
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| ---") && !line.starts_with("| the call"))
+        .map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect())
+        .collect();
+    let words: BTreeSet<&str> = rows.iter().map(|row| row[1].trim_matches('`')).filter(|word| *word != "—").collect();
+    let counted = Outcome::ALL.into_iter().map(Outcome::as_str);
+    let known: BTreeSet<&str> = counted.chain(ReservedReason::ALL.into_iter().map(ReservedReason::as_str)).collect();
+    assert_eq!(words, known);
+    let folders = ["tests/gateway", "src/budget/tests", "src/budget/embedded"];
+    let sources: String =
+        folders.iter().flat_map(|folder| files(folder)).filter_map(|path| fs::read_to_string(path).ok()).collect();
+    for row in rows {
+        let test = row[4].trim_matches('`');
+        assert!(sources.contains(&format!("fn {test}()")), "there is no test {test}");
+    }
 }

@@ -66,6 +66,8 @@ pub enum ReservedReason {
     DrainRefused,
     /// The caller hung up, and the answer did not end in the time allowed.
     DrainTimedOut,
+    /// The caller hung up, and the configuration says that nothing is read on.
+    Cancelled,
     /// The gateway stopped before the answer ended.
     Shutdown,
     /// The reservation was dropped unsettled, by a panic or a bug.
@@ -76,7 +78,7 @@ pub enum ReservedReason {
 
 impl ReservedReason {
     /// Every reason, in the order of their declaration.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Truncated,
         Self::Malformed,
         Self::NoCounts,
@@ -85,6 +87,7 @@ impl ReservedReason {
         Self::PriceUnknown,
         Self::DrainRefused,
         Self::DrainTimedOut,
+        Self::Cancelled,
         Self::Shutdown,
         Self::Dropped,
         Self::Crashed,
@@ -101,6 +104,7 @@ impl ReservedReason {
             Self::PriceUnknown => "price_unknown",
             Self::DrainRefused => "drain_refused",
             Self::DrainTimedOut => "drain_timed_out",
+            Self::Cancelled => "cancelled",
             Self::Shutdown => "shutdown",
             Self::Dropped => "dropped",
             Self::Crashed => "crashed",

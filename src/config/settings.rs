@@ -191,6 +191,8 @@ pub struct PriceSettings {
 /// Reading on after a caller has hung up, to learn what the call cost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MeteringSettings {
+    /// What is done with the rest of such an answer.
+    pub on_disconnect: OnDisconnect,
     /// How many answers are read on at once.
     pub drain_streams: usize,
     /// How long each of them.
@@ -286,6 +288,13 @@ choices! {
         WorstCase = "worst-case",
         /// What calls of its kind usually cost: more calls fit, the last ones may exceed the budget.
         Expected = "expected",
+    }
+    /// What is done with the rest of an answer whose caller has hung up.
+    OnDisconnect {
+        /// It is read on.
+        Drain = "drain",
+        /// It is given up.
+        Cancel = "cancel",
     }
     /// Where counts and the bill are kept.
     StoreKind {

@@ -20,12 +20,23 @@ use super::flow::Flow;
 /// The bounds, and the drains under way.
 #[derive(Clone, Debug)]
 pub struct Drains {
+    policy: OnDisconnect,
     permits: Arc<Semaphore>,
     tasks: TaskTracker,
     timeout: Duration,
     patience: Duration,
     flows: Arc<Flows>,
     over: CancellationToken,
+}
+
+/// What is done with the rest of an answer whose caller has left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OnDisconnect {
+    /// It is read to its end, so that the call is settled at its usage.
+    #[default]
+    Drain,
+    /// The connection to Bedrock is closed and the call settled at its reservation.
+    Cancel,
 }
 
 /// The answers on their way to callers.
@@ -50,9 +61,9 @@ impl Drop for Watched {
 
 impl Drains {
     /// At most `streams` at once, each for at most `timeout`. A caller has `patience` to take the next piece of an answer.
-    pub fn new(streams: usize, timeout: Duration, patience: Duration) -> Self {
+    pub fn new(policy: OnDisconnect, streams: usize, timeout: Duration, patience: Duration) -> Self {
         let (permits, tasks) = (Arc::new(Semaphore::new(streams)), TaskTracker::new());
-        Self { permits, tasks, timeout, patience, flows: Arc::default(), over: CancellationToken::new() }
+        Self { policy, permits, tasks, timeout, patience, flows: Arc::default(), over: CancellationToken::new() }
     }
 
     /// Takes an answer under watch.
@@ -80,6 +91,11 @@ impl Drains {
                 }
             }
         }
+    }
+
+    /// What is done with the rest of an answer whose caller has left.
+    pub(super) const fn policy(&self) -> OnDisconnect {
+        self.policy
     }
 
     /// How long one may take.

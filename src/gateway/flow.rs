@@ -16,7 +16,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::time::{Sleep, sleep};
 
-use super::drains::{Drains, Watched};
+use super::drains::{Drains, OnDisconnect, Watched};
 use super::exchange::{Closing, Exchange, fault};
 use crate::budget::ReservedReason;
 use crate::eventstream;
@@ -169,6 +169,11 @@ impl Flow {
         let Some(open) = self.lock().take() else { return };
         let (upstream, mut exchange) = *open;
         exchange.left(Downstream::Gone);
+        if drains.policy() == OnDisconnect::Cancel {
+            drop(upstream);
+            exchange.conclude(Closing::GivenUp(ReservedReason::Cancelled));
+            return;
+        }
         let Some(place) = drains.place() else {
             drop(upstream);
             exchange.conclude(Closing::GivenUp(ReservedReason::DrainRefused));

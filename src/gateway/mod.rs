@@ -24,7 +24,7 @@ use http_body::Body as HttpBody;
 use uuid::Uuid;
 
 pub use body::Body;
-pub use drains::Drains;
+pub use drains::{Drains, OnDisconnect};
 pub use flow::MeteredBody;
 pub use read_body::BodyLimits;
 pub use rejection::Rejection;

@@ -275,8 +275,11 @@ async fn who_stops_reading_pays_for_the_whole_answer_and_holds_nothing() {
 
 #[tokio::test]
 async fn what_is_not_read_on_is_settled_at_the_reservation() {
-    for (metering, reason) in [("drain_streams = 0", "drain_refused"), ("drain_timeout = \"100ms\"", "drain_timed_out")]
-    {
+    for (metering, reason) in [
+        ("drain_streams = 0", "drain_refused"),
+        ("drain_timeout = \"100ms\"", "drain_timed_out"),
+        ("on_disconnect = \"cancel\"", "cancelled"),
+    ] {
         let scene = Plan::default().with(&format!("[metering]\n{metering}")).open().await;
         let body = converse("hello [[mock:stall after=2]]");
         let mut response =

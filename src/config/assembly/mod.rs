@@ -129,6 +129,7 @@ pub async fn assemble(
             signer: RequestSigner::new(Arc::clone(&credentials), endpoints, region, clock),
             pool,
             drains: Drains::new(
+                stages::on_disconnect(settings.metering.on_disconnect),
                 settings.metering.drain_streams,
                 settings.metering.drain_timeout,
                 settings.upstream.idle_timeout,

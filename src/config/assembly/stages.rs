@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use super::AssemblyError;
 use crate::budget::{self, BudgetRule, CounterState, Ledger, Settled};
 use crate::config::settings::{
-    Asynchronous, BudgetSettings, GuardrailMode, GuardrailSettings, PolicySettings, PriceSettings, ProfileSettings,
-    RateLimitSettings, Reserve, Selective, WindowSettings,
+    Asynchronous, BudgetSettings, GuardrailMode, GuardrailSettings, OnDisconnect, PolicySettings, PriceSettings,
+    ProfileSettings, RateLimitSettings, Reserve, Selective, WindowSettings,
 };
+use crate::gateway;
 use crate::guardrail::{self, GuardrailRule, Guardrails};
 use crate::identity::Principal;
 use crate::limits::{RateLimit, Rates};
@@ -124,6 +125,13 @@ pub(super) fn guardrails(settings: &[GuardrailSettings]) -> Result<Guardrails, A
         },
     });
     Guardrails::new(rules.collect()).map_err(super::failed("guardrails"))
+}
+
+pub(super) const fn on_disconnect(settings: OnDisconnect) -> gateway::OnDisconnect {
+    match settings {
+        OnDisconnect::Drain => gateway::OnDisconnect::Drain,
+        OnDisconnect::Cancel => gateway::OnDisconnect::Cancel,
+    }
 }
 
 /// Where every budget stands, for the gauges.

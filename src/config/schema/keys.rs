@@ -135,7 +135,8 @@ const PRICE: &[Key] = &[
     optional("max_output", Shape::Integer),
 ];
 
-const METERING: &[Key] = &[integer_or("drain_streams", 256), span_or("drain_timeout", "10m")];
+const METERING: &[Key] =
+    &[text_or("on_disconnect", "drain"), integer_or("drain_streams", 256), span_or("drain_timeout", "10m")];
 
 const STORE: &[Key] = &[
     text_or("kind", "embedded"),

@@ -98,6 +98,7 @@ cache_write_1h = "5"
 max_input = 6
 max_output = 7
 [metering]
+on_disconnect = "cancel"
 drain_streams = 0
 drain_timeout = "17s"
 [store]
@@ -230,7 +231,11 @@ fn every_key_is_honoured() {
             max_input: Some(6),
             max_output: Some(7),
         }],
-        metering: MeteringSettings { drain_streams: 0, drain_timeout: Duration::from_secs(17) },
+        metering: MeteringSettings {
+            on_disconnect: OnDisconnect::Cancel,
+            drain_streams: 0,
+            drain_timeout: Duration::from_secs(17),
+        },
         store: StoreSettings {
             kind: StoreKind::Memory,
             path: "/s.db".into(),
