@@ -4,7 +4,7 @@
 //! map look-ups.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use crate::types::Clock;
@@ -14,56 +14,94 @@ use super::counts::Counts;
 use super::store::{Answer, Booking, CounterState, ReserveError, Settlement, Store, StoreError};
 
 /// Counts in memory.
-pub struct MemoryStore {
-    clock: Arc<dyn Clock>,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    counts: Counts,
-    book: Book,
-}
+pub struct MemoryStore(Guarded<Mutex<State>>);
 
 impl MemoryStore {
     /// An empty store that dates windows by this clock.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, state: Mutex::new(State::default()) }
+        Self(Guarded::new(clock))
+    }
+}
+
+/// All that is known, and what guards it.
+pub(super) struct Guarded<L> {
+    clock: Arc<dyn Clock>,
+    state: L,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    counts: Counts,
+    book: Book,
+}
+
+/// The one lock, of which tests have one that tries every order in which threads can take it.
+pub(super) trait Lock: Send + Sync {
+    fn around(state: State) -> Self;
+    fn with<R>(&self, work: impl FnOnce(&mut State) -> R) -> R;
+}
+
+impl Lock for Mutex<State> {
+    fn around(state: State) -> Self {
+        Self::new(state)
     }
 
     // A panic under the lock is a bug of this file, and counts that refuse every call for ever would be a worse one.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn with<R>(&self, work: impl FnOnce(&mut State) -> R) -> R {
+        work(&mut self.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl<L: Lock> Guarded<L> {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, state: L::around(State::default()) }
+    }
+
+    pub(super) fn reserve(&self, booking: Booking) -> Result<Vec<CounterState>, ReserveError> {
+        let now = self.clock.now();
+        self.state.with(|state| state.counts.reserve(booking, now))
+    }
+
+    pub(super) fn settle(&self, settlement: Settlement) {
+        let now = self.clock.now();
+        self.state.with(|state| {
+            if state.counts.settle(settlement.id, settlement.charge).is_some()
+                && let Some(entry) = settlement.entry
+            {
+                state.book.add(&entry, now);
+            }
+        });
+    }
+
+    pub(super) fn counters(&self) -> Vec<CounterState> {
+        let now = self.clock.now();
+        self.state.with(|state| state.counts.states(now))
+    }
+
+    pub(super) fn bill(&self) -> Bill {
+        self.state.with(|state| state.book.bill())
     }
 }
 
 impl Store for MemoryStore {
     fn reserve(&self, booking: Booking) -> Answer<'_, Result<Vec<CounterState>, ReserveError>> {
-        let now = self.clock.now();
-        Box::pin(std::future::ready(self.lock().counts.reserve(booking, now)))
+        Box::pin(std::future::ready(self.0.reserve(booking)))
     }
 
     fn settle(&self, settlement: Settlement) {
-        let now = self.clock.now();
-        let mut state = self.lock();
-        if state.counts.settle(settlement.id, settlement.charge).is_some()
-            && let Some(entry) = settlement.entry
-        {
-            state.book.add(&entry, now);
-        }
+        self.0.settle(settlement);
     }
 
     fn counters(&self) -> Answer<'_, Result<Vec<CounterState>, StoreError>> {
-        let now = self.clock.now();
-        Box::pin(std::future::ready(Ok(self.lock().counts.states(now))))
+        Box::pin(std::future::ready(Ok(self.0.counters())))
     }
 
     fn bill(&self) -> Answer<'_, Result<Bill, StoreError>> {
-        Box::pin(std::future::ready(Ok(self.lock().book.bill())))
+        Box::pin(std::future::ready(Ok(self.0.bill())))
     }
 
     fn usage(&self, since: SystemTime) -> Answer<'_, Result<Vec<UsageRow>, StoreError>> {
-        Box::pin(std::future::ready(Ok(self.lock().book.usage(since))))
+        Box::pin(std::future::ready(Ok(self.0.state.with(|state| state.book.usage(since)))))
     }
 }
 
@@ -117,7 +155,7 @@ mod tests {
     fn reserve(store: &MemoryStore, id: ReservationId, line: Line) -> Result<Vec<CounterState>, ReserveError> {
         let (principal, group) = ("alice".to_owned(), String::new());
         let booking = Booking { id, principal, group, item: item("r-1"), held_cost: None, lines: vec![line] };
-        store.lock().counts.reserve(booking, store.clock.now())
+        store.0.reserve(booking)
     }
 
     fn spend(store: &MemoryStore, principal: &str) -> bool {
@@ -139,11 +177,13 @@ mod tests {
         for _ in 0..RESERVATIONS_PER_SWEEP {
             spend(&store, "principal 0");
         }
-        let state = store.lock();
-        let (sizes, held) = state.counts.sizes();
-        let mut kept: Vec<_> = sizes.into_iter().map(|(counter, slices)| (counter.subject.name(), slices)).collect();
-        kept.sort_unstable();
-        assert_eq!((kept, held), (vec![("principal 0", 1), ("runs on", 1)], 1));
+        store.0.state.with(|state| {
+            let (sizes, held) = state.counts.sizes();
+            let mut kept: Vec<_> =
+                sizes.into_iter().map(|(counter, slices)| (counter.subject.name(), slices)).collect();
+            kept.sort_unstable();
+            assert_eq!((kept, held), (vec![("principal 0", 1), ("runs on", 1)], 1));
+        });
     }
 
     #[test]

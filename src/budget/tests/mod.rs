@@ -4,6 +4,7 @@ mod counts;
 mod endings;
 mod estimates;
 mod model;
+mod races;
 mod windows;
 
 use std::num::NonZeroU32;
