@@ -199,6 +199,7 @@ fn families() -> Families {
         settlement: Settlement::Metered("0.01".parse().unwrap()),
         guardrail: Guardrail::Intervened,
     }));
+    metrics.threshold_reached("daily", 80);
     let mut families = Families::new();
     for line in metrics.encode().lines().filter(|line| !line.starts_with('#')) {
         let end = line.find(['{', ' ']).unwrap();

@@ -16,6 +16,7 @@ use super::store::{
     Booking, Charge, CounterId, CounterState, Enforcement, Line, ReservationId, ReserveError, Settlement, Shortfall,
     Standing, Store, StoreError, Unit, dollars,
 };
+use super::threshold::{Crossing, Told};
 use super::window::Span;
 
 /// The budgets in force and the store that counts them. A new configuration makes a new ledger on the same store; counts
@@ -123,6 +124,31 @@ impl Ledger {
             }
         }
         Ok(standings)
+    }
+
+    /// The thresholds that counts of these principals have reached and that nobody has been told of.
+    pub async fn crossings<'a>(
+        &self,
+        principals: impl IntoIterator<Item = &'a Principal>,
+        told: &mut Told,
+    ) -> Result<Vec<Crossing>, StoreError> {
+        let (now, mut crossings) = (self.clock.now(), Vec::new());
+        for standing in self.standings(principals).await? {
+            let named = |(name, _): &&(Arc<str>, BudgetRule)| *name == standing.state.counter.budget;
+            let Some((_, rule)) = self.rules.iter().find(named) else { continue };
+            for crossing in told.news(&standing, &rule.schedule(), now) {
+                match self.store.claim(crossing.mark.clone()).await {
+                    Ok(true) => crossings.push(crossing),
+                    Ok(false) => {}
+                    Err(error) => {
+                        told.forget(&crossing.mark.counter);
+                        tracing::warn!(%error, "the store cannot tell whether a threshold is news; it is asked again");
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(crossings)
     }
 
     /// What has been settled so far.

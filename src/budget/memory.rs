@@ -3,15 +3,17 @@
 //! One lock holds everything: a reservation must see all its counts at one instant, and the work under the lock is a few
 //! map look-ups.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::types::Clock;
 
 use super::bill::{Bill, Book, UsageRow};
 use super::counts::Counts;
 use super::store::{Answer, Booking, CounterState, ReserveError, Settlement, Store, StoreError};
+use super::threshold::Mark;
 
 /// Counts in memory.
 pub struct MemoryStore(Guarded<Mutex<State>>);
@@ -33,6 +35,7 @@ pub(super) struct Guarded<L> {
 pub(super) struct State {
     counts: Counts,
     book: Book,
+    told: HashSet<Mark>,
 }
 
 /// The one lock, of which tests have one that tries every order in which threads can take it.
@@ -100,6 +103,16 @@ impl Store for MemoryStore {
         Box::pin(std::future::ready(Ok(self.0.bill())))
     }
 
+    fn claim(&self, mark: Mark) -> Answer<'_, Result<bool, StoreError>> {
+        // The windows of a year ago are told of no more.
+        let old = mark.window.checked_sub(KEPT);
+        let new = self.0.state.with(|state| {
+            state.told.retain(|told| old.is_none_or(|old| told.window >= old));
+            state.told.insert(mark)
+        });
+        Box::pin(std::future::ready(Ok(new)))
+    }
+
     fn usage(&self, since: SystemTime) -> Answer<'_, Result<Vec<UsageRow>, StoreError>> {
         Box::pin(std::future::ready(Ok(self.0.state.with(|state| state.book.usage(since)))))
     }
@@ -111,10 +124,10 @@ impl fmt::Debug for MemoryStore {
     }
 }
 
+const KEPT: Duration = Duration::from_hours(400 * 24);
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use jiff::tz::TimeZone;
 
     use super::*;

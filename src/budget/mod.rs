@@ -31,6 +31,7 @@ mod refusal;
 mod reservation;
 mod rule;
 mod store;
+mod threshold;
 mod window;
 
 pub use adjustment::{Adjustment, Adjustments, Change, Effect};
@@ -46,6 +47,7 @@ pub use store::{
     Answer, Booking, Charge, CounterId, CounterState, Enforcement, Line, ReservationId, ReserveError, Settlement,
     Shortfall, Spend, Standing, Store, StoreError, Unit,
 };
+pub use threshold::{Crossing, Mark, THRESHOLDS, Told};
 pub use window::{Schedule, Slot, Span, Window};
 
 pub use crate::types::{Models, Per, Subject};

@@ -22,6 +22,7 @@ use crate::types::{Money, Subject, TokenUsage};
 
 use super::adjustment::Adjustments;
 use super::bill::{Bill, Entry, Item, UsageRow};
+use super::threshold::Mark;
 use super::window::{Schedule, Span};
 
 /// What a store answers, later.
@@ -44,6 +45,9 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// What has been settled since an instant, by the hour; the hour that holds the instant is whole.
     fn usage(&self, since: SystemTime) -> Answer<'_, Result<Vec<UsageRow>, StoreError>>;
+
+    /// Notes that a threshold has been told of; false where it had been before.
+    fn claim(&self, mark: Mark) -> Answer<'_, Result<bool, StoreError>>;
 
     /// What operators have changed about limits; `None` where nothing can be changed.
     fn adjustments(&self) -> Option<Arc<Adjustments>> {

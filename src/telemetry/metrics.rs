@@ -41,6 +41,7 @@ pub struct Metrics {
     settled_at_reservation: Family<SettledLabels, Counter>,
     unmetered: Family<UnmeteredLabels, Counter>,
     interventions: Family<InterventionLabels, Counter>,
+    thresholds: Family<Vec<(&'static str, String)>, Counter>,
     reloads: Family<ReloadLabels, Counter>,
 }
 
@@ -66,6 +67,7 @@ impl Metrics {
             settled_at_reservation: Family::default(),
             unmetered: Family::default(),
             interventions: Family::default(),
+            thresholds: Family::default(),
             reloads: Family::default(),
         };
         metrics.register_requests();
@@ -103,6 +105,12 @@ impl Metrics {
     /// retried.
     pub fn upstream_fault(&self, kind: FaultKind) {
         self.upstream_faults.get_or_create(&FaultLabels { kind }).inc();
+    }
+
+    /// A count of a budget has reached a threshold.
+    pub fn threshold_reached(&self, budget: &str, percent: u8) {
+        let labels = vec![("budget", budget.to_owned()), ("percent", percent.to_string())];
+        self.thresholds.get_or_create(&labels).inc();
     }
 
     /// Something was read anew. Where that failed, the old one stays in force.
@@ -205,6 +213,8 @@ impl Metrics {
             "Streams that are read to their end after the client hung up",
             self.draining_streams.clone(),
         );
+        let help = "Budgets that have reached a threshold, once for each count and window";
+        registry.register("budget_thresholds_reached", help, self.thresholds.clone());
         registry.register("reloads", "Files read anew while running", self.reloads.clone());
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "What is running", build);

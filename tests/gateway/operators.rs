@@ -213,3 +213,20 @@ async fn without_aws_credentials_it_starts_and_is_not_ready_and_says_why() {
     assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("no AWS credentials"), "{log}");
 }
+
+#[tokio::test]
+async fn a_budget_that_reaches_a_threshold_raises_a_metric_once() {
+    let budget = "[[budgets]]\nname = \"two\"\nprincipals = [\"alice\"]\nwindow = \"lifetime\"\nrequests = 2";
+    let scene = Plan::default().with(budget).open().await;
+    scene.converse("alice", "sonnet", "hello").await;
+    eventually("half of it is spent", async || {
+        scene.sample("tollgate_budget_thresholds_reached_total{budget=\"two\",percent=\"50\"}").await
+    })
+    .await;
+    let metrics = scene.metrics().await;
+    assert!(
+        metrics.contains("tollgate_budget_thresholds_reached_total{budget=\"two\",percent=\"50\"} 1\n"),
+        "{metrics}"
+    );
+    assert!(!metrics.contains("percent=\"80\""), "{metrics}");
+}

@@ -34,6 +34,7 @@ use super::adjustment::{Adjustments, Change};
 use super::bill::{Bill, UsageRow};
 use super::counts::Counts;
 use super::store::{Answer, Booking, CounterState, ReserveError, Settlement, Store, StoreError};
+use super::threshold::Mark;
 use crate::types::Clock;
 use owner::{Owner, Shared, Work};
 pub use read::StoreFile;
@@ -182,6 +183,10 @@ impl Store for EmbeddedStore {
 
     fn usage(&self, since: SystemTime) -> Answer<'_, Result<Vec<UsageRow>, StoreError>> {
         Box::pin(self.read(move |file| file.usage(since)))
+    }
+
+    fn claim(&self, mark: Mark) -> Answer<'_, Result<bool, StoreError>> {
+        Box::pin(async move { self.ask(|answer| Work::Claim(Box::new(mark), answer)).await? })
     }
 
     fn adjustments(&self) -> Option<Arc<Adjustments>> {

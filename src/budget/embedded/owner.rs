@@ -16,6 +16,7 @@ use crate::budget::counts::{Counts, Held};
 use crate::budget::store::{
     Booking, Charge, CounterId, CounterState, Enforcement, ReservationId, ReserveError, Settlement, StoreError,
 };
+use crate::budget::threshold::Mark;
 use crate::budget::window::Span;
 use crate::types::{Clock, Money};
 
@@ -23,6 +24,8 @@ use crate::types::{Clock, Money};
 pub(super) enum Work {
     Reserve(Box<Booking>, Granting),
     Settle(Box<Settlement>),
+    /// Notes a threshold, and answers whether it is new.
+    Claim(Box<Mark>, oneshot::Sender<Result<bool, StoreError>>),
     /// Answers when all that came before is written.
     Flush(oneshot::Sender<Result<(), StoreError>>),
     /// The same, and ends the thread.
@@ -141,6 +144,10 @@ impl Owner {
             match work {
                 Work::Reserve(booking, answer) => granted.extend(self.reserve(*booking, answer)),
                 Work::Settle(settlement) => self.settle(*settlement),
+                Work::Claim(mark, answer) => {
+                    let claimed = rows::claim(&self.connection, &mark);
+                    let _ = answer.send(claimed.map_err(|error| StoreError(error.to_string())));
+                }
                 Work::Flush(answer) => flushed.push(answer),
                 Work::Close(answer) => closed = Some(answer),
             }

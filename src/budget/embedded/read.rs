@@ -13,6 +13,7 @@ use super::{changes, rows, schema};
 use crate::budget::adjustment::{Adjustment, Adjustments};
 use crate::budget::bill::{Bill, LISTED_CALLS, UsageRow, hour_of, sum_up};
 use crate::budget::store::{Answer, Booking, CounterState, ReserveError, Settlement, Store, StoreError};
+use crate::budget::threshold::Mark;
 
 /// A store's file, opened for reading. It is a store on which nothing can be reserved.
 pub struct StoreFile {
@@ -108,6 +109,10 @@ impl Store for StoreFile {
 
     fn counters(&self) -> Answer<'_, Result<Vec<CounterState>, StoreError>> {
         Box::pin(std::future::ready(Self::counters(self)))
+    }
+
+    fn claim(&self, _: Mark) -> Answer<'_, Result<bool, StoreError>> {
+        Box::pin(std::future::ready(Ok(false)))
     }
 
     fn adjustments(&self) -> Option<Arc<Adjustments>> {

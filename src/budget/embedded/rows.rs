@@ -10,6 +10,7 @@ use crate::bedrock::Operation;
 use crate::budget::bill::{BillRow, Heading, Item, Outcome, ReservedCall, ReservedReason, Settled, UsageRow};
 use crate::budget::counts::{Held, HeldLine, Written};
 use crate::budget::store::{Booking, CounterId, ReservationId, Unit};
+use crate::budget::threshold::Mark;
 use crate::budget::window::Span;
 use crate::types::{ModelId, Money, Subject, TokenUsage};
 
@@ -294,10 +295,28 @@ pub(super) fn listed(connection: &Connection, most: usize) -> rusqlite::Result<(
     Ok((calls, unsigned(all)))
 }
 
+/// Notes a threshold of a window; false where it stands there already.
+pub(super) fn claim(connection: &Connection, mark: &Mark) -> rusqlite::Result<bool> {
+    let CounterId { budget, subject, model, unit } = &mark.counter;
+    let added = connection
+        .prepare_cached("INSERT OR IGNORE INTO thresholds VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
+        .execute(params![
+            budget.as_ref(),
+            subject.kind(),
+            subject.name(),
+            model.as_deref().unwrap_or(""),
+            unit.as_str(),
+            millis(mark.window),
+            mark.percent,
+        ])?;
+    Ok(added == 1)
+}
+
 /// Forgets what is older than the retention, and counts whose time is over.
 pub(super) fn forget(connection: &Connection, before: SystemTime, left_before: SystemTime) -> rusqlite::Result<()> {
     connection.execute("DELETE FROM usage WHERE hour_ms < ?1", [millis(before)])?;
     connection.execute("DELETE FROM at_reservation WHERE at_ms < ?1", [millis(before)])?;
+    connection.execute("DELETE FROM thresholds WHERE starts_ms > 0 AND starts_ms < ?1", [millis(before)])?;
     connection.execute("DELETE FROM counts WHERE leaves_ms < ?1", [millis(left_before)])?;
     Ok(())
 }

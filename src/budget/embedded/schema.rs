@@ -41,6 +41,13 @@ pub(super) const STEPS: &[&str] = &[
         until_ms INTEGER, made_by TEXT NOT NULL, reason TEXT NOT NULL, done_ms INTEGER
     ) STRICT;
 ",
+    "
+    CREATE TABLE thresholds (
+        budget TEXT NOT NULL, subject_kind TEXT NOT NULL, subject TEXT NOT NULL, model TEXT NOT NULL,
+        unit TEXT NOT NULL, starts_ms INTEGER NOT NULL, percent INTEGER NOT NULL,
+        PRIMARY KEY (budget, subject_kind, subject, model, unit, starts_ms, percent)
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// Opens a file for its owner and brings its layout up to date.

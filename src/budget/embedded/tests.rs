@@ -294,3 +294,17 @@ async fn a_file_of_the_first_layout_is_brought_up_to_date_with_what_it_holds() {
     assert!(matches!(reserve(&store, &booking("alice", 301)).await, Err(ReserveError::Exhausted(_))));
     assert!(reserve(&store, &booking("alice", 300)).await.is_ok());
 }
+
+#[tokio::test]
+async fn a_threshold_that_was_told_of_is_known_after_a_kill() {
+    let place = Place::new();
+    let (store, _) = place.open();
+    let counter = line("alice", Unit::Usd, 0, Enforcement::Hard).counter;
+    let mark = |percent| Mark { counter: counter.clone(), window: place.clock.now(), percent };
+    assert!(store.claim(mark(50)).await.unwrap());
+    assert!(!store.claim(mark(50)).await.unwrap());
+    let killed = place.killed();
+    let (store, _) = killed.open();
+    assert!(!store.claim(mark(50)).await.unwrap());
+    assert!(store.claim(mark(80)).await.unwrap());
+}

@@ -191,6 +191,10 @@ impl Store for Silent {
         self.0.bill()
     }
 
+    fn claim(&self, mark: Mark) -> Answer<'_, Result<bool, StoreError>> {
+        self.0.claim(mark)
+    }
+
     fn usage(&self, since: SystemTime) -> Answer<'_, Result<Vec<UsageRow>, StoreError>> {
         self.0.usage(since)
     }

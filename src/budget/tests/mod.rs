@@ -5,6 +5,7 @@ mod endings;
 mod estimates;
 mod model;
 mod races;
+mod thresholds;
 mod windows;
 
 use std::num::NonZeroU32;

@@ -6,6 +6,7 @@
 mod run;
 mod stages;
 mod store;
+mod thresholds;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use crate::admin::{AdminSources, Check, State};
 use crate::budget::{BudgetRule, Ledger};
 use crate::gateway::{BodyLimits, Drains, Gateway};
 use crate::identity::keys::{KeyFile, KeyRing};
-use crate::identity::{Identity, Principals};
+use crate::identity::{Identity, Principal, Principals};
 use crate::limits;
 use crate::profiles::Directory;
 use crate::profiles::price::PriceTable;
@@ -62,6 +63,7 @@ pub struct Assembled {
     listener: Listening,
     admin: AdminSources,
     draining: CancellationToken,
+    principals: Arc<[Principal]>,
 }
 
 /// How the callers' side listens.
@@ -139,7 +141,15 @@ pub async fn assemble(
     });
     let admin = admin(&gateway, &credentials, &draining);
     let listener = listening(settings)?;
-    Ok(Assembled { gateway, keys, credentials, listener, admin, draining })
+    Ok(Assembled {
+        gateway,
+        keys,
+        credentials,
+        listener,
+        admin,
+        draining,
+        principals: settings.principals.clone().into(),
+    })
 }
 
 impl Assembled {
