@@ -55,7 +55,9 @@ pub async fn serve(listener: TcpListener, sources: AdminSources, stop: Cancellat
 async fn connection(stream: TcpStream, sources: Arc<AdminSources>, stop: CancellationToken) {
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let sources = Arc::clone(&sources);
-        async move { Ok::<_, Infallible>(answer(&sources, request.method(), request.uri().path()).await) }
+        async move {
+            Ok::<_, Infallible>(answer(&sources, request.method(), request.uri().path(), request.uri().query()).await)
+        }
     });
     let mut connection = pin!(
         http1::Builder::new()

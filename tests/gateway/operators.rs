@@ -230,3 +230,19 @@ async fn a_budget_that_reaches_a_threshold_raises_a_metric_once() {
     );
     assert!(!metrics.contains("percent=\"80\""), "{metrics}");
 }
+
+#[tokio::test]
+async fn operators_read_how_budgets_stand_and_what_was_used() {
+    let budget = "[[budgets]]\nname = \"calls\"\neveryone = true\nper = \"group\"\nwindow = \"day\"\nrequests = 2";
+    let scene = Plan::default().with(budget).open().await;
+    scene.converse("alice", "sonnet", "hello").await;
+    scene.bill_of(1).await;
+    let budgets = scene.page("/budgets").await.json();
+    let row = budgets.as_array().unwrap().iter().find(|row| row["subject"] == "eng").unwrap();
+    assert_eq!((&row["subject_kind"], &row["unit"]), (&"group".into(), &"requests".into()));
+    assert_eq!((&row["limit"], &row["spent"], &row["left"]), (&2.into(), &1.into(), &1.into()));
+    let usage = scene.page("/usage").await.json();
+    assert_eq!((&usage[0]["group"], &usage[0]["principal"]), (&"eng".into(), &"alice".into()));
+    assert_eq!((&usage[0]["calls"], &usage[0]["tokens"]["output"]), (&1.into(), &32.into()));
+    assert_eq!(scene.page("/usage?since=now").await.status, 400);
+}

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -32,6 +33,11 @@ async fn start() -> Admin {
                 State::Waiting("no provider answered; aws_secret_access_key=hunter2".to_owned())
             };
             vec![Check { name: "config", state: State::Ready }, Check { name: "credentials", state: credentials }]
+        }),
+        budgets: Arc::new(|| Box::pin(async { Err("the store is away".to_owned()) })),
+        usage: Arc::new(|since| {
+            let since = since.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+            Box::pin(async move { Ok(json!(since)) })
         }),
         bill: Arc::new(|| Box::pin(async { Ok(json!([{ "principal": "alice", "cost_usd": "0.25" }])) })),
     };
@@ -128,4 +134,24 @@ async fn stopping_closes_idle_connections_and_takes_no_new_ones() {
     let mut rest = Vec::new();
     idle.read_to_end(&mut rest).await.unwrap();
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn usage_takes_a_time_and_what_a_store_cannot_tell_is_unavailable() {
+    let admin = start().await;
+    for (path, status, wanted) in [
+        ("/budgets", 503, r#"{"error":"the store is away"}"#),
+        ("/usage?since=1970-01-01T00:01:00Z", 200, "60"),
+        ("/usage?since=yesterday", 400, "such as since="),
+        ("/usage?until=1", 400, "the one parameter"),
+        ("/usage?since", 400, "the one parameter"),
+    ] {
+        let (answered, _, body) = admin.ask("GET", path).await;
+        assert_eq!(answered, status, "{path}: {body}");
+        assert!(body.contains(wanted), "{path}: {body}");
+    }
+    let (status, _, body) = admin.ask("GET", "/usage").await;
+    assert_eq!(status, 200);
+    assert!(body.parse::<u64>().unwrap() > 1_700_000_000);
+    admin.stop().await;
 }

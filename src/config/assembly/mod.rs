@@ -3,6 +3,7 @@
 //! Nothing is fetched and nothing listens before [`Assembled::bind`]; what is wrong with the surroundings (a certificate, a
 //! keys file, a CA bundle) is an error here and not a surprise at the first request.
 
+mod pages;
 mod run;
 mod stages;
 mod store;
@@ -139,17 +140,10 @@ pub async fn assemble(
             metrics: Arc::new(Metrics::new(sources)),
         }
     });
-    let admin = admin(&gateway, &credentials, &draining);
+    let principals: Arc<[Principal]> = settings.principals.clone().into();
+    let admin = admin(&gateway, &principals, &credentials, &draining);
     let listener = listening(settings)?;
-    Ok(Assembled {
-        gateway,
-        keys,
-        credentials,
-        listener,
-        admin,
-        draining,
-        principals: settings.principals.clone().into(),
-    })
+    Ok(Assembled { gateway, keys, credentials, listener, admin, draining, principals })
 }
 
 impl Assembled {
@@ -169,13 +163,27 @@ pub fn price_table(settings: &Settings) -> PriceTable {
     stages::prices(&settings.prices)
 }
 
-fn admin(gateway: &Arc<Gateway>, credentials: &Arc<Credentials>, draining: &CancellationToken) -> AdminSources {
+fn admin(
+    gateway: &Arc<Gateway>,
+    principals: &Arc<[Principal]>,
+    credentials: &Arc<Credentials>,
+    draining: &CancellationToken,
+) -> AdminSources {
+    let (standing, people, used) = (Arc::clone(gateway), Arc::clone(principals), Arc::clone(gateway));
     let (billed, signing, draining) = (Arc::clone(gateway), Arc::clone(credentials), draining.clone());
     AdminSources {
         metrics: Arc::clone(gateway.metrics()),
+        budgets: Arc::new(move || {
+            let (standing, people) = (Arc::clone(&standing), Arc::clone(&people));
+            Box::pin(async move { pages::budgets(&standing.ledger, &people).await })
+        }),
+        usage: Arc::new(move |since| {
+            let used = Arc::clone(&used);
+            Box::pin(async move { pages::usage(&used.ledger, since).await })
+        }),
         bill: Arc::new(move || {
             let billed = Arc::clone(&billed);
-            Box::pin(async move { stages::bill(&billed.ledger).await })
+            Box::pin(async move { pages::bill(&billed.ledger).await })
         }),
         readiness: Arc::new(move || {
             let has_credentials = match signing.current() {

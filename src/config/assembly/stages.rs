@@ -3,10 +3,8 @@
 use std::num::NonZeroU32;
 use std::task::{Context, Poll, Waker};
 
-use serde_json::{Value, json};
-
 use super::AssemblyError;
-use crate::budget::{self, BudgetRule, CounterState, Ledger, Settled};
+use crate::budget::{self, BudgetRule, CounterState, Ledger};
 use crate::config::settings::{
     Asynchronous, BudgetSettings, GuardrailMode, GuardrailSettings, OnDisconnect, PolicySettings, PriceSettings,
     ProfileSettings, RateLimitSettings, Reserve, Selective, WindowSettings,
@@ -19,7 +17,7 @@ use crate::policy::{Policies, PolicyRule};
 use crate::profiles::price::{self, ModelPrice, PriceTable};
 use crate::profiles::{Grant, Profile};
 use crate::telemetry::BudgetReading;
-use crate::types::{Money, Owners, TokenPrice};
+use crate::types::{Owners, TokenPrice};
 
 pub(super) fn prices(overrides: &[PriceSettings]) -> PriceTable {
     overrides.iter().fold(PriceTable::shipped(), |table, own| {
@@ -150,57 +148,6 @@ pub(super) fn budget_readings(ledger: &Ledger, principals: &[Principal]) -> Vec<
         }
     });
     readings.collect()
-}
-
-/// The bill as JSON: a row a heading, amounts in nano-dollars, and the calls settled at their reservation one by one.
-pub(super) async fn bill(ledger: &Ledger) -> Result<Value, String> {
-    let bill = ledger.bill().await.map_err(|error| error.to_string())?;
-    let rows: Vec<Value> = bill
-        .rows
-        .iter()
-        .map(|row| {
-            json!({
-                "principal": row.heading.principal,
-                "model": row.heading.model.as_ref().map(ToString::to_string),
-                "profile": row.heading.profile,
-                "operation": row.heading.operation.name(),
-                "settled": match row.heading.settled {
-                    Settled::Counted(_) => "counted",
-                    Settled::AtReservation(_) => "at_reservation",
-                },
-                "outcome": row.heading.settled.as_str(),
-                "calls": row.calls,
-                "unpriced_calls": row.unpriced,
-                "tokens": {
-                    "input": row.usage.input,
-                    "output": row.usage.output,
-                    "cache_read": row.usage.cache_read,
-                    "cache_write_5m": row.usage.cache_write_5m,
-                    "cache_write_1h": row.usage.cache_write_1h,
-                },
-                "cost_nanodollars": row.cost.nanos(),
-            })
-        })
-        .collect();
-    let reserved: Vec<Value> = bill
-        .at_reservation
-        .iter()
-        .map(|call| {
-            json!({
-                "request_id": call.request_id,
-                "principal": call.principal,
-                "reason": call.reason.as_str(),
-                "cost_nanodollars": call.cost.map(Money::nanos),
-            })
-        })
-        .collect();
-    Ok(json!({
-        "calls": bill.calls(),
-        "cost_nanodollars": bill.cost().nanos(),
-        "rows": rows,
-        "settled_at_reservation": reserved,
-        "settled_at_reservation_unlisted": bill.unlisted,
-    }))
 }
 
 /// What a future answers without waiting: a scrape must not wait for a store.

@@ -86,7 +86,7 @@ impl Running {
     /// How the only call was settled, once it was.
     async fn settled(&self) -> String {
         loop {
-            let bill: Value = stages::bill(&self.gateway.ledger).await.unwrap();
+            let bill: Value = pages::bill(&self.gateway.ledger).await.unwrap();
             if let Some(outcome) = bill["rows"][0]["outcome"].as_str() {
                 return outcome.to_owned();
             }

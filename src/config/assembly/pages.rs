@@ -1,0 +1,99 @@
+//! What operators read of the ledger, as JSON: amounts of money in nano-dollars, times as RFC 3339.
+
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::budget::{BillRow, Ledger, Settled};
+use crate::identity::Principal;
+use crate::types::Money;
+
+/// The bill as JSON: a row a heading, amounts in nano-dollars, and the calls settled at their reservation one by one.
+pub(super) async fn bill(ledger: &Ledger) -> Result<Value, String> {
+    let bill = ledger.bill().await.map_err(|error| error.to_string())?;
+    let rows: Vec<Value> = bill.rows.iter().map(row).collect();
+    let reserved: Vec<Value> = bill
+        .at_reservation
+        .iter()
+        .map(|call| {
+            json!({
+                "request_id": call.request_id,
+                "principal": call.principal,
+                "reason": call.reason.as_str(),
+                "cost_nanodollars": call.cost.map(Money::nanos),
+            })
+        })
+        .collect();
+    Ok(json!({
+        "calls": bill.calls(),
+        "cost_nanodollars": bill.cost().nanos(),
+        "rows": rows,
+        "settled_at_reservation": reserved,
+        "settled_at_reservation_unlisted": bill.unlisted,
+    }))
+}
+
+fn row(row: &BillRow) -> Value {
+    json!({
+        "principal": row.heading.principal,
+        "model": row.heading.model.as_ref().map(ToString::to_string),
+        "profile": row.heading.profile,
+        "operation": row.heading.operation.name(),
+        "settled": match row.heading.settled {
+            Settled::Counted(_) => "counted",
+            Settled::AtReservation(_) => "at_reservation",
+        },
+        "outcome": row.heading.settled.as_str(),
+        "calls": row.calls,
+        "unpriced_calls": row.unpriced,
+        "tokens": {
+            "input": row.usage.input,
+            "output": row.usage.output,
+            "cache_read": row.usage.cache_read,
+            "cache_write_5m": row.usage.cache_write_5m,
+            "cache_write_1h": row.usage.cache_write_1h,
+        },
+        "cost_nanodollars": row.cost.nanos(),
+    })
+}
+
+/// Every count of the principals' budgets beside its limit.
+pub(super) async fn budgets(ledger: &Ledger, principals: &[Principal]) -> Result<Value, String> {
+    let standings = ledger.standings(principals).await.map_err(|error| error.to_string())?;
+    let rows = standings.iter().map(|standing| {
+        let counter = &standing.state.counter;
+        json!({
+            "budget": counter.budget.as_ref(),
+            "subject_kind": counter.subject.kind(),
+            "subject": counter.subject.name(),
+            "model": counter.model.as_deref(),
+            "unit": counter.unit.as_str(),
+            "limit": standing.limit,
+            "spent": standing.state.spent,
+            "reserved": standing.state.reserved,
+            "left": standing.left(),
+            "window_start": time(standing.state.span.start),
+            "window_end": time(standing.state.span.end),
+        })
+    });
+    Ok(Value::Array(rows.collect()))
+}
+
+/// What has been settled since an instant: a row for an hour, a group and a heading of the bill.
+pub(super) async fn usage(ledger: &Ledger, since: SystemTime) -> Result<Value, String> {
+    let usage = ledger.usage(since).await.map_err(|error| error.to_string())?;
+    let rows = usage.iter().map(|usage| {
+        let mut told = row(&usage.row);
+        if let Some(told) = told.as_object_mut() {
+            told.insert("hour".to_owned(), json!(time(usage.hour)));
+            told.insert("group".to_owned(), json!(usage.group));
+        }
+        told
+    });
+    Ok(Value::Array(rows.collect()))
+}
+
+fn time(instant: SystemTime) -> Option<Timestamp> {
+    Timestamp::try_from(instant).ok()
+}
