@@ -140,10 +140,10 @@ impl Ledger {
                 match self.store.claim(crossing.mark.clone()).await {
                     Ok(true) => crossings.push(crossing),
                     Ok(false) => {}
+                    // What has been claimed is told of; the rest is asked for the next time.
                     Err(error) => {
                         told.forget(&crossing.mark.counter);
-                        tracing::warn!(%error, "the store cannot tell whether a threshold is news; it is asked again");
-                        break;
+                        return if crossings.is_empty() { Err(error) } else { Ok(crossings) };
                     }
                 }
             }
