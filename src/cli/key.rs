@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use clap::Subcommand;
-use comfy_table::{ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::stored::{self, printable};
 use super::{ExitCode, Output, Streams};
 use crate::config::Settings;
 use crate::identity::keys::{Key, KeyFile, KeyFormatError, KeyId, KeyRecord, PresentedKey, Revocation};
@@ -278,10 +278,7 @@ impl<'a> Row<'a> {
 }
 
 fn table<'a>(rows: impl Iterator<Item = Row<'a>>) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["ID", "PRINCIPAL", "STATE", "CREATED", "EXPIRES", "NOTE"]);
-    table.add_rows(rows.map(|row| {
+    let cells = rows.map(|row| {
         [
             row.id.to_string(),
             printable(row.principal),
@@ -290,13 +287,8 @@ fn table<'a>(rows: impl Iterator<Item = Row<'a>>) -> String {
             row.expires.map_or("never".to_owned(), |at| at.to_string()),
             printable(row.note),
         ]
-    }));
-    table.trim_fmt()
-}
-
-/// A text from a file that anyone may have edited, without what a terminal would obey.
-fn printable(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { char::REPLACEMENT_CHARACTER } else { character }).collect()
+    });
+    stored::table(["ID", "PRINCIPAL", "STATE", "CREATED", "EXPIRES", "NOTE"], cells)
 }
 
 /// The first few of many names.
