@@ -240,6 +240,12 @@ pub(super) struct Book {
 }
 
 impl Entry {
+    /// A call whose gateway died while it ran.
+    pub(super) fn crashed(principal: String, group: String, item: Item, held_cost: Option<Money>) -> Self {
+        let settled = Settled::AtReservation(ReservedReason::Crashed);
+        Self { principal, group, item, settled, usage: TokenUsage::default(), cost: held_cost }
+    }
+
     /// The row that this entry is added to.
     pub(super) fn heading(&self) -> Heading {
         Heading {

@@ -30,9 +30,11 @@ mod memory;
 mod refusal;
 mod reservation;
 mod rule;
+mod shared;
 mod store;
 mod threshold;
 mod window;
+mod words;
 
 pub use adjustment::{Adjustment, Adjustments, Change, Effect};
 pub use bill::{Bill, BillRow, Entry, Heading, Item, Outcome, ReservedCall, ReservedReason, Settled, UsageRow};
@@ -43,6 +45,7 @@ pub use memory::MemoryStore;
 pub use refusal::{Exhausted, Refused};
 pub use reservation::{Actual, Reservation};
 pub use rule::{Apart, Applies, BudgetRule, Limits, Reserve};
+pub use shared::{SharedOptions, SharedServer, SharedStore, Topology};
 pub use store::{
     Answer, Booking, Charge, CounterId, CounterState, Enforcement, Line, ReservationId, ReserveError, Settlement,
     Shortfall, Spend, Standing, Store, StoreError, Unit,

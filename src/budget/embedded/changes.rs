@@ -5,10 +5,10 @@ use std::time::SystemTime;
 
 use rusqlite::{Connection, OpenFlags, params};
 
-use super::rows::{instant, millis, signed, unsigned};
 use super::schema;
-use crate::budget::adjustment::{Adjustment, Change, Effect};
+use crate::budget::adjustment::{Adjustment, Change};
 use crate::budget::store::{StoreError, Unit};
+use crate::budget::words::{effect, instant, millis, signed, unsigned};
 use crate::types::Subject;
 
 /// Writes a change into a file, also while a gateway has it open: it takes the change up by itself.
@@ -66,16 +66,6 @@ pub(super) fn all(connection: &Connection) -> rusqlite::Result<Vec<(Adjustment, 
     })?;
     // What a later Tollgate would understand is left to it.
     rows.filter_map(Result::transpose).collect()
-}
-
-fn effect(word: &str, unit: Option<Unit>, amount: Option<u64>, until: Option<SystemTime>) -> Option<Effect> {
-    match word {
-        "limit" => Some(Effect::Limit(unit?, amount?)),
-        "raise" => Some(Effect::Raise(unit?, amount?, until?)),
-        "configured" => Some(Effect::Configured),
-        "reset" => Some(Effect::Reset),
-        _ => None,
-    }
 }
 
 /// Notes that a change has been carried out.

@@ -6,9 +6,9 @@ use std::time::SystemTime;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::rows::{self, StoredReservation};
-use crate::budget::bill::{BillRow, Entry, ReservedReason, Settled, UsageRow, hour_of};
+use crate::budget::bill::{BillRow, Entry, UsageRow, hour_of};
 use crate::budget::counts::{Counts, Written};
-use crate::types::{Money, TokenUsage};
+use crate::types::Money;
 
 /// What a gateway that did not end well left behind, and what it was settled at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,7 +36,8 @@ pub(super) fn recover(connection: &mut Connection, now: SystemTime) -> rusqlite:
             counts.restore(Written { counter, slice, leaves, amount: spent.saturating_add(line.amount) });
         }
         let made = reservation.made;
-        let entry = entry(reservation);
+        let StoredReservation { principal, group, item, held_cost, .. } = reservation;
+        let entry = Entry::crashed(principal, group, item, held_cost);
         let mut row = BillRow::empty(entry.heading());
         row.add(&entry);
         recovered.calls += 1;
@@ -54,10 +55,4 @@ pub(super) fn recover(connection: &mut Connection, now: SystemTime) -> rusqlite:
     transaction.execute("DELETE FROM reservations", [])?;
     transaction.commit()?;
     Ok((counts, recovered))
-}
-
-fn entry(reservation: StoredReservation) -> Entry {
-    let StoredReservation { principal, group, item, held_cost, .. } = reservation;
-    let settled = Settled::AtReservation(ReservedReason::Crashed);
-    Entry { principal, group, item, settled, usage: TokenUsage::default(), cost: held_cost }
 }

@@ -1,18 +1,17 @@
-//! Values as they stand in the file: times in milliseconds since the Unix epoch, money in nano-dollars, names as words.
+//! Rows of the file: what stands in them, written and read.
 
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use rusqlite::{Connection, Row, params};
 use serde_json::{Value, json};
 
-use crate::bedrock::Operation;
-use crate::budget::bill::{BillRow, Heading, Item, Outcome, ReservedCall, ReservedReason, Settled, UsageRow};
+use crate::budget::bill::{BillRow, Heading, Item, ReservedCall, UsageRow};
 use crate::budget::counts::{Held, HeldLine, Written};
-use crate::budget::store::{Booking, CounterId, ReservationId, Unit};
+use crate::budget::store::{Booking, CounterId, ReservationId};
 use crate::budget::threshold::Mark;
 use crate::budget::window::Span;
-use crate::types::{ModelId, Money, Subject, TokenUsage};
+use crate::budget::words::{basis, counter, instant, millis, operation, reason, settled, signed, unsigned};
+use crate::types::{ModelId, Money, TokenUsage};
 
 /// What is held in one slice, as a reservation's row tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,23 +20,6 @@ pub(super) struct StoredLine {
     pub(super) slice: Span,
     pub(super) leaves: SystemTime,
     pub(super) amount: u64,
-}
-
-pub(super) fn millis(instant: SystemTime) -> i64 {
-    let since = instant.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
-
-pub(super) fn instant(millis: i64) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(millis).unwrap_or(0))
-}
-
-pub(super) fn signed(amount: u64) -> i64 {
-    i64::try_from(amount).unwrap_or(i64::MAX)
-}
-
-pub(super) fn unsigned(amount: i64) -> u64 {
-    u64::try_from(amount).unwrap_or(0)
 }
 
 /// A count as it stands now, in place of what stood there.
@@ -75,15 +57,6 @@ pub(super) fn counts(connection: &Connection) -> rusqlite::Result<Vec<Written>> 
     })?;
     // What a later Tollgate would count in a unit that is not known here is left alone.
     rows.filter_map(Result::transpose).collect()
-}
-
-fn counter(budget: &str, kind: &str, subject: &str, model: &str, unit: &str) -> Option<CounterId> {
-    Some(CounterId {
-        budget: Arc::from(budget),
-        subject: Subject::of(kind, subject)?,
-        model: (!model.is_empty()).then(|| Arc::from(model)),
-        unit: Unit::from_word(unit)?,
-    })
 }
 
 pub(super) fn put_reservation(connection: &Connection, held: &Held, made: SystemTime) -> rusqlite::Result<()> {
@@ -175,18 +148,9 @@ pub(super) fn reservations(connection: &Connection) -> rusqlite::Result<Vec<Stor
     rows.collect()
 }
 
-/// An operation by its name; one that is not known any more counts as the plainest.
-fn operation(name: &str) -> Operation {
-    Operation::ALL.into_iter().find(|operation| operation.name() == name).unwrap_or(Operation::InvokeModel)
-}
-
 /// Adds a row to what stands under the same hour and heading.
 pub(super) fn add_usage(connection: &Connection, usage: &UsageRow) -> rusqlite::Result<()> {
     let UsageRow { hour, group, row: BillRow { heading, calls, unpriced, usage, cost } } = usage;
-    let settled = match heading.settled {
-        Settled::Counted(_) => COUNTED,
-        Settled::AtReservation(_) => AT_RESERVATION,
-    };
     connection
         .prepare_cached(
             "INSERT INTO usage VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
@@ -204,7 +168,7 @@ pub(super) fn add_usage(connection: &Connection, usage: &UsageRow) -> rusqlite::
             heading.model.as_ref().map_or("", ModelId::as_str),
             heading.profile.as_deref().unwrap_or(""),
             heading.operation.name(),
-            settled,
+            basis(heading.settled),
             heading.settled.as_str(),
             signed(*calls),
             signed(*unpriced),
@@ -247,18 +211,6 @@ fn usage_row(row: &Row<'_>) -> rusqlite::Result<UsageRow> {
     let cost = Money::from_nanos(row.get(15)?);
     let row_of = BillRow { heading, calls: number(8)?, unpriced: number(9)?, usage, cost };
     Ok(UsageRow { hour: instant(row.get(0)?), group: row.get(1)?, row: row_of })
-}
-
-fn settled(settled: &str, outcome: &str) -> Settled {
-    if settled == AT_RESERVATION {
-        return Settled::AtReservation(reason(outcome));
-    }
-    let counted = Outcome::ALL.into_iter().find(|known| known.as_str() == outcome);
-    Settled::Counted(counted.unwrap_or(Outcome::Complete))
-}
-
-fn reason(word: &str) -> ReservedReason {
-    ReservedReason::ALL.into_iter().find(|reason| reason.as_str() == word).unwrap_or(ReservedReason::Dropped)
 }
 
 pub(super) fn list(connection: &Connection, call: &ReservedCall, at: SystemTime) -> rusqlite::Result<()> {
@@ -320,6 +272,3 @@ pub(super) fn forget(connection: &Connection, before: SystemTime, left_before: S
     connection.execute("DELETE FROM counts WHERE leaves_ms < ?1", [millis(left_before)])?;
     Ok(())
 }
-
-const COUNTED: &str = "counted";
-const AT_RESERVATION: &str = "at_reservation";

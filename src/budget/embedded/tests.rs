@@ -4,17 +4,15 @@ mod model;
 
 use std::sync::Arc;
 
-use jiff::tz::TimeZone;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
 use crate::budget::adjustment::Effect;
-use crate::budget::bill::{Entry, Outcome, ReservedReason, Settled};
-use crate::budget::store::{Charge, CounterId, Enforcement, Line, ReservationId, Spend, Unit};
-use crate::budget::tests::item;
-use crate::budget::window::{Schedule, Window};
-use crate::types::{ManualClock, Money, Subject, TokenUsage};
+use crate::budget::bill::ReservedReason;
+use crate::budget::store::{Enforcement, Unit};
+use crate::budget::tests::calls::{booking, dollars_of, line, released, settlement};
+use crate::types::{ManualClock, Money, Subject};
 
 const NOON: u64 = 1_795_262_400;
 
@@ -52,40 +50,12 @@ impl Place {
     }
 }
 
-fn line(who: &str, unit: Unit, amount: u64, enforcement: Enforcement) -> Line {
-    let counter = CounterId { budget: "daily".into(), subject: Subject::Principal(who.into()), model: None, unit };
-    Line { counter, schedule: Schedule { window: Window::Day, zone: TimeZone::UTC }, limit: 1_000, amount, enforcement }
-}
-
-fn booking(who: &str, amount: u64) -> Booking {
-    let lines =
-        vec![line(who, Unit::Usd, amount, Enforcement::Hard), line(who, Unit::Tokens, amount / 2, Enforcement::Hard)];
-    let held_cost = Some(Money::from_nanos(i64::try_from(amount).unwrap()));
-    let (id, request_id) = (ReservationId::random(), format!("{who}-{amount}"));
-    Booking { id, principal: who.to_owned(), group: "eng".to_owned(), item: item(&request_id), held_cost, lines }
-}
-
-fn settlement(booking: &Booking, nanos: u64) -> Settlement {
-    let spend = Spend { input_tokens: 1, output_tokens: 2, nanodollars: Some(nanos) };
-    let entry = Entry {
-        principal: booking.principal.clone(),
-        group: booking.group.clone(),
-        item: booking.item.clone(),
-        settled: Settled::Counted(Outcome::Complete),
-        usage: TokenUsage { input: 1, output: 2, ..TokenUsage::default() },
-        cost: Some(Money::from_nanos(i64::try_from(nanos).unwrap())),
-    };
-    Settlement { id: booking.id, charge: Charge::Spent(spend), entry: Some(entry) }
-}
-
 async fn reserve(store: &EmbeddedStore, booking: &Booking) -> Result<Vec<CounterState>, ReserveError> {
     store.reserve(booking.clone()).await
 }
 
 async fn usd(store: &EmbeddedStore, who: &str) -> (u64, u64) {
-    let states = store.counters().await.unwrap();
-    let own = |state: &&CounterState| state.counter.unit == Unit::Usd && state.counter.subject.name() == who;
-    states.iter().find(own).map_or((0, 0), |state| (state.spent, state.reserved))
+    dollars_of(&store.counters().await.unwrap(), Some(who))
 }
 
 #[tokio::test]
@@ -168,13 +138,8 @@ async fn while_the_file_cannot_be_written_hard_budgets_refuse_and_nothing_is_los
     assert_eq!((bill.calls(), bill.cost().nanos()), (2, 100));
     reserve(&store, &booking("alice", 10)).await.unwrap();
     let file = StoreFile::open(&place.options().path).unwrap();
-    let (spent, reserved) = sums(&file.counters().unwrap());
+    let (spent, reserved) = dollars_of(&file.counters().unwrap(), None);
     assert_eq!((spent, reserved), (100, 10));
-}
-
-fn sums(states: &[CounterState]) -> (u64, u64) {
-    let usd = states.iter().filter(|state| state.counter.unit == Unit::Usd);
-    usd.fold((0, 0), |(spent, reserved), state| (spent + state.spent, reserved + state.reserved))
 }
 
 #[tokio::test]
@@ -207,7 +172,7 @@ async fn what_is_older_than_the_retention_is_forgotten() {
     reserve(&store, &later).await.unwrap();
     assert_eq!(store.bill().await.unwrap().calls(), 0);
     let file = StoreFile::open(&place.options().path).unwrap();
-    assert_eq!(sums(&file.counters().unwrap()), (0, 10));
+    assert_eq!(dollars_of(&file.counters().unwrap(), None), (0, 10));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What the tests of this floor share: a world with a clock that is moved by hand, and calls that cost whole cents.
 
+pub(super) mod calls;
 mod counts;
 mod endings;
 mod estimates;

@@ -69,7 +69,7 @@ async fn play(steps: Vec<Step>) -> Result<(), TestCaseError> {
             }
             Step::Release { which } if !running.is_empty() => {
                 let (call, ..) = running.swap_remove(which.index(running.len()));
-                store.settle(Settlement { id: call.id, charge: Charge::Nothing, entry: None });
+                store.settle(released(&call));
             }
             Step::Settle { .. } | Step::Release { .. } => {}
             Step::Kill => {

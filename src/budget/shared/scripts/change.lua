@@ -1,0 +1,21 @@
+-- Writes a change of a budget down; what it resets counts no more from this instant on.
+--
+-- KEYS  changes, index; then each counter to reset
+-- ARGV  now (empty: by the server's clock), change
+-- Answer: the number of changes.
+
+local now = tonumber(ARGV[1])
+if not now then
+  local time = redis.call('TIME')
+  now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+for place = 3, #KEYS do
+  for _, field in ipairs(redis.call('HKEYS', KEYS[place])) do
+    local starts, leaves, what = string.match(field, '^(%d+):%d+:(%d+):(.)$')
+    if what == 's' and tonumber(starts) <= now and now < tonumber(leaves) then
+      redis.call('HSET', KEYS[place], field, '0')
+    end
+  end
+  redis.call('ZADD', KEYS[2], now, KEYS[place])
+end
+return redis.call('RPUSH', KEYS[1], ARGV[2])

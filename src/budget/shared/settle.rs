@@ -1,0 +1,205 @@
+//! Settling: never waited for, told until the store has taken it, taken once.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
+
+use serde_json::json;
+
+use super::Shared;
+use super::holding::{Here, Placed, Row, countable};
+use super::reserve::whole_ms;
+use crate::budget::bill::{Entry, hour_of};
+use crate::budget::store::{Charge, ReservationId, Settlement, StoreError, Unit};
+use crate::budget::words::{basis, millis, signed};
+use crate::types::{ModelId, Money};
+
+/// A settlement on its way to the store.
+struct Told {
+    id: ReservationId,
+    /// Whose row it is.
+    gateway: String,
+    placed: Vec<Placed>,
+    charge: Charge,
+    entry: Option<Entry>,
+    /// By the hour of which the bill has it.
+    at: SystemTime,
+    known: bool,
+    /// Another gateway's call.
+    collected: bool,
+}
+
+impl Shared {
+    pub(super) fn settle(self: &Arc<Self>, settlement: Settlement) {
+        let Settlement { id, charge, entry } = settlement;
+        let Some(Here { placed, known, allowed }) = self.here().remove(&id) else { return };
+        let spent = allowed.map_or(0, |held| charge.of(Unit::Usd, held));
+        self.allowance.becomes(allowed.unwrap_or(0), spent);
+        let gateway = self.gateway.clone();
+        let told = Told { id, gateway, placed, charge, entry, at: self.time.now(), known, collected: false };
+        self.untold.send_modify(|untold| *untold += 1);
+        let shared = Arc::clone(self);
+        self.tasks.spawn(async move {
+            shared.tell_until_taken(&told).await;
+            shared.allowance.becomes(spent, 0);
+            shared.untold.send_modify(|untold| *untold -= 1);
+        });
+    }
+
+    async fn tell_until_taken(&self, told: &Told) {
+        let Ok(_turn) = self.telling.acquire().await else { return };
+        let (mut again, mut pause) = (false, SHORTEST_PAUSE);
+        loop {
+            match self.tell(told, again).await {
+                Ok(taken) => {
+                    if !taken && told.charge != Charge::Nothing {
+                        tracing::debug!(reservation = %told.id.uuid(), "had been settled before");
+                    }
+                    return;
+                }
+                Err(error) => {
+                    self.answers(Some(&error));
+                    if self.closing.load(Ordering::Relaxed) {
+                        return;
+                    }
+                }
+            }
+            again = true;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Tells the store of a settlement; false where it had been settled before.
+    async fn tell(&self, told: &Told, again: bool) -> Result<bool, StoreError> {
+        let hour = hour_of(told.at);
+        let mut script = self.scripts.settle.prepare_invoke();
+        script.key(self.keys.held(&told.gateway)).key(&self.keys.counters).key(self.keys.ended(told.id));
+        script.key(&self.keys.hours).key(self.keys.usage(hour)).key(&self.keys.listed).key(&self.keys.listed_in_all);
+        script.arg(self.time.argument()).arg(told.id.uuid().to_string());
+        script.arg(u8::from(told.known)).arg(u8::from(again)).arg(u8::from(told.collected));
+        script.arg(whole_ms(REMEMBERED)).arg(millis(hour)).arg(whole_ms(self.retention));
+        script.arg(told.entry.as_ref().and_then(|entry| listed(entry, told.at)).unwrap_or_default()).arg(KEPT_LISTED);
+        let usage = told.entry.as_ref().map(usage).unwrap_or_default();
+        script.arg(usage.len());
+        for (name, amount) in usage {
+            script.arg(name).arg(amount);
+        }
+        let now = self.time.now();
+        for line in &told.placed {
+            let charged = countable(told.charge.of(line.unit, line.amount));
+            script.key(&line.key).arg(line.slice.text()).arg(line.amount).arg(charged);
+            script.arg(whole_ms(line.keep(now)));
+        }
+        self.link.ask::<bool>(&script).await
+    }
+
+    /// Settles the calls of gateways whose lease has ended at their reservation.
+    pub(super) async fn collect(&self, gateway: &str) -> Result<(), StoreError> {
+        let held = self.keys.held(gateway);
+        let (mut calls, mut cost) = (0_u64, Money::ZERO);
+        for (id, text) in self.scan(&held).await? {
+            let (Ok(uuid), Some(row)) = (id.parse(), Row::of_text(&text, &self.keys)) else {
+                tracing::error!(gateway, id, "what a gateway left behind cannot be read; it stays as it is");
+                continue;
+            };
+            let Row { made, principal, group, item, held_cost, placed } = row;
+            let entry = Some(Entry::crashed(principal, group, item, held_cost));
+            let (id, gateway) = (ReservationId::from_uuid(uuid), gateway.to_owned());
+            let charge = Charge::AsHeld;
+            let told = Told { id, gateway, placed, charge, entry, at: made, known: true, collected: true };
+            // Another gateway may settle the same: the first counts. Where no answer arrives, the next look asks again.
+            if self.tell(&told, true).await? {
+                calls += 1;
+                cost = cost + held_cost.unwrap_or_default();
+            }
+        }
+        let mut script = self.scripts.bury.prepare_invoke();
+        script.key(&self.keys.leases).key(&held).arg(gateway);
+        self.link.ask::<()>(&script).await?;
+        if calls > 0 {
+            tracing::warn!(
+                gateway,
+                calls,
+                %cost,
+                "a gateway has been silent for longer than its lease: its calls are settled at their reservation and listed in /bill"
+            );
+        }
+        Ok(())
+    }
+
+    /// Waits until the store has been told of everything that is settled by now, at most so long.
+    pub(super) async fn told(&self, at_most: Duration) -> bool {
+        let mut untold = self.untold.subscribe();
+        tokio::time::timeout(at_most, untold.wait_for(|untold| *untold == 0)).await.is_ok()
+    }
+
+    pub(super) async fn close(&self) {
+        if !self.told(CLOSING).await {
+            tracing::error!(
+                untold = *self.untold.borrow(),
+                "the budget store does not answer: another gateway, or the next, settles these calls at their reservation"
+            );
+        }
+        self.closing.store(true, Ordering::Relaxed);
+        self.ended.cancel();
+        let mut script = self.scripts.bury.prepare_invoke();
+        script.key(&self.keys.leases).key(self.keys.held(&self.gateway)).arg(&self.gateway);
+        // What still runs keeps the lease: it ends by itself, and then the others settle what is left.
+        let _ = self.link.ask::<()>(&script).await;
+        self.tasks.close();
+        let _ = tokio::time::timeout(CLOSING, self.tasks.wait()).await;
+    }
+}
+
+/// What an entry adds to which fields of an hour.
+fn usage(entry: &Entry) -> Vec<(String, i64)> {
+    let heading = entry.heading();
+    let words = json!([
+        entry.group,
+        heading.principal,
+        heading.model.as_ref().map_or("", ModelId::as_str),
+        heading.profile.as_deref().unwrap_or(""),
+        heading.operation.name(),
+        basis(heading.settled),
+        heading.settled.as_str(),
+    ]);
+    let cost = entry.cost.unwrap_or_default().nanos();
+    let amounts = [
+        ("calls", 1),
+        ("unpriced", i64::from(entry.cost.is_none())),
+        ("input", signed(entry.usage.input)),
+        ("output", signed(entry.usage.output)),
+        ("cache_read", signed(entry.usage.cache_read)),
+        ("cache_write_5m", signed(entry.usage.cache_write_5m)),
+        ("cache_write_1h", signed(entry.usage.cache_write_1h)),
+        ("nanodollars", cost),
+    ];
+    amounts
+        .into_iter()
+        .filter(|(_, amount)| *amount != 0)
+        .map(|(what, amount)| (format!("{what} {words}"), amount))
+        .collect()
+}
+
+/// The line of a call that is settled at its reservation.
+fn listed(entry: &Entry, at: SystemTime) -> Option<String> {
+    let call = entry.reserved_call()?;
+    let row = json!({
+        "at_ms": millis(at),
+        "request_id": call.request_id,
+        "principal": call.principal,
+        "reason": call.reason.as_str(),
+        "nanodollars": call.cost.map(Money::nanos),
+    });
+    Some(row.to_string())
+}
+
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How long the end of a gateway waits for the store.
+const CLOSING: Duration = Duration::from_secs(10);
+/// How long ids are remembered that must not be settled again: longer than any message can be on its way.
+const REMEMBERED: Duration = Duration::from_hours(7 * 24);
+/// How many calls settled at the reservation are kept one by one.
+const KEPT_LISTED: usize = 10_000;

@@ -1,0 +1,384 @@
+//! Gateways on a real server: races, kills, lost answers, lost data, and a store that does not answer.
+
+mod model;
+mod outage;
+mod server;
+
+use std::time::Duration;
+
+use super::*;
+use crate::budget::adjustment::{Change, Effect};
+use crate::budget::bill::ReservedReason;
+use crate::budget::store::{Enforcement, Line, Unit};
+use crate::budget::tests::calls::{booking, dollars_of, line, released, settlement};
+use crate::budget::window::Window;
+use crate::types::{ManualClock, Secret, Subject};
+use server::Server;
+
+const NOON: u64 = 1_795_262_400;
+const LEASE: Duration = Duration::from_secs(30);
+
+/// A server, and the clock by which its scripts go.
+struct Place {
+    server: Server,
+    clock: Arc<ManualClock>,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { server: Server::start(), clock: Arc::new(ManualClock::at_unix_seconds(NOON)) }
+    }
+
+    fn options(&self) -> SharedOptions {
+        SharedOptions {
+            server: SharedServer {
+                urls: vec![self.server.url()],
+                topology: Topology::Single,
+                user: None,
+                password: None,
+                ca_bundle: None,
+                timeout: Duration::from_secs(5),
+            },
+            namespace: "test".to_owned(),
+            lease: LEASE,
+            retention: Duration::from_hours(400 * 24),
+            allowance: 0,
+        }
+    }
+
+    /// A gateway that keeps in touch when it is told to.
+    async fn gateway(&self) -> SharedStore {
+        self.gateway_with(&self.options()).await
+    }
+
+    async fn gateway_with(&self, options: &SharedOptions) -> SharedStore {
+        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        let store = SharedStore::new(options, ServerTime::of_test(clock)).unwrap();
+        assert_eq!(store.0.begin().await, Vec::<String>::new());
+        store
+    }
+
+    /// A gateway of its own clockwork, by the server's time.
+    async fn running(&self, options: &SharedOptions) -> SharedStore {
+        SharedStore::open(options, Arc::new(crate::types::SystemClock)).await.unwrap().0
+    }
+}
+
+async fn reserve(store: &SharedStore, booking: &Booking) -> Result<Vec<CounterState>, ReserveError> {
+    store.reserve(booking.clone()).await
+}
+
+/// Dollars spent and reserved by one, as the server has it once it has been told of everything.
+async fn usd(store: &SharedStore, who: &str) -> (u64, u64) {
+    assert!(store.0.told(Duration::from_mins(1)).await);
+    store.0.look_in().await.unwrap();
+    dollars_of(&store.counters().await.unwrap(), Some(who))
+}
+
+async fn eventually(what: &str, mut there: impl AsyncFnMut() -> bool) {
+    let asking = async {
+        while !there().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), asking).await.unwrap_or_else(|_| panic!("never came: {what}"));
+}
+
+#[tokio::test]
+async fn gateways_share_counts_and_the_bill() {
+    let place = Place::new();
+    let (one, other) = (place.gateway().await, place.gateway().await);
+    let call = booking("alice", 600);
+    let states = reserve(&one, &call).await.unwrap();
+    assert_eq!((states[0].reserved, states[1].reserved), (600, 300));
+    let Err(ReserveError::Exhausted(shortfalls)) = reserve(&other, &booking("alice", 401)).await else {
+        panic!("401 of 400")
+    };
+    let told: Vec<_> = shortfalls.iter().map(|shortfall| (shortfall.line, shortfall.state.reserved)).collect();
+    assert_eq!(told, [(0, 600)], "only dollars are short");
+    reserve(&other, &booking("alice", 400)).await.unwrap();
+    one.settle(settlement(&call, 70));
+    assert_eq!(usd(&one, "alice").await, (70, 400));
+    assert_eq!(usd(&other, "alice").await, (70, 400));
+    let bill = other.bill().await.unwrap();
+    assert_eq!((bill.calls(), bill.cost().nanos(), bill.rows[0].usage.output), (1, 70, 2));
+    let usage = other.usage(place.clock.now()).await.unwrap();
+    assert_eq!((usage.len(), usage[0].group.as_str()), (1, "eng"));
+    let apart = place.gateway_with(&SharedOptions { namespace: "other".to_owned(), ..place.options() }).await;
+    assert_eq!(usd(&apart, "alice").await, (0, 0));
+}
+
+#[tokio::test]
+async fn an_id_is_reserved_once_however_often_that_is_asked_for_and_not_after_its_settlement() {
+    let place = Place::new();
+    let store = place.gateway().await;
+    let call = booking("alice", 100);
+    for _ in 0..3 {
+        let states = store.0.ask(&call).await;
+        assert_eq!(states.unwrap()[0].reserved, 100);
+    }
+    let late = booking("alice", 100);
+    let placed = store.0.here().get(&call.id).unwrap().placed.clone();
+    store.0.here().insert(late.id, Here { placed, known: false, allowed: None });
+    store.settle(released(&late));
+    assert_eq!(usd(&store, "alice").await, (0, 100));
+    assert!(matches!(store.0.ask(&late).await, Err(ReserveError::Store(_))));
+    assert_eq!(usd(&store, "alice").await, (0, 100));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_racing_gateways_so_many_calls_fit_as_fit_and_no_more() {
+    let place = Place::new();
+    let options = place.options();
+    let gateways = [place.running(&options).await, place.running(&options).await, place.running(&options).await];
+    let gateways = gateways.map(Arc::new);
+    let racing: Vec<_> = (0..120)
+        .map(|number| {
+            let store = Arc::clone(&gateways[number % 3]);
+            tokio::spawn(async move {
+                let call = booking("alice", 90);
+                let held = reserve(&store, &call).await;
+                if held.is_ok() && number % 2 == 0 {
+                    store.settle(settlement(&call, 90));
+                }
+                held.is_ok()
+            })
+        })
+        .collect();
+    let mut held = 0;
+    for race in racing {
+        held += u64::from(race.await.unwrap());
+    }
+    assert_eq!(held, 11, "11 × 90 of 1,000");
+    for gateway in &gateways {
+        assert!(gateway.0.told(Duration::from_mins(1)).await);
+    }
+    let (spent, reserved) = usd(&gateways[0], "alice").await;
+    assert_eq!(spent + reserved, 990);
+}
+
+#[tokio::test]
+async fn the_calls_of_a_gateway_that_is_silent_for_its_lease_are_settled_at_their_reservation_once() {
+    let place = Place::new();
+    let (dying, living, third) = (place.gateway().await, place.gateway().await, place.gateway().await);
+    let (settled, running) = (booking("alice", 100), booking("alice", 300));
+    reserve(&dying, &settled).await.unwrap();
+    reserve(&dying, &running).await.unwrap();
+    dying.settle(settlement(&settled, 70));
+    assert_eq!(usd(&dying, "alice").await, (70, 300));
+    place.clock.advance(LEASE);
+    living.0.beat().await.unwrap();
+    third.0.beat().await.unwrap();
+    assert_eq!(usd(&living, "alice").await, (70, 300), "the lease has just not ended");
+    place.clock.advance(Duration::from_millis(1));
+    let (one, other) = tokio::join!(living.0.beat(), third.0.beat());
+    one.and(other).unwrap();
+    assert_eq!(usd(&living, "alice").await, (370, 0));
+    let bill = third.bill().await.unwrap();
+    assert_eq!((bill.calls(), bill.cost().nanos()), (2, 370));
+    let listed: Vec<_> = bill.at_reservation.iter().map(|call| (call.request_id.as_str(), call.reason)).collect();
+    assert_eq!(listed, [("alice-300", ReservedReason::Crashed)]);
+    // It had only been cut off: what it settles now has been settled.
+    dying.settle(settlement(&running, 200));
+    assert_eq!(usd(&dying, "alice").await, (370, 0));
+    assert_eq!(third.bill().await.unwrap(), bill);
+    let leases: Vec<String> = place.server.ask(&["ZRANGE", "{tollgate:test}:leases", "0", "-1"]);
+    assert_eq!(leases.len(), 2, "the dead one is forgotten: {leases:?}");
+}
+
+#[tokio::test]
+async fn a_gateway_that_ends_well_leaves_nothing_to_collect() {
+    let place = Place::new();
+    let (ending, other) = (place.gateway().await, place.gateway().await);
+    let call = booking("alice", 100);
+    reserve(&ending, &call).await.unwrap();
+    ending.settle(settlement(&call, 70));
+    ending.close().await;
+    place.clock.advance(LEASE * 2);
+    other.0.beat().await.unwrap();
+    let bill = other.bill().await.unwrap();
+    assert_eq!((bill.calls(), bill.at_reservation.len()), (1, 0));
+    let keys: Vec<String> = place.server.ask(&["KEYS", "*held*"]);
+    assert_eq!(keys, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn windows_go_by_the_servers_clock() {
+    /// Three days behind.
+    #[derive(Debug)]
+    struct Slow;
+    impl Clock for Slow {
+        fn now(&self) -> SystemTime {
+            SystemTime::now() - Duration::from_hours(72)
+        }
+    }
+    let place = Place::new();
+    let slow = SharedStore::open(&place.options(), Arc::new(Slow)).await.unwrap().0;
+    let right = place.running(&place.options()).await;
+    // The first answer has told of the clock; without that, the script does.
+    slow.0.time.learn(crate::budget::words::millis(Slow.now()));
+    let states = reserve(&slow, &booking("alice", 600)).await.unwrap();
+    assert!(states[0].span.holds(SystemTime::now()), "{states:?}");
+    assert!(matches!(reserve(&right, &booking("alice", 600)).await, Err(ReserveError::Exhausted(_))));
+}
+
+#[tokio::test]
+async fn a_rolling_window_eases_as_its_slices_leave() {
+    let place = Place::new();
+    let store = place.gateway().await;
+    let rolling = |amount| {
+        let mut call = booking("alice", amount);
+        for line in &mut call.lines {
+            line.schedule.window = Window::Rolling(Duration::from_hours(1));
+        }
+        call
+    };
+    for _ in 0..4 {
+        let call = rolling(250);
+        reserve(&store, &call).await.unwrap();
+        store.settle(settlement(&call, 250));
+        place.clock.advance(Duration::from_mins(15));
+    }
+    let states = reserve(&store, &rolling(250)).await;
+    let Err(ReserveError::Exhausted(short)) = states else { panic!("the first still counts: {states:?}") };
+    assert_eq!(short[0].state.span.end, place.clock.now() + Duration::from_mins(1), "when the first leaves");
+    place.clock.advance(Duration::from_mins(1));
+    reserve(&store, &rolling(250)).await.unwrap();
+    assert!(matches!(reserve(&store, &rolling(1)).await, Err(ReserveError::Exhausted(_))));
+    // What no longer counts is dropped: an hour after it has left.
+    place.clock.advance(Duration::from_hours(3));
+    reserve(&store, &rolling(1)).await.unwrap();
+    let key = store.0.keys.count(&line("alice", Unit::Usd, 0, Enforcement::Hard).counter);
+    let fields: Vec<String> = place.server.ask(&["HKEYS", &key]);
+    assert!(fields.len() <= 4, "{fields:?}");
+}
+
+#[tokio::test]
+async fn amounts_beyond_what_a_double_can_count_are_exact() {
+    let place = Place::new();
+    let store = place.gateway().await;
+    let limit = (1 << 60) + 7;
+    let call = |amount| {
+        let mut call = booking("alice", amount);
+        call.lines.truncate(1);
+        call.lines.iter_mut().for_each(|line| line.limit = limit);
+        call
+    };
+    let first = call(1 << 60);
+    reserve(&store, &first).await.unwrap();
+    store.settle(settlement(&first, (1 << 60) + 1));
+    assert_eq!(usd(&store, "alice").await, ((1 << 60) + 1, 0));
+    let states = reserve(&store, &call(5)).await.unwrap();
+    assert_eq!((states[0].spent, states[0].reserved), ((1 << 60) + 1, 5));
+    let refused = reserve(&store, &call(2)).await;
+    let Err(ReserveError::Exhausted(short)) = refused else { panic!("{refused:?}") };
+    assert_eq!(short[0].state.left(limit), 1);
+    reserve(&store, &call(1)).await.unwrap();
+    // Where nothing refuses, what no number holds stays at the highest.
+    let mut soft = call(1);
+    soft.lines = vec![Line { limit, amount: u64::MAX, ..line("alice", Unit::Usd, 1, Enforcement::Soft) }];
+    let states = reserve(&store, &soft).await.unwrap();
+    assert!(states[0].reserved >= (1 << 62), "{states:?}");
+}
+
+#[tokio::test]
+async fn changes_are_taken_up_by_every_gateway_and_a_reset_changes_counts_and_not_the_bill() {
+    let place = Place::new();
+    let (store, other) = (place.gateway().await, place.gateway().await);
+    let clock = Arc::clone(&place.clock) as Arc<dyn Clock>;
+    let operator = SharedStore::new(&place.options(), ServerTime::of_test(clock)).unwrap();
+    operator.0.look_in().await.unwrap();
+    let asked = |effect| Change {
+        budget: "daily".into(),
+        subject: Subject::Principal("alice".into()),
+        effect,
+        by: "root".to_owned(),
+        reason: "a deadline".to_owned(),
+    };
+    let (spent, running) = (booking("alice", 600), booking("alice", 100));
+    reserve(&store, &spent).await.unwrap();
+    store.settle(settlement(&spent, 600));
+    reserve(&store, &running).await.unwrap();
+    assert_eq!(usd(&store, "alice").await, (600, 100));
+    for effect in [Effect::Raise(Unit::Usd, 50, place.clock.now()), Effect::Limit(Unit::Usd, 2_000), Effect::Reset] {
+        operator.change(&asked(effect), place.clock.now()).await.unwrap();
+    }
+    other.0.beat().await.unwrap();
+    assert_eq!(usd(&other, "alice").await, (0, 100));
+    let counter = line("alice", Unit::Usd, 0, Enforcement::Hard).counter;
+    assert_eq!(other.adjustments().unwrap().limit(&counter, 1_000, place.clock.now()), 2_000);
+    assert_eq!(other.bill().await.unwrap().cost().nanos(), 600);
+    let history = operator.history().await.unwrap();
+    let effects: Vec<_> = history.iter().map(|made| (made.sequence, made.change.effect.word())).collect();
+    assert_eq!(effects, [(1, "raise"), (2, "limit"), (3, "reset")]);
+    assert_eq!(history[2].change, asked(Effect::Reset));
+    assert_eq!(history[2].made, place.clock.now());
+    let leases: Vec<String> = place.server.ask(&["ZRANGE", "{tollgate:test}:leases", "0", "-1"]);
+    assert_eq!(leases.len(), 2, "who only looks has no lease");
+}
+
+#[tokio::test]
+async fn a_threshold_is_told_of_by_one_gateway() {
+    let place = Place::new();
+    let (one, other) = (place.gateway().await, place.gateway().await);
+    let counter = line("alice", Unit::Usd, 0, Enforcement::Hard).counter;
+    let mark = |percent| Mark { counter: counter.clone(), window: place.clock.now(), percent };
+    assert!(one.claim(mark(50)).await.unwrap());
+    assert!(!other.claim(mark(50)).await.unwrap() && other.claim(mark(80)).await.unwrap());
+}
+
+#[tokio::test]
+async fn counts_whose_time_is_over_are_forgotten_here_and_there() {
+    let place = Place::new();
+    let store = place.gateway().await;
+    let call = booking("alice", 100);
+    reserve(&store, &call).await.unwrap();
+    store.settle(settlement(&call, 70));
+    let key = store.0.keys.count(&call.lines[0].counter);
+    assert_eq!(usd(&store, "alice").await, (70, 0));
+    let left: i64 = place.server.ask(&["PTTL", &key]);
+    assert_eq!(left / 3_600_000, 35, "until midnight, and a day");
+    place.clock.advance(Duration::from_hours(14));
+    assert_eq!(usd(&store, "alice").await, (0, 0));
+    // The server has let the key go; the next whole look forgets its name.
+    let _: i64 = place.server.ask(&["DEL", &key]);
+    place.clock.advance(Duration::from_hours(2));
+    store.0.look_in().await.unwrap();
+    let names: Vec<String> = place.server.ask(&["ZRANGE", "{tollgate:test}:counters", "0", "-1"]);
+    assert!(names.len() == 1 && !names.contains(&key), "{names:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_may_lose_counts_is_warned_of_and_a_user_of_its_own_is_enough() {
+    let mut place = Place::new();
+    place.server = Server::with(&["--maxmemory-policy", "allkeys-lru"]);
+    let _: String = place.server.ask(&[
+        "ACL",
+        "SETUSER",
+        "gate",
+        "on",
+        ">s3cret",
+        "~{tollgate:test}:*",
+        "+@all",
+        "-@admin",
+        "-@dangerous",
+    ]);
+    let (_, warnings) = SharedStore::open(&place.options(), Arc::new(crate::types::SystemClock)).await.unwrap();
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    let mut options = place.options();
+    options.server.user = Some("gate".to_owned());
+    options.server.password = Some(Secret::new("s3cret".to_owned()));
+    let (store, warnings) = SharedStore::open(&options, Arc::new(crate::types::SystemClock)).await.unwrap();
+    assert_eq!(warnings, Vec::<String>::new(), "it may not ask");
+    let call = booking("alice", 100);
+    reserve(&store, &call).await.unwrap();
+    store.settle(settlement(&call, 70));
+    assert_eq!(usd(&store, "alice").await, (70, 0));
+    options.server.password = Some(Secret::new("wrong".to_owned()));
+    let (store, _) = SharedStore::open(&options, Arc::new(crate::types::SystemClock)).await.unwrap();
+    let refused = reserve(&store, &booking("alice", 100)).await;
+    assert!(
+        matches!(&refused, Err(ReserveError::Store(error)) if error.0.contains("WRONGPASS") || error.0.contains("uthent")),
+        "{refused:?}"
+    );
+}

@@ -1,0 +1,106 @@
+//! A real Valkey or Redis, in a process and a folder of its own, on a Unix socket. Used by the tests of this module and by
+//! those over the wire.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// A server that dies with the test.
+pub(crate) struct Server {
+    folder: tempfile::TempDir,
+    arguments: Vec<String>,
+    child: Child,
+}
+
+impl Server {
+    /// One that writes down every command before it answers.
+    pub(crate) fn start() -> Self {
+        Self::with(&["--appendonly", "yes"])
+    }
+
+    /// One with these arguments.
+    pub(crate) fn with(arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let arguments: Vec<_> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let child = spawn(folder.path(), &arguments);
+        let server = Self { folder, arguments, child };
+        server.wait_until_it_answers();
+        server
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.path().join("socket")
+    }
+
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("unix://{}", self.socket().display())
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let _ = std::fs::remove_file(self.socket());
+    }
+
+    /// Starts it again on what it has written down.
+    pub(crate) fn start_again(&mut self) {
+        self.child = spawn(self.folder.path(), &self.arguments);
+        self.wait_until_it_answers();
+    }
+
+    /// Starts it again on nothing.
+    pub(crate) fn start_empty(&mut self) {
+        let _ = std::fs::remove_dir_all(self.folder.path().join("appendonlydir"));
+        self.start_again();
+    }
+
+    /// What the server says to a command.
+    pub(crate) fn ask<T: redis::FromRedisValue>(&self, command: &[&str]) -> T {
+        let mut connection = redis::Client::open(self.url()).unwrap().get_connection().unwrap();
+        let mut asked = redis::cmd(command[0]);
+        command[1..].iter().for_each(|&argument| _ = asked.arg(argument));
+        asked.query(&mut connection).unwrap()
+    }
+
+    fn wait_until_it_answers(&self) {
+        let started = std::time::Instant::now();
+        let client = redis::Client::open(self.url()).unwrap();
+        loop {
+            let answer = client.get_connection().and_then(|mut it| redis::cmd("PING").query::<String>(&mut it));
+            match answer {
+                Ok(_) => return,
+                Err(error) if started.elapsed() > std::time::Duration::from_mins(1) => panic!("{error}"),
+                Err(_) => std::thread::sleep(std::time::Duration::from_millis(2)),
+            }
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn(folder: &Path, arguments: &[String]) -> Child {
+    let log = std::fs::File::create(folder.join("log")).unwrap();
+    let start = |program: &str| {
+        Command::new(program)
+            .args(["--port", "0", "--unixsocket", "socket", "--save", "", "--dir"])
+            .arg(folder)
+            .args(arguments)
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(Stdio::null())
+            .spawn()
+    };
+    start("valkey-server").or_else(|_| start("redis-server")).unwrap_or_else(|error| {
+        panic!("neither valkey-server nor redis-server can be started ({error}): scripts/test installs one")
+    })
+}

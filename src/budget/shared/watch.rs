@@ -1,0 +1,117 @@
+//! Keeping in touch: the lease, what others have changed, and what the dead have left.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Shared;
+use super::reserve::{lost, whole_ms};
+use crate::budget::adjustment::Adjustments;
+use crate::budget::store::StoreError;
+
+impl Shared {
+    /// The first look, and what is worth a warning about the server.
+    pub(super) async fn begin(&self) -> Vec<String> {
+        let begun = async {
+            self.beat().await?;
+            if self.link.is_cluster() { Ok(Vec::new()) } else { self.weak_points().await }
+        };
+        match begun.await {
+            Ok(warnings) => warnings,
+            Err(error) => {
+                // The first trouble is not news for `answers`: there has never been an answer.
+                tracing::error!(%error, "the budget store is asked again until it answers");
+                self.answers(Some(&error));
+                Vec::new()
+            }
+        }
+    }
+
+    pub(super) async fn watch(&self) {
+        loop {
+            let soon = async {
+                tokio::select! {
+                    () = tokio::time::sleep(EVERY) => {}
+                    () = self.look.notified() => tokio::time::sleep(SOON).await,
+                }
+            };
+            tokio::select! {
+                () = self.ended.cancelled() => return,
+                () = soon => {}
+            }
+            if let Err(error) = self.beat().await {
+                self.answers(Some(&error));
+            }
+        }
+    }
+
+    /// Renews the lease, takes up what is new, and settles what the dead have left.
+    pub(super) async fn beat(&self) -> Result<(), StoreError> {
+        let known = self.epoch.load_full();
+        let first = if known.is_none() { uuid::Uuid::new_v4().to_string() } else { String::new() };
+        let (epoch, dead) = self.look_at(&self.gateway, &first).await?;
+        match known {
+            Some(known) if *known != epoch => return Err(lost()),
+            Some(_) => {}
+            None => self.epoch.store(Some(Arc::new(epoch))),
+        }
+        self.answers(None);
+        for gateway in dead {
+            self.collect(&gateway).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes up how things stand, without being a gateway.
+    pub(super) async fn look_in(&self) -> Result<(), StoreError> {
+        self.look_at("", "").await.map(|_| ())
+    }
+
+    /// The epoch and the gateways whose lease has ended. Changes and counts are taken up.
+    async fn look_at(&self, gateway: &str, first_epoch: &str) -> Result<(String, Vec<String>), StoreError> {
+        let mut script = self.scripts.beat.prepare_invoke();
+        script.key(&self.keys.leases).key(&self.keys.epoch).key(&self.keys.changes);
+        script.arg(self.time.argument()).arg(gateway).arg(whole_ms(self.lease)).arg(first_epoch);
+        let answer: Vec<String> = self.link.ask_again(&script).await?;
+        let unreadable = || StoreError("it gave an answer that is none of its script's".to_owned());
+        let [now, epoch, changes, dead @ ..] = answer.as_slice() else { return Err(unreadable()) };
+        let now = now.parse::<i64>().map_err(|_| unreadable())?;
+        self.time.learn(now);
+        let changes = changes.parse::<usize>().map_err(|_| unreadable())?;
+        let seen = self.seen().changes;
+        if self.adjustments.load().is_none() || seen != changes {
+            let history = self.history().await?;
+            let made = Adjustments::new(history.iter().map(|adjustment| &adjustment.change));
+            self.adjustments.store(Some(Arc::new(made)));
+            self.seen().changes = changes;
+        }
+        self.refresh(now).await?;
+        Ok((epoch.clone(), dead.to_vec()))
+    }
+
+    /// What of the server's configuration would let counts be lost.
+    async fn weak_points(&self) -> Result<Vec<String>, StoreError> {
+        let told = self.link.ask::<String>(&redis::cmd("INFO")).await;
+        // A user who may not ask is told nothing.
+        let Ok(info) = told else { return Ok(Vec::new()) };
+        let info: HashMap<&str, &str> = info.lines().filter_map(|line| line.trim().split_once(':')).collect();
+        let mut weak = Vec::new();
+        if info.get("aof_enabled") == Some(&"0") {
+            weak.push(
+                "the server keeps no append-only file (appendonly yes): a restart of it loses what was counted since its last snapshot"
+                    .to_owned(),
+            );
+        }
+        if let Some(policy) = info.get("maxmemory_policy").filter(|policy| **policy != "noeviction") {
+            weak.push(format!(
+                "the server forgets keys when its memory is full (maxmemory-policy {policy}): counts can be lost; use noeviction"
+            ));
+        }
+        Ok(weak)
+    }
+}
+
+/// How often a gateway looks at the store.
+const EVERY: Duration = Duration::from_secs(1);
+/// How soon after trouble.
+const SOON: Duration = Duration::from_millis(100);
