@@ -19,6 +19,9 @@ need_packages() {
   if [ ${#missing[@]} -gt 0 ]; then install_packages "${missing[@]}"; fi
 }
 
+# The server of the shared store's tests: Valkey where it is there, otherwise Debian's Redis.
+need_store() { command -v valkey-server >/dev/null || need_packages redis-server:redis-server; }
+
 install_packages() {
   command -v apt-get >/dev/null || die "these packages are missing, and this is not Debian or Ubuntu: $*"
   local as_root=()

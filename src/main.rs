@@ -64,8 +64,8 @@ async fn run(command: Command, streams: &mut Streams<'_>) -> anyhow::Result<Exit
         Command::Check(arguments) => Ok(cli::check::run(&arguments, &cli::price_known, streams)?),
         Command::Key(arguments) => cli::key::run_configured(&arguments, SystemTime::now(), streams),
         Command::Budget(arguments) => cli::budget::run(&arguments, SystemTime::now(), streams).await,
-        Command::Usage(arguments) => cli::usage::run(&arguments, SystemTime::now(), streams),
-        Command::Store(arguments) => cli::store::run(&arguments, streams),
+        Command::Usage(arguments) => cli::usage::run(&arguments, SystemTime::now(), streams).await,
+        Command::Store(arguments) => cli::store::run(&arguments, streams).await,
         Command::Cert(arguments) => {
             cli::cert::run(&arguments, SystemTime::now(), streams.out)?;
             Ok(ExitCode::Fine)

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::stored;
+use super::stored::{self, Opened};
 use super::{ExitCode, Streams};
 
 /// The command line.
@@ -39,13 +39,18 @@ pub enum Action {
 }
 
 /// Runs the command.
-pub fn run(arguments: &Arguments, streams: &mut Streams<'_>) -> anyhow::Result<ExitCode> {
-    let Some(stored) = stored::open(&arguments.config, streams)? else { return Ok(ExitCode::Faulty) };
+pub async fn run(arguments: &Arguments, streams: &mut Streams<'_>) -> anyhow::Result<ExitCode> {
+    let Some(stored) = stored::open(&arguments.config, streams).await? else { return Ok(ExitCode::Faulty) };
     let Action::Backup { to } = &arguments.action;
+    let Opened::File { path, file } = &stored.store else {
+        let reason =
+            "a shared store is backed up where it is: by the append-only file or the snapshots of Valkey or Redis";
+        return stored::told(Err(reason.to_owned()), streams);
+    };
     if to.exists() {
         return stored::told(Err(format!("{} is there already: name a new file", to.display())), streams);
     }
-    stored.file.back_up(to)?;
-    writeln!(streams.err, "{} is a copy of {}.", to.display(), stored.path.display())?;
+    file.back_up(to)?;
+    writeln!(streams.err, "{} is a copy of {}.", to.display(), path.display())?;
     Ok(ExitCode::Fine)
 }

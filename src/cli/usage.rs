@@ -73,7 +73,7 @@ pub enum Form {
 }
 
 /// Runs the command.
-pub fn run(arguments: &Arguments, now: SystemTime, streams: &mut Streams<'_>) -> anyhow::Result<ExitCode> {
+pub async fn run(arguments: &Arguments, now: SystemTime, streams: &mut Streams<'_>) -> anyhow::Result<ExitCode> {
     let bounds = instant("--since", &arguments.since, now).and_then(|since| {
         let until = arguments.until.as_deref().map(|until| instant("--until", until, now)).transpose()?;
         Ok((since, until))
@@ -82,9 +82,9 @@ pub fn run(arguments: &Arguments, now: SystemTime, streams: &mut Streams<'_>) ->
         Ok(bounds) => bounds,
         Err(reason) => return stored::told(Err(reason), streams),
     };
-    let Some(stored) = stored::open(&arguments.config, streams)? else { return Ok(ExitCode::Faulty) };
+    let Some(stored) = stored::open(&arguments.config, streams).await? else { return Ok(ExitCode::Faulty) };
     let hour = |at: SystemTime| at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs() / 3_600);
-    let rows = stored.file.usage(since)?;
+    let rows = stored.store.usage(since).await?;
     let rows = rows.iter().filter(|row| until.is_none_or(|until| hour(row.hour) < hour(until)));
     let mut sums: BTreeMap<Vec<String>, Sum> = BTreeMap::new();
     for row in rows {

@@ -24,9 +24,9 @@ pub use diagnostics::{Diagnostic, Diagnostics, Position, Severity};
 pub use duration::{DurationError, parse_duration, show_duration};
 pub use settings::{
     AdminSettings, Asynchronous, BudgetSettings, Choice, Durability, GuardrailMode, GuardrailSettings,
-    IdentitySettings, LogFormat, LogLevel, LogSettings, MeteringSettings, OnDisconnect, PolicySettings, PriceSettings,
-    ProfileSettings, RateLimitSettings, Reserve, Selective, ServerSettings, Settings, StoreKind, StoreSettings,
-    TlsSettings, UpstreamSettings, Window, WindowSettings,
+    IdentitySettings, LogFormat, LogLevel, LogSettings, MeteringSettings, OnDisconnect, OnOutage, PolicySettings,
+    PriceSettings, ProfileSettings, RateLimitSettings, RedisSettings, Reserve, Selective, ServerSettings, Settings,
+    StoreKind, StoreSettings, TlsSettings, Topology, UpstreamSettings, Window, WindowSettings,
 };
 
 use crate::types::{ModelId, Region};

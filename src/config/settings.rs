@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::bedrock::Operation;
 use crate::identity::Principal;
-use crate::types::{ModelId, Owners, ProfileArn, Region, TokenPrice};
+use crate::types::{ModelId, Money, Owners, ProfileArn, Region, TokenPrice};
 
 pub use budgets::{BudgetSettings, WindowSettings};
 
@@ -210,6 +210,35 @@ pub struct StoreSettings {
     pub durability: Durability,
     /// How long usage is kept.
     pub retention: Duration,
+    /// The server of the shared store; there for [`StoreKind::Redis`].
+    pub redis: Option<RedisSettings>,
+}
+
+/// A Valkey or Redis that gateways share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedisSettings {
+    /// Where it is: one server, some Sentinels, or some nodes of a cluster.
+    pub urls: Vec<String>,
+    /// How these work together.
+    pub topology: Topology,
+    /// The name under which Sentinels know the master.
+    pub sentinel_master: Option<String>,
+    /// The ACL user.
+    pub user: Option<String>,
+    /// A file that holds the password.
+    pub password_file: Option<PathBuf>,
+    /// Certificate authorities to trust.
+    pub ca_bundle: Option<PathBuf>,
+    /// Which of the stores on that server.
+    pub namespace: String,
+    /// How long a connection or an answer may take.
+    pub timeout: Duration,
+    /// How long a gateway may be silent before its calls are settled at their reservation.
+    pub lease: Duration,
+    /// What becomes of calls while the server does not answer.
+    pub on_outage: OnOutage,
+    /// The allowance of a gateway for that time.
+    pub allow_within_usd: Option<Money>,
 }
 
 /// The log on standard error.
@@ -302,6 +331,24 @@ choices! {
         Embedded = "embedded",
         /// In memory: forgotten at the end.
         Memory = "memory",
+        /// In Valkey or Redis, for gateways that share it.
+        Redis = "redis",
+    }
+    /// How servers of a shared store work together.
+    Topology {
+        /// One server.
+        Single = "single",
+        /// Sentinels, which know where the master is.
+        Sentinel = "sentinel",
+        /// A cluster.
+        Cluster = "cluster",
+    }
+    /// What becomes of calls under hard budgets while the shared store does not answer.
+    OnOutage {
+        /// They are refused.
+        Deny = "deny",
+        /// They go on within an allowance.
+        AllowWithin = "allow_within",
     }
     /// What the embedded store survives.
     Durability {

@@ -1,7 +1,7 @@
 //! `tollgate budget show|set|raise|reset|history`: how budgets stand, and what an operator changes about them.
 //!
-//! The commands read and write the file of the embedded store, whether a gateway has it open or not. A gateway that has
-//! takes a change up within a second; otherwise it is in force from the next start. Who changed what, when and why is kept.
+//! The commands read and write the store, whether a gateway uses it or not. Gateways that do take a change up within two
+//! seconds; otherwise it is in force from the next start. Who changed what, when and why is kept.
 //!
 //! Exit codes: 0 done, 1 it could not be done, 2 the command line makes no sense.
 
@@ -13,7 +13,7 @@ use std::time::SystemTime;
 
 use clap::Subcommand;
 
-use super::stored::{self, Stored};
+use super::stored::{self, InForce, Stored};
 use super::{ExitCode, Output, Streams};
 use change::{Amount, History, Until, Whose};
 
@@ -90,25 +90,25 @@ pub enum Action {
 
 /// Runs the command.
 pub async fn run(arguments: &Arguments, now: SystemTime, streams: &mut Streams<'_>) -> anyhow::Result<ExitCode> {
-    let Some(stored) = stored::open(&arguments.config, streams)? else { return Ok(ExitCode::Faulty) };
+    let Some(stored) = stored::open(&arguments.config, streams).await? else { return Ok(ExitCode::Faulty) };
     let done = match &arguments.action {
         Action::Show { principal, budget } => {
             show::run(stored, principal.as_deref(), budget.as_deref(), now, arguments.output, streams).await?
         }
         Action::Set { whose, amount, configured } => match change::limit(&stored, whose, amount, *configured) {
-            Ok(changes) => made(&stored, &changes, now, arguments.output, streams)?,
+            Ok(changes) => made(&stored, &changes, now, arguments.output, streams).await?,
             Err(reason) => Err(reason),
         },
         Action::Raise { whose, amount, until } => match change::raise(&stored, whose, amount, until, now) {
-            Ok(changes) => made(&stored, &changes, now, arguments.output, streams)?,
+            Ok(changes) => made(&stored, &changes, now, arguments.output, streams).await?,
             Err(reason) => Err(reason),
         },
         Action::Reset { whose } => match change::reset(&stored, whose) {
-            Ok(changes) => made(&stored, &changes, now, arguments.output, streams)?,
+            Ok(changes) => made(&stored, &changes, now, arguments.output, streams).await?,
             Err(reason) => Err(reason),
         },
         Action::History { budget } => {
-            let made = stored.file.history()?;
+            let made = stored.store.history().await?;
             History::of(&made, budget.as_deref()).show(arguments.output, streams)?;
             Ok(())
         }
@@ -117,26 +117,29 @@ pub async fn run(arguments: &Arguments, now: SystemTime, streams: &mut Streams<'
 }
 
 /// Writes changes down and says when they take effect.
-fn made(
+async fn made(
     stored: &Stored,
     changes: &[crate::budget::Change],
     now: SystemTime,
     output: Output,
     streams: &mut Streams<'_>,
 ) -> anyhow::Result<Result<(), String>> {
-    let mut running = false;
+    let mut in_force = InForce::AtTheNextStart;
     for change in changes {
-        running = crate::budget::change(&stored.path, change, now)?;
+        in_force = stored.store.change(change, now).await?;
     }
-    let history = stored.file.history()?;
+    let history = stored.store.history().await?;
     let latest = history.len().saturating_sub(changes.len());
     let made = History::of(history.get(latest..).unwrap_or_default(), None);
+    let running = in_force == InForce::Soon;
     match output {
         Output::Json => streams.json(&serde_json::json!({ "changes": made.rows(), "gateway_running": running }))?,
         Output::Table => {
             made.show(output, streams)?;
-            let when =
-                if running { "a gateway has it in force within a second" } else { "in force when the gateway starts" };
+            let when = match in_force {
+                InForce::Soon => "gateways that run have it in force within two seconds",
+                InForce::AtTheNextStart => "in force when the gateway starts",
+            };
             writeln!(streams.err, "Noted; {when}.")?;
         }
     }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::super::stored::{Stored, table};
 use super::super::{Output, Streams};
 use super::{principal, rule};
-use crate::budget::{BudgetRule, Ledger, Standing, Store, Window};
+use crate::budget::{BudgetRule, Ledger, Standing, Window};
 use crate::types::{Clock, ManualClock};
 
 pub(super) async fn run(
@@ -30,7 +30,7 @@ pub(super) async fn run(
     }
     let seconds = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::at_unix_seconds(seconds));
-    let ledger = Ledger::new(stored.rules.clone(), Arc::new(stored.file) as Arc<dyn Store>, clock)?;
+    let ledger = Ledger::new(stored.rules.clone(), stored.store.into_store(), clock)?;
     let standings = ledger.standings(&principals).await?;
     let named = |standing: &&Standing| budget.is_none_or(|name| standing.state.counter.budget.as_ref() == name);
     let rows: Vec<_> = standings.iter().filter(named).filter_map(|standing| Row::of(standing, &stored.rules)).collect();

@@ -102,7 +102,7 @@ async fn limits_are_shown_set_raised_and_given_back_and_the_history_says_by_whom
 
     let store = shell.store();
     let (_, _, err) = shell.run("set --budget daily --principal alice --usd 1 --reason demo").await;
-    assert_eq!(err, "Noted; a gateway has it in force within a second.\n");
+    assert_eq!(err, "Noted; gateways that run have it in force within two seconds.\n");
     assert_eq!(shell.limit("alice", "daily").await, 3_500_000_000);
     shell.run("set --budget daily --principal alice --configured --reason demo").await;
     assert_eq!(shell.limit("alice", "daily").await, 5_000_000_000);

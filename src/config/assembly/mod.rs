@@ -17,6 +17,7 @@ use rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 
 pub use run::Bound;
+pub use store::shared as shared_store;
 
 use super::settings::{Settings, TlsSettings, UpstreamSettings};
 use crate::admin::{AdminSources, Check, State};

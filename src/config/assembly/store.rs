@@ -1,17 +1,32 @@
 //! The store that the settings name, opened.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::{AssemblyError, failed};
-use crate::budget::{self, EmbeddedOptions, EmbeddedStore, MemoryStore, Recovered, Store};
-use crate::config::settings::{Durability, StoreKind, StoreSettings};
-use crate::types::Clock;
+use crate::budget::{
+    self, EmbeddedOptions, EmbeddedStore, MemoryStore, Recovered, SharedOptions, SharedServer, SharedStore, Store,
+};
+use crate::config::settings::{Durability, OnOutage, RedisSettings, StoreKind, StoreSettings, Topology};
+use crate::types::{Clock, Secret};
 
 /// Opening a file can take a while after a crash: it is done beside the runtime.
 pub(super) async fn open(settings: &StoreSettings, clock: Arc<dyn Clock>) -> Result<Arc<dyn Store>, AssemblyError> {
-    if settings.kind == StoreKind::Memory {
-        return Ok(Arc::new(MemoryStore::new(clock)));
+    match (settings.kind, &settings.redis) {
+        (StoreKind::Memory, _) => Ok(Arc::new(MemoryStore::new(clock))),
+        (StoreKind::Redis, Some(redis)) => {
+            let (store, warnings) =
+                SharedStore::open(&shared(settings, redis)?, clock).await.map_err(failed("store.redis"))?;
+            for warning in warnings {
+                tracing::warn!("the budget store: {warning}");
+            }
+            Ok(Arc::new(store))
+        }
+        (StoreKind::Embedded | StoreKind::Redis, _) => embedded(settings, clock).await,
     }
+}
+
+async fn embedded(settings: &StoreSettings, clock: Arc<dyn Clock>) -> Result<Arc<dyn Store>, AssemblyError> {
     let options = EmbeddedOptions {
         path: settings.path.clone(),
         durability: match settings.durability {
@@ -31,3 +46,38 @@ pub(super) async fn open(settings: &StoreSettings, clock: Arc<dyn Clock>) -> Res
     }
     Ok(Arc::new(store))
 }
+
+/// How the settings want a shared store to be used.
+pub fn shared(settings: &StoreSettings, redis: &RedisSettings) -> Result<SharedOptions, AssemblyError> {
+    let read = |path: &Path, key| std::fs::read(path).map_err(|error| failed(key)(Unreadable(path.into(), error)));
+    let password = redis.password_file.as_deref().map(|path| read(path, "store.redis.password_file")).transpose()?;
+    let password = password.map(String::from_utf8).transpose().map_err(failed("store.redis.password_file"))?;
+    let ca_bundle = redis.ca_bundle.as_deref().map(|path| read(path, "store.redis.ca_bundle")).transpose()?;
+    let allowance = match redis.on_outage {
+        OnOutage::Deny => None,
+        OnOutage::AllowWithin => redis.allow_within_usd,
+    };
+    Ok(SharedOptions {
+        server: SharedServer {
+            urls: redis.urls.clone(),
+            topology: match (redis.topology, &redis.sentinel_master) {
+                (Topology::Sentinel, Some(master)) => budget::Topology::Sentinel(master.clone()),
+                (Topology::Cluster, _) => budget::Topology::Cluster,
+                (Topology::Single | Topology::Sentinel, _) => budget::Topology::Single,
+            },
+            user: redis.user.clone(),
+            // An editor leaves a line end behind.
+            password: password.map(|text| Secret::new(text.trim_end_matches(['\r', '\n']).to_owned())),
+            ca_bundle,
+            timeout: redis.timeout,
+        },
+        namespace: redis.namespace.clone(),
+        lease: redis.lease,
+        retention: settings.retention,
+        allowance: allowance.and_then(|money| u64::try_from(money.nanos()).ok()).unwrap_or(0),
+    })
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0} cannot be read: {1}")]
+struct Unreadable(std::path::PathBuf, std::io::Error);

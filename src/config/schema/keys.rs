@@ -143,6 +143,21 @@ const STORE: &[Key] = &[
     text_or("path", "tollgate.db"),
     text_or("durability", "process"),
     span_or("retention", "400d"),
+    optional("redis", Shape::Table(REDIS)),
+];
+
+const REDIS: &[Key] = &[
+    optional("urls", Shape::Texts),
+    text_or("topology", "single"),
+    optional("sentinel_master", Shape::Text),
+    optional("user", Shape::Text),
+    optional("password_file", Shape::Text),
+    optional("ca_bundle", Shape::Text),
+    text_or("namespace", "default"),
+    span_or("timeout", "1s"),
+    span_or("lease", "30s"),
+    text_or("on_outage", "deny"),
+    optional("allow_within_usd", Shape::Dollars),
 ];
 
 const LOG: &[Key] = &[text_or("format", "json"), text_or("level", "info")];

@@ -102,10 +102,22 @@ on_disconnect = "cancel"
 drain_streams = 0
 drain_timeout = "17s"
 [store]
-kind = "memory"
+kind = "redis"
 path = "/s.db"
 durability = "power"
 retention = "48h"
+[store.redis]
+urls = ["rediss://a:1/2", "rediss://b:2"]
+topology = "sentinel"
+sentinel_master = "m"
+user = "u"
+password_file = "pw"
+ca_bundle = "c.pem"
+namespace = "ns"
+timeout = "20ms"
+lease = "4s"
+on_outage = "allow_within"
+allow_within_usd = "1.50"
 [log]
 format = "text"
 level = "trace"
@@ -237,10 +249,23 @@ fn every_key_is_honoured() {
             drain_timeout: Duration::from_secs(17),
         },
         store: StoreSettings {
-            kind: StoreKind::Memory,
+            kind: StoreKind::Redis,
             path: "/s.db".into(),
             durability: Durability::Power,
             retention: Duration::from_hours(48),
+            redis: Some(RedisSettings {
+                urls: vec!["rediss://a:1/2".to_owned(), "rediss://b:2".to_owned()],
+                topology: Topology::Sentinel,
+                sentinel_master: Some("m".to_owned()),
+                user: Some("u".to_owned()),
+                password_file: Some("/etc/tollgate/pw".into()),
+                ca_bundle: Some("/etc/tollgate/c.pem".into()),
+                namespace: "ns".to_owned(),
+                timeout: Duration::from_millis(20),
+                lease: Duration::from_secs(4),
+                on_outage: OnOutage::AllowWithin,
+                allow_within_usd: Some("1.50".parse().unwrap()),
+            }),
         },
         log: LogSettings { format: LogFormat::Text, level: LogLevel::Trace },
     };

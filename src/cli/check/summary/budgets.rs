@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::owners;
 use crate::budget::{self, Attachments, Enforcement, Estimate, Hold, RequestFacts, Unit};
-use crate::config::{BudgetSettings, Choice, Reserve, Settings, WindowSettings, assembly, show_duration};
+use crate::config::{BudgetSettings, Choice, OnOutage, Reserve, Settings, WindowSettings, assembly, show_duration};
 use crate::profiles::price::CacheLifetime;
 use crate::types::{Models, Money};
 
@@ -65,7 +65,11 @@ fn row(budget: &BudgetSettings, settings: &Settings) -> Budget {
         requests: budget.limits.requests,
         enforcement: budget.enforcement.word(),
         reserve: budget.reserve.word(),
-        bound: bound(budget, settings),
+        bound: [Some(bound(budget, settings)), in_an_outage(budget, settings)]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join("; "),
         limits: limits.collect::<Vec<_>>().join(", "),
     }
 }
@@ -140,6 +144,16 @@ fn bound(budget: &BudgetSettings, settings: &Settings) -> String {
     let excess = excess.into_iter().filter(|(_, over)| *over > 0).map(|(unit, over)| unit.show(over));
     let excess: Vec<_> = excess.collect();
     if excess.is_empty() { "never".to_owned() } else { format!("by {} a call in flight", excess.join(", ")) }
+}
+
+/// What gateways let through while the shared store does not answer.
+fn in_an_outage(budget: &BudgetSettings, settings: &Settings) -> Option<String> {
+    let redis = settings.store.redis.as_ref().filter(|redis| redis.on_outage == OnOutage::AllowWithin)?;
+    let hard = budget.enforcement == Enforcement::Hard;
+    redis
+        .allow_within_usd
+        .filter(|_| hard)
+        .map(|allowance| format!("in an outage of the store by {allowance} a gateway"))
 }
 
 fn amount(hold: &Hold, unit: Unit) -> Option<u64> {

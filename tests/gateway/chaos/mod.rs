@@ -1,31 +1,32 @@
-//! Gateways that are killed while they work: after any number of `kill -9` the bill and the look-alike's account agree, but
-//! for the calls that ran at a kill, which are settled at their reservation and listed; and no hard budget is exceeded.
+//! Gateways that are killed while they work, and stores that are: after any number of `kill -9` the bill and the look-alike's
+//! account agree, but for the calls that ran at a kill, which are settled at their reservation and listed; and no hard budget is
+//! exceeded.
 //!
-//! `TOLLGATE_CHAOS_ROUNDS` says how many gateways are killed; `scripts/chaos` plays many.
+//! `TOLLGATE_CHAOS_ROUNDS` says how often something is killed; `scripts/chaos` plays many rounds.
+
+mod embedded;
+mod shared;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use tempfile::TempDir;
-use tollgate::budget::{ReservedReason, Settled, StoreFile, Unit};
+use tollgate::budget::{Bill, CounterState, ReservedReason, Settled, Unit};
 use tollgate::identity::keys::KeyFile;
-use tollgate::mock::{Billable, MockBedrock, MockConfig, MockProfile, Received, Running};
+use tollgate::mock::{Billable, Ended, MockBedrock, MockConfig, MockProfile, Received, Running};
 use tollgate::profiles::price::PriceTable;
 use tollgate::types::{ModelId, Money, ServiceTier, Tags, TokenUsage};
 
 use crate::client::{Wire, open_on};
 use crate::harness::{HAIKU, NOVA, SONNET, arn, converse, eventually, new_key};
 
-const CALLERS: u64 = 24;
 /// Name, owner, source. Each has one owner, so that a profile's account is a principal's.
 const PROFILES: [(&str, &str, &str); 3] =
     [("alice-sonnet", "alice", SONNET), ("bob-haiku", "bob", HAIKU), ("carol-nova", "carol", NOVA)];
@@ -40,7 +41,7 @@ struct Place {
 }
 
 impl Place {
-    async fn new() -> Self {
+    async fn new(store: &str) -> Self {
         let profiles = PROFILES.map(|(name, _, source)| MockProfile {
             arn: arn(name).parse().unwrap(),
             source: source.parse().unwrap(),
@@ -58,7 +59,7 @@ impl Place {
             "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[upstream]\nendpoint = \"{}\"\n\
              region = \"us-east-1\"\n[[budgets]]\nname = \"alices\"\nprincipals = [\"alice\"]\nwindow = \"month\"\n\
              usd = \"0.06\"\n[[budgets]]\nname = \"all\"\neveryone = true\nwindow = \"month\"\nusd = \"1000\"\n\
-             tokens = 1000000000\n",
+             tokens = 1000000000\n{store}\n",
             bedrock.url()
         );
         for (name, owner, source) in PROFILES {
@@ -82,9 +83,14 @@ impl Place {
 
     /// A gateway of its own process, and where it listens.
     fn gateway(&self) -> (Gateway, SocketAddr) {
+        self.gateway_of("tollgate.toml")
+    }
+
+    /// The same, by a configuration of this name.
+    fn gateway_of(&self, config: &str) -> (Gateway, SocketAddr) {
         let mut child = Command::new(env!("CARGO_BIN_EXE_tollgate"))
             .args(["serve", "--output", "json", "--config"])
-            .arg(self.path("tollgate.toml"))
+            .arg(self.path(config))
             .env("AWS_ACCESS_KEY_ID", MockConfig::ACCESS_KEY_ID)
             .env("AWS_SECRET_ACCESS_KEY", MockConfig::SECRET_ACCESS_KEY)
             .env("AWS_EC2_METADATA_DISABLED", "true")
@@ -144,39 +150,6 @@ async fn call(address: SocketAddr, key: &str, number: u64) -> Option<u16> {
     response.into_body().collect().await.ok().map(|_| status)
 }
 
-/// Lets many callers call until one gateway has answered `answers` times, and kills it.
-async fn round(place: &Place, number: u64, answers: usize) -> usize {
-    let (mut gateway, address) = place.gateway();
-    let (over, answered, refused) =
-        (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let callers: Vec<_> = (0..CALLERS)
-        .map(|caller| {
-            let (_, owner, _) = PROFILES[usize::try_from(caller % 3).unwrap()];
-            let key = place.keys[owner].clone();
-            let (over, answered, refused) = (Arc::clone(&over), Arc::clone(&answered), Arc::clone(&refused));
-            tokio::spawn(async move {
-                let mut next = caller + number;
-                while !over.load(Ordering::Relaxed) {
-                    match call(address, &key, next).await {
-                        Some(200) => answered.fetch_add(1, Ordering::Relaxed),
-                        Some(402) => refused.fetch_add(1, Ordering::Relaxed),
-                        Some(other) => panic!("{other}"),
-                        None => 0,
-                    };
-                    next += 1;
-                }
-            })
-        })
-        .collect();
-    eventually("so many answers", async || (answered.load(Ordering::Relaxed) >= answers).then_some(())).await;
-    gateway.kill();
-    over.store(true, Ordering::Relaxed);
-    for caller in callers {
-        caller.await.unwrap();
-    }
-    refused.load(Ordering::Relaxed)
-}
-
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Sum {
     calls: u64,
@@ -204,12 +177,11 @@ fn account(received: &[Received]) -> BTreeMap<&'static str, Sum> {
     sums
 }
 
-/// What the store says, by profile: counted, and settled at the reservation.
-fn bill(store: &Path) -> BTreeMap<String, (Sum, Sum)> {
-    let file = StoreFile::open(store).unwrap();
+/// What a bill says, by profile: counted, and settled at the reservation.
+fn by_profile(bill: &Bill) -> BTreeMap<&str, (Sum, Sum)> {
     let mut sums = BTreeMap::<_, (Sum, Sum)>::new();
-    for row in file.bill().unwrap().rows {
-        let (counted, listed) = sums.entry(row.heading.profile.clone().unwrap()).or_default();
+    for row in &bill.rows {
+        let (counted, listed) = sums.entry(row.heading.profile.as_deref().unwrap()).or_default();
         match row.heading.settled {
             Settled::Counted(_) => counted.add(row.calls, row.usage, row.cost),
             Settled::AtReservation(reason) => {
@@ -221,30 +193,14 @@ fn bill(store: &Path) -> BTreeMap<String, (Sum, Sum)> {
     sums
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kills_lose_nothing_and_exceed_no_budget() {
-    let rounds = std::env::var("TOLLGATE_CHAOS_ROUNDS").map_or(3, |rounds| rounds.parse::<u64>().unwrap());
-    let place = Place::new().await;
-    let mut refused = 0;
-    for number in 0..rounds {
-        let answers = 20 + usize::try_from(number * 37 % 50).unwrap();
-        refused += round(&place, number, answers).await;
-    }
-    // What the look-alike still answers to nobody has to be on its account.
-    eventually("the look-alike has ended every answer", async || {
-        let received = place.bedrock.received();
-        received.iter().all(|call| call.ended != tollgate::mock::Ended::Open).then_some(())
-    })
-    .await;
-    let (mut last, _) = place.gateway();
-    last.stop();
-
-    let store = place.path("tollgate.db");
-    let (account, bill) = (account(&place.bedrock.received()), bill(&store));
+/// Holds a bill against the look-alike's account, and the counts against their limits. How many calls were settled at their
+/// reservation.
+fn agree(bill: &Bill, counters: &[CounterState], received: &[Received]) -> u64 {
+    let (account, billed) = (account(received), by_profile(bill));
     let mut crashed = 0;
     for (name, ..) in PROFILES {
         let served = account.get(name).copied().unwrap_or_default();
-        let (counted, listed) = bill.get(name).copied().unwrap_or_default();
+        let (counted, listed) = billed.get(name).copied().unwrap_or_default();
         let missing = served.calls.checked_sub(counted.calls).expect("no call is counted that was not served");
         assert!(missing <= listed.calls, "{name}: {missing} calls are neither counted nor listed: {listed:?}");
         assert!(counted.cost <= served.cost, "{name}: {counted:?} {served:?}");
@@ -255,15 +211,24 @@ async fn kills_lose_nothing_and_exceed_no_budget() {
         }
         crashed += listed.calls;
     }
-    let file = StoreFile::open(&store).unwrap();
-    let all = file.bill().unwrap();
-    assert_eq!(all.at_reservation.len() as u64 + all.unlisted, crashed, "each is listed");
-    assert!(crashed > 0, "no call ran at any kill: the run proves nothing");
-    assert!(refused > 0, "alice's budget was never exhausted: the run proves nothing");
-    for state in file.counters().unwrap() {
+    assert_eq!(bill.at_reservation.len() as u64 + bill.unlisted, crashed, "each is listed");
+    for state in counters {
         assert_eq!(state.reserved, 0, "{state:?}");
         let alices = state.counter.budget.as_ref() == "alices" && state.counter.unit == Unit::Usd;
         assert!(!alices || state.spent <= ALICES, "{state:?}");
     }
-    println!("{rounds} kills, {} calls, {crashed} settled at their reservation, {refused} refused", all.calls());
+    crashed
+}
+
+/// Waits until what the look-alike still answers to nobody is on its account.
+async fn answered_to_the_end(place: &Place) {
+    eventually("the look-alike has ended every answer", async || {
+        let received = place.bedrock.received();
+        received.iter().all(|call| call.ended != Ended::Open).then_some(())
+    })
+    .await;
+}
+
+fn number(variable: &str, otherwise: u64) -> u64 {
+    std::env::var(variable).map_or(otherwise, |number| number.parse().unwrap())
 }
