@@ -25,7 +25,7 @@ enum Said {
 impl Shared {
     pub(super) async fn reserve(&self, booking: Booking) -> Result<Vec<CounterState>, ReserveError> {
         let id = booking.id;
-        if self.here().contains_key(&id) {
+        if self.here().get(&id).is_some_and(|here| here.known || here.allowed.is_some()) {
             return Ok(self.last_seen(&booking.lines));
         }
         let holds = booking.lines.iter().any(|line| line.amount > 0);

@@ -3,6 +3,7 @@
 mod model;
 mod outage;
 mod server;
+mod topologies;
 
 use std::time::Duration;
 

@@ -14,7 +14,7 @@ pub(crate) struct Server {
 impl Server {
     /// One that writes down every command before it answers.
     pub(crate) fn start() -> Self {
-        Self::with(&["--appendonly", "yes"])
+        Self::with(&["--save", "", "--appendonly", "yes"])
     }
 
     /// One with these arguments.
@@ -22,9 +22,24 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         let arguments: Vec<_> = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let child = spawn(folder.path(), &arguments);
-        let server = Self { folder, arguments, child };
+        let mut server = Self { folder, arguments, child };
         server.wait_until_it_answers();
         server
+    }
+
+    /// One that also listens on ports of this machine, which the arguments are made of.
+    pub(crate) fn on_ports<const N: usize>(arguments: impl Fn([u16; N]) -> Vec<String>) -> (Self, [u16; N]) {
+        // Another process can take a port before the server does: then it ends, and others are tried.
+        for _ in 0..20 {
+            let ports = free_ports();
+            let (folder, arguments) = (tempfile::tempdir().unwrap(), arguments(ports));
+            let child = spawn(folder.path(), &arguments);
+            let mut server = Self { folder, arguments, child };
+            if server.answers_before_it_ends() {
+                return (server, ports);
+            }
+        }
+        panic!("no server starts on any port");
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
@@ -66,17 +81,23 @@ impl Server {
         asked.query(&mut connection).unwrap()
     }
 
-    fn wait_until_it_answers(&self) {
-        let started = std::time::Instant::now();
+    fn wait_until_it_answers(&mut self) {
+        assert!(self.answers_before_it_ends(), "{}", std::fs::read_to_string(self.folder.path().join("log")).unwrap());
+    }
+
+    fn answers_before_it_ends(&mut self) -> bool {
         let client = redis::Client::open(self.url()).unwrap();
-        loop {
-            let answer = client.get_connection().and_then(|mut it| redis::cmd("PING").query::<String>(&mut it));
-            match answer {
-                Ok(_) => return,
-                Err(error) if started.elapsed() > std::time::Duration::from_mins(1) => panic!("{error}"),
-                Err(_) => std::thread::sleep(std::time::Duration::from_millis(2)),
+        let started = std::time::Instant::now();
+        while started.elapsed() < std::time::Duration::from_mins(1) {
+            if client.get_connection().and_then(|mut it| redis::cmd("PING").query::<String>(&mut it)).is_ok() {
+                return true;
             }
+            if self.child.try_wait().unwrap().is_some() {
+                return false;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(2));
         }
+        false
     }
 }
 
@@ -91,9 +112,11 @@ fn spawn(folder: &Path, arguments: &[String]) -> Child {
     let log = std::fs::File::create(folder.join("log")).unwrap();
     let start = |program: &str| {
         Command::new(program)
-            .args(["--port", "0", "--unixsocket", "socket", "--save", "", "--dir"])
+            // A configuration file, if there is one, stands first.
+            .args(arguments.iter().filter(|argument| argument.ends_with(".conf")))
+            .args(["--port", "0", "--unixsocket", "socket", "--dir"])
             .arg(folder)
-            .args(arguments)
+            .args(arguments.iter().filter(|argument| !argument.ends_with(".conf")))
             .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
@@ -103,4 +126,9 @@ fn spawn(folder: &Path, arguments: &[String]) -> Child {
     start("valkey-server").or_else(|_| start("redis-server")).unwrap_or_else(|error| {
         panic!("neither valkey-server nor redis-server can be started ({error}): scripts/test installs one")
     })
+}
+
+fn free_ports<const N: usize>() -> [u16; N] {
+    let held = [(); N].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    held.map(|listener| listener.local_addr().unwrap().port())
 }
