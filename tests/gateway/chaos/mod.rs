@@ -201,7 +201,10 @@ fn agree(bill: &Bill, counters: &[CounterState], received: &[Received]) -> u64 {
     for (name, ..) in PROFILES {
         let served = account.get(name).copied().unwrap_or_default();
         let (counted, listed) = billed.get(name).copied().unwrap_or_default();
-        let missing = served.calls.checked_sub(counted.calls).expect("no call is counted that was not served");
+        let missing = served
+            .calls
+            .checked_sub(counted.calls)
+            .unwrap_or_else(|| panic!("{name}: {counted:?} counted of {served:?}"));
         assert!(missing <= listed.calls, "{name}: {missing} calls are neither counted nor listed: {listed:?}");
         assert!(counted.cost <= served.cost, "{name}: {counted:?} {served:?}");
         // What was held for the calls that ran covers what they cost.

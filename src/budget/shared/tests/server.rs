@@ -110,13 +110,14 @@ impl Drop for Server {
 
 fn spawn(folder: &Path, arguments: &[String]) -> Child {
     let log = std::fs::File::create(folder.join("log")).unwrap();
+    let is_file = |argument: &str| argument.starts_with('/') && argument.ends_with("conf");
     let start = |program: &str| {
         Command::new(program)
             // A configuration file, if there is one, stands first.
-            .args(arguments.iter().filter(|argument| argument.ends_with(".conf")))
+            .args(arguments.iter().filter(|argument| is_file(argument)))
             .args(["--port", "0", "--unixsocket", "socket", "--dir"])
             .arg(folder)
-            .args(arguments.iter().filter(|argument| !argument.ends_with(".conf")))
+            .args(arguments.iter().filter(|argument| !is_file(argument)))
             .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
