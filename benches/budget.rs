@@ -2,10 +2,15 @@
 //!
 //!     cargo bench --bench budget
 //!
-//! The store in memory is the baseline of the same run. One caller shows latency, many show what group commit brings. The
-//! disk is that of the folder for temporary files; `TMPDIR` names another.
+//! The store in memory is the baseline of the same run. One caller shows latency, many show what group commit and pipelining
+//! bring. The disk is that of the folder for temporary files; `TMPDIR` names another. The shared store is a Valkey or Redis of
+//! this machine on a Unix socket, with an append-only file: a network adds its round trip to each reservation.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints, and fails by panicking")]
+
+#[expect(dead_code, reason = "the tests of the store ask more of a server")]
+#[path = "../src/budget/shared/tests/server.rs"]
+mod server;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -13,10 +18,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
+use server::Server;
 use tollgate::bedrock::Operation;
 use tollgate::budget::{
     Actual, Apart, Applies, Attachments, BudgetRule, Durability, EmbeddedOptions, EmbeddedStore, Enforcement, Estimate,
-    Item, Ledger, Limits, MemoryStore, Models, Outcome, Per, RequestFacts, Reserve, Store, Window,
+    Item, Ledger, Limits, MemoryStore, Models, Outcome, Per, RequestFacts, Reserve, SharedOptions, SharedServer,
+    SharedStore, Store, Topology, Window,
 };
 use tollgate::identity::Principal;
 use tollgate::profiles::price::{ModelPrice, Rates};
@@ -42,7 +49,29 @@ fn main() {
         let store = runtime.block_on(async { open(&folder.path().join(name), durability) });
         runtime.block_on(row(name, Arc::new(store), calls));
     }
+    let server = Server::start();
+    runtime.block_on(async { row("shared, append-only file", Arc::new(join(&server).await), 20_000).await });
+    drop(server);
     many(&runtime, folder.path());
+    many_shared(&runtime);
+}
+
+async fn join(server: &Server) -> SharedStore {
+    let options = SharedOptions {
+        server: SharedServer {
+            urls: vec![server.url()],
+            topology: Topology::Single,
+            user: None,
+            password: None,
+            ca_bundle: None,
+            timeout: Duration::from_secs(10),
+        },
+        namespace: "bench".to_owned(),
+        lease: Duration::from_secs(30),
+        retention: Duration::from_hours(24),
+        allowance: 0,
+    };
+    SharedStore::open(&options, Arc::new(SystemClock)).await.unwrap().0
 }
 
 fn open(path: &Path, durability: Durability) -> EmbeddedStore {
@@ -99,12 +128,23 @@ fn many(runtime: &tokio::runtime::Runtime, folder: &Path) {
     let path = folder.join("many");
     let store = open(&path, Durability::Process);
     let ledger = Arc::new(Ledger::new(rules(), Arc::new(store), Arc::new(SystemClock) as Arc<dyn Clock>).unwrap());
-    let before = resident();
+    println!("\n{PRINCIPALS} principals with three budgets each, embedded:");
+    a_call_of_each(runtime, &ledger);
+    runtime.block_on(ledger.close());
+    drop(ledger);
+    println!("  file                                {:>8} KiB", std::fs::metadata(&path).unwrap().len() / 1024);
     let begun = Instant::now();
+    let store = open(&path, Durability::Process);
+    println!("  opening it again                    {:>8.2} s", begun.elapsed().as_secs_f64());
+    assert_eq!(runtime.block_on(store.counters()).unwrap().len(), PRINCIPALS * BUDGETS.len());
+}
+
+fn a_call_of_each(runtime: &tokio::runtime::Runtime, ledger: &Arc<Ledger>) {
+    let (before, begun) = (resident(), Instant::now());
     runtime.block_on(async {
         let tasks: Vec<_> = (0..100)
             .map(|part| {
-                let ledger = Arc::clone(&ledger);
+                let ledger = Arc::clone(ledger);
                 tokio::spawn(async move {
                     for number in 0..PRINCIPALS / 100 {
                         call(&ledger, &principal(part * (PRINCIPALS / 100) + number)).await;
@@ -117,15 +157,25 @@ fn many(runtime: &tokio::runtime::Runtime, folder: &Path) {
         }
         ledger.bill().await.unwrap();
     });
-    println!("\n{PRINCIPALS} principals with three budgets each:");
     println!("  a call of each                      {:>8.2} s", begun.elapsed().as_secs_f64());
     println!("  resident memory for their counts    {:>8} KiB", resident().saturating_sub(before));
+}
+
+fn many_shared(runtime: &tokio::runtime::Runtime) {
+    println!("\n{PRINCIPALS} principals with three budgets each, shared:");
+    let server = Server::start();
+    let store = runtime.block_on(join(&server));
+    let ledger = Arc::new(Ledger::new(rules(), Arc::new(store), Arc::new(SystemClock) as Arc<dyn Clock>).unwrap());
+    a_call_of_each(runtime, &ledger);
     runtime.block_on(ledger.close());
     drop(ledger);
-    println!("  file                                {:>8} KiB", std::fs::metadata(&path).unwrap().len() / 1024);
+    let info: String = server.ask(&["INFO", "memory"]);
+    let used =
+        info.lines().find_map(|line| line.strip_prefix("used_memory:")).and_then(|used| used.trim().parse().ok());
+    println!("  memory of the server                {:>8} KiB", used.unwrap_or(0_u64) / 1024);
     let begun = Instant::now();
-    let store = open(&path, Durability::Process);
-    println!("  opening it again                    {:>8.2} s", begun.elapsed().as_secs_f64());
+    let store = runtime.block_on(join(&server));
+    println!("  another gateway's first look        {:>8.2} s", begun.elapsed().as_secs_f64());
     assert_eq!(runtime.block_on(store.counters()).unwrap().len(), PRINCIPALS * BUDGETS.len());
 }
 

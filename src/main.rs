@@ -28,6 +28,8 @@ enum Command {
     /// Show how budgets stand, and change limits and counts
     Budget(cli::budget::Arguments),
     Usage(cli::usage::Arguments),
+    /// Show which prices are in force, and take up other lists
+    Prices(cli::prices::Arguments),
     /// Back up the embedded store
     Store(cli::store::Arguments),
     Cert(cli::cert::CertArgs),
@@ -65,6 +67,7 @@ async fn run(command: Command, streams: &mut Streams<'_>) -> anyhow::Result<Exit
         Command::Key(arguments) => cli::key::run_configured(&arguments, SystemTime::now(), streams),
         Command::Budget(arguments) => cli::budget::run(&arguments, SystemTime::now(), streams).await,
         Command::Usage(arguments) => cli::usage::run(&arguments, SystemTime::now(), streams).await,
+        Command::Prices(arguments) => cli::prices::run(&arguments, SystemTime::now(), streams),
         Command::Store(arguments) => cli::store::run(&arguments, streams).await,
         Command::Cert(arguments) => {
             cli::cert::run(&arguments, SystemTime::now(), streams.out)?;

@@ -8,6 +8,7 @@ pub mod check;
 pub mod demo;
 pub mod key;
 pub mod mock;
+pub mod prices;
 pub mod serve;
 pub mod store;
 mod stored;

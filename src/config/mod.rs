@@ -25,8 +25,8 @@ pub use duration::{DurationError, parse_duration, show_duration};
 pub use settings::{
     AdminSettings, Asynchronous, BudgetSettings, Choice, Durability, GuardrailMode, GuardrailSettings,
     IdentitySettings, LogFormat, LogLevel, LogSettings, MeteringSettings, OnDisconnect, OnOutage, PolicySettings,
-    PriceSettings, ProfileSettings, RateLimitSettings, RedisSettings, Reserve, Selective, ServerSettings, Settings,
-    StoreKind, StoreSettings, TlsSettings, Topology, UpstreamSettings, Window, WindowSettings,
+    PriceFile, PriceSettings, ProfileSettings, RateLimitSettings, RedisSettings, Reserve, Selective, ServerSettings,
+    Settings, StoreKind, StoreSettings, TlsSettings, Topology, UpstreamSettings, Window, WindowSettings,
 };
 
 use crate::types::{ModelId, Region};

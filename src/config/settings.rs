@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::bedrock::Operation;
 use crate::identity::Principal;
+use crate::profiles::price::PriceTable;
 use crate::types::{ModelId, Money, Owners, ProfileArn, Region, TokenPrice};
 
 pub use budgets::{BudgetSettings, WindowSettings};
@@ -41,6 +42,8 @@ pub struct Settings {
     pub budgets: Vec<BudgetSettings>,
     /// `[[rate_limits]]`, with distinct names.
     pub rate_limits: Vec<RateLimitSettings>,
+    /// The price table in place of the one that is shipped.
+    pub price_table: Option<PriceFile>,
     /// `[prices]`
     pub prices: Vec<PriceSettings>,
     /// `[metering]`
@@ -197,6 +200,15 @@ pub struct MeteringSettings {
     pub drain_streams: usize,
     /// How long each of them.
     pub drain_timeout: Duration,
+}
+
+/// A price table in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PriceFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it says; `None` where there is no such file on this machine.
+    pub table: Option<PriceTable>,
 }
 
 /// Where counts and the bill are kept.

@@ -120,6 +120,16 @@ impl TokenPrice {
     }
 }
 
+impl fmt::Display for TokenPrice {
+    /// Dollars per million, as [`TokenPrice::per_million`] reads them: `3`, `0.0375`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DOLLAR: i64 = 1_000_000_000;
+        let (whole, fraction) = (self.0 / DOLLAR, (self.0 % DOLLAR).unsigned_abs());
+        let text = format!("{whole}.{fraction:09}");
+        f.write_str(text.trim_end_matches('0').trim_end_matches('.'))
+    }
+}
+
 /// Why a text is not an amount of money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MoneyError {

@@ -85,6 +85,9 @@ pub async fn assemble(
     clock: Arc<dyn Clock>,
 ) -> Result<Assembled, AssemblyError> {
     let region = region(settings)?;
+    if let Some(file) = settings.price_table.as_ref().filter(|file| file.table.is_none()) {
+        return Err(failed("price_table.file")(format!("{} is not there", file.path.display())));
+    }
     let prices = Arc::new(price_table(settings));
     let store = store::open(&settings.store, Arc::clone(&clock)).await?;
     let ledger = Ledger::new(budget_rules(settings), store, Arc::clone(&clock)).map_err(failed("budgets"))?;
@@ -159,9 +162,10 @@ pub fn budget_rules(settings: &Settings) -> Vec<BudgetRule> {
     settings.budgets.iter().map(stages::budget).collect()
 }
 
-/// The prices that settings put in force.
+/// The prices that settings put in force. Where the file that they name is not there, those that are shipped stand in.
 pub fn price_table(settings: &Settings) -> PriceTable {
-    stages::prices(&settings.prices)
+    let own = settings.price_table.as_ref().and_then(|file| file.table.clone());
+    stages::prices(own.unwrap_or_else(PriceTable::shipped), &settings.prices)
 }
 
 fn admin(

@@ -19,8 +19,8 @@ use crate::profiles::{Grant, Profile};
 use crate::telemetry::BudgetReading;
 use crate::types::{Owners, TokenPrice};
 
-pub(super) fn prices(overrides: &[PriceSettings]) -> PriceTable {
-    overrides.iter().fold(PriceTable::shipped(), |table, own| {
+pub(super) fn prices(table: PriceTable, overrides: &[PriceSettings]) -> PriceTable {
+    overrides.iter().fold(table, |table, own| {
         let usual = price::Rates::new(own.input, own.output);
         let rates = price::Rates {
             cache_read: own.cache_read.unwrap_or(usual.cache_read),

@@ -18,6 +18,7 @@ use crate::config::settings::{
 };
 use crate::config::suggest;
 use crate::identity::Principal;
+use crate::profiles::price::PriceTable;
 use crate::types::{ModelId, Owners, ProfileArn, Region};
 
 /// The lists that refer to one another.
@@ -27,6 +28,8 @@ pub(super) struct Whole<'a> {
     pub(super) guardrails: &'a [Placed<GuardrailSettings>],
     pub(super) budgets: &'a [Placed<BudgetSettings>],
     pub(super) prices: &'a [Placed<PriceSettings>],
+    /// The table of the configuration, if it names one.
+    pub(super) table: Option<&'a PriceTable>,
 }
 
 /// A principal's access to a profile.
@@ -114,7 +117,11 @@ impl Whole<'_> {
             .iter()
             .filter(|(_, draft)| {
                 let ProfileSettings { source, arn, .. } = &draft.settings;
-                !overridden.contains(source) && !(around.price_known)(source, arn.region())
+                let known = match self.table {
+                    Some(table) => table.price(source, arn.region()).is_some(),
+                    None => (around.price_known)(source, arn.region()),
+                };
+                !overridden.contains(source) && !known
             })
             .collect();
         let hard = |budget: &&Placed<BudgetSettings>| budget.value.enforcement == Enforcement::Hard;

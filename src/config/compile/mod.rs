@@ -41,6 +41,7 @@ pub(super) fn settings(file: &Entry<'_>, around: &Surroundings<'_>, report: &mut
     let guardrails = guardrails::compile(file, &roster, report);
     let budgets = budgets::compile(file, &roster, report);
     let rate_limits = rate_limits::compile(file, &roster, report);
+    let price_table = prices::table(&file.table("price_table"), around, report);
     let prices = prices::compile(file, report);
     let metering = metering::compile(&file.table("metering"), report);
     let store = store::compile(&file.table("store"), around, report);
@@ -54,6 +55,7 @@ pub(super) fn settings(file: &Entry<'_>, around: &Surroundings<'_>, report: &mut
         guardrails: &guardrails,
         budgets: &budgets,
         prices: &prices,
+        table: price_table.as_ref().ok().and_then(|file| file.as_ref()?.table.as_ref()),
     }
     .check(around, report);
     models::unmatched(file, "rate_limits", &profiles, report);
@@ -72,6 +74,7 @@ pub(super) fn settings(file: &Entry<'_>, around: &Surroundings<'_>, report: &mut
         guardrails: values::unplaced(guardrails),
         budgets: values::unplaced(budgets),
         rate_limits: values::unplaced(rate_limits),
+        price_table: price_table.ok()?,
         prices: values::unplaced(prices),
         metering: metering?,
         store: store?,

@@ -1,13 +1,44 @@
-//! `[prices]`: prices in place of those shipped.
+//! `[price_table]` and `[prices]`: prices in place of those shipped.
+
+use std::fs::File;
+use std::io::Read;
 
 use super::values;
+use crate::config::Surroundings;
 use crate::config::diagnostics::{Placed, Report, Wrong, quoted};
 use crate::config::schema::Entry;
-use crate::config::settings::PriceSettings;
+use crate::config::settings::{PriceFile, PriceSettings};
+use crate::profiles::price::PriceTable;
 use crate::types::ModelId;
 
 pub(super) fn compile(file: &Entry<'_>, report: &mut Report) -> Vec<Placed<PriceSettings>> {
     file.named("prices").into_iter().filter_map(|(model, entry)| price(model, &entry, report)).collect()
+}
+
+/// The table of a file. One that is not there is warned of: files are also checked on machines that lack it. `Err` means
+/// that an error has been reported.
+pub(super) fn table(
+    entry: &Entry<'_>,
+    around: &Surroundings<'_>,
+    report: &mut Report,
+) -> Result<Option<PriceFile>, ()> {
+    let Some(path) = values::existing(entry, "file", around.folder, report) else {
+        return if entry.has("file") { Err(()) } else { Ok(None) };
+    };
+    if !path.is_file() {
+        return Ok(Some(PriceFile { path, table: None }));
+    }
+    let mut text = String::new();
+    let read = File::open(&path).and_then(|file| file.take(LARGEST).read_to_string(&mut text));
+    let table = read.map_err(|error| error.to_string());
+    match table.and_then(|_| PriceTable::from_json(&text).map_err(|error| error.to_string())) {
+        Ok(table) => Ok(Some(PriceFile { path, table: Some(table) })),
+        Err(why) => {
+            let hint = "a file that `tollgate prices update --from LIST --to FILE` has written";
+            report.error(&entry.place_of("file"), Wrong::new(format!("no price table: {why}")).hint(hint));
+            Err(())
+        }
+    }
 }
 
 fn price(model: Placed<&str>, entry: &Entry<'_>, report: &mut Report) -> Option<Placed<PriceSettings>> {
@@ -32,3 +63,6 @@ fn price(model: Placed<&str>, entry: &Entry<'_>, report: &mut Report) -> Option<
     };
     Some(Placed { value, place: entry.place().clone() })
 }
+
+/// LiteLLM's whole list is two megabytes.
+const LARGEST: u64 = 64 << 20;

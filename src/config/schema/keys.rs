@@ -18,6 +18,7 @@ pub(in crate::config) const ROOT: &[Key] = &[
     optional("guardrails", Shape::Tables(GUARDRAIL)),
     optional("budgets", Shape::Tables(BUDGET)),
     optional("rate_limits", Shape::Tables(RATE_LIMIT)),
+    optional("price_table", Shape::Table(PRICE_TABLE)),
     optional("prices", Shape::Named(PRICE)),
     optional("metering", Shape::Table(METERING)),
     optional("store", Shape::Table(STORE)),
@@ -134,6 +135,8 @@ const PRICE: &[Key] = &[
     optional("max_input", Shape::Integer),
     optional("max_output", Shape::Integer),
 ];
+
+const PRICE_TABLE: &[Key] = &[optional("file", Shape::Text)];
 
 const METERING: &[Key] =
     &[text_or("on_disconnect", "drain"), integer_or("drain_streams", 256), span_or("drain_timeout", "10m")];

@@ -97,6 +97,8 @@ cache_write_5m = "4"
 cache_write_1h = "5"
 max_input = 6
 max_output = 7
+[price_table]
+file = "p.json"
 [metering]
 on_disconnect = "cancel"
 drain_streams = 0
@@ -243,6 +245,7 @@ fn every_key_is_honoured() {
             max_input: Some(6),
             max_output: Some(7),
         }],
+        price_table: Some(PriceFile { path: "/etc/tollgate/p.json".into(), table: None }),
         metering: MeteringSettings {
             on_disconnect: OnDisconnect::Cancel,
             drain_streams: 0,

@@ -1,13 +1,13 @@
 //! A price as it is written down, in the snapshot and in an override: decimal strings in USD per million tokens.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::types::{MoneyError, TokenPrice};
 
 use super::model::{LongContext, ModelPrice, Rates};
 
 /// One model's row.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct PriceRow {
     /// Input that came from no cache.
@@ -15,25 +15,33 @@ pub struct PriceRow {
     /// Output.
     pub output: String,
     /// Input read from the prompt cache; as dear as input where it is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_read: Option<String>,
     /// Input written to the cache for five minutes; as dear as input where it is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_write_5m: Option<String>,
     /// Input written to the cache for an hour; twice as dear as input where it is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_write_1h: Option<String>,
     /// The largest input in tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_input: Option<u64>,
     /// The largest output in tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_output: Option<u64>,
     /// Prices of the flex tier.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub flex: Option<RatesRow>,
     /// Prices of the priority tier.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<RatesRow>,
     /// Prices of calls with long input.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub above: Option<AboveRow>,
 }
 
 /// The prices of one tier.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RatesRow {
     /// As in [`PriceRow`].
@@ -41,15 +49,18 @@ pub struct RatesRow {
     /// As in [`PriceRow`].
     pub output: String,
     /// As in [`PriceRow`].
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_read: Option<String>,
     /// As in [`PriceRow`].
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_write_5m: Option<String>,
     /// As in [`PriceRow`].
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_write_1h: Option<String>,
 }
 
 /// The prices of calls whose input is longer than so many tokens.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct AboveRow {
     /// The threshold in tokens.
@@ -59,10 +70,13 @@ pub struct AboveRow {
     /// As in [`PriceRow`].
     pub output: String,
     /// As in [`PriceRow`].
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_read: Option<String>,
     /// As in [`PriceRow`].
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_write_5m: Option<String>,
     /// As in [`PriceRow`].
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_write_1h: Option<String>,
 }
 
@@ -72,6 +86,9 @@ pub enum PriceError {
     /// Not the JSON of a price table.
     #[error("not a price table: {0}")]
     Json(#[from] serde_json::Error),
+    /// JSON of another kind.
+    #[error("neither LiteLLM's list, nor one of AWS's, nor one of Tollgate's own")]
+    Unknown,
     /// An id outside the grammar.
     #[error("{0:?} is no model id")]
     ModelId(String),

@@ -23,7 +23,7 @@ use super::row::{PriceError, PriceRow};
 /// 5. for any other geographic id, the dearest row of its foundation model anywhere.
 ///
 /// "Anywhere" leaves out GovCloud, and GovCloud looks nowhere else: its prices are a fifth higher and never guessed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PriceTable {
     overrides: HashMap<ModelId, Arc<ModelPrice>>,
     models: HashMap<ModelId, Arc<ModelPrice>>,
@@ -42,7 +42,7 @@ impl PriceTable {
         SHIPPED.clone()
     }
 
-    /// Reads a table in the form that `scripts/prices.py` writes.
+    /// Reads a table in the form that [`PriceList::text`](super::PriceList::text) writes.
     pub fn from_json(text: &str) -> Result<Self, PriceError> {
         let written: Written = serde_json::from_str(text)?;
         let regions = written.regions.into_iter().map(|(region, rows)| {

@@ -1,0 +1,133 @@
+//! Lists cut out of LiteLLM's, and lists in the form of AWS's.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::profiles::price::PriceTable;
+
+const LITELLM: &str = include_str!("../../../../tests/fixtures/prices/litellm.json");
+const AWS: &str = include_str!("../../../../tests/fixtures/prices/aws-bedrock.json");
+const MARKETPLACE: &str = include_str!("../../../../tests/fixtures/prices/aws-foundation-models.json");
+
+fn read(text: &str) -> Imported {
+    Imported::read(text, &PriceList::shipped().unwrap(), "2026-11-27").unwrap()
+}
+
+fn left(imported: &Imported) -> Vec<String> {
+    imported.left.iter().map(|left| format!("{}: {}", left.what, left.why)).collect()
+}
+
+#[test]
+fn what_is_shipped_is_what_was_written() {
+    let shipped = PriceList::shipped().unwrap();
+    assert_eq!(shipped.text().unwrap(), include_str!("../bedrock-prices.json"));
+    let again = read(&shipped.text().unwrap());
+    assert_eq!((&again.list, again.whole), (&shipped, true));
+    assert_eq!(shipped.differences(&again.list), []);
+}
+
+#[test]
+fn rows_of_litellm_are_those_that_are_shipped() {
+    let (imported, shipped) = (read(LITELLM), PriceList::shipped().unwrap());
+    let ids: Vec<_> = imported.list.rows().map(|(region, id, _)| (region, id)).collect();
+    assert_eq!(
+        ids,
+        [
+            (None, "amazon.nova-2-lite-v1:0"),
+            (None, "amazon.nova-lite-v1:0"),
+            (None, "amazon.titan-embed-text-v2:0"),
+            (None, "anthropic.claude-sonnet-4-5-20250929-v1:0"),
+            (None, "global.anthropic.claude-sonnet-4-5-20250929-v1:0"),
+            (None, "openai.gpt-oss-20b-1:0"),
+            (None, "us.anthropic.claude-sonnet-4-5-20250929-v1:0"),
+            (Some("us-east-1"), "anthropic.claude-v1"),
+        ]
+    );
+    for (region, id, row) in imported.list.rows() {
+        assert_eq!(Some(row), shipped.row(region, id), "{id}");
+    }
+    assert_eq!((&imported.list.guardrail, imported.list.taken.as_str()), (&shipped.guardrail, "2026-11-27"));
+    assert_eq!(left(&imported), ["amazon.titan-embed-image-v1: input_cost_per_image is no price by the token"]);
+}
+
+#[test]
+fn a_whole_list_takes_the_place_of_the_other_and_a_partial_one_is_added() {
+    let shipped = PriceList::shipped().unwrap();
+    let whole = shipped.updated(&read(LITELLM));
+    assert_eq!(whole.rows().count(), 8);
+    let partial = shipped.updated(&read(AWS));
+    assert_eq!(partial.models, shipped.models);
+    let changed = shipped.differences(&partial);
+    assert_eq!(changed.len(), 1);
+    assert_eq!((changed[0].region.as_deref(), changed[0].model.as_str()), (Some("us-east-1"), "amazon.nova-lite-v1:0"));
+    assert_eq!(partial.guardrail, shipped.guardrail);
+    PriceTable::from_json(&partial.text().unwrap()).unwrap();
+}
+
+#[test]
+fn prices_of_a_region_are_read_from_aws_and_nothing_is_guessed() {
+    let imported = read(AWS);
+    let rows: Vec<_> = imported.list.rows().collect();
+    assert_eq!(rows.len(), 1);
+    let (region, id, row) = rows[0];
+    assert_eq!((region, id), (Some("us-east-1"), "amazon.nova-lite-v1:0"));
+    assert_eq!(
+        (row.input.as_str(), row.output.as_str(), row.cache_read.as_deref()),
+        ("0.066", "0.264", Some("0.0165"))
+    );
+    let flex = row.flex.as_ref().unwrap();
+    assert_eq!((flex.input.as_str(), flex.output.as_str()), ("0.033", "0.132"));
+    assert_eq!((row.max_input, row.max_output), (Some(300_000), Some(10_000)), "of the row that is known");
+    assert_eq!(imported.list.taken, "2026-11-20");
+    assert_eq!(
+        left(&imported),
+        [
+            "Claude 3.5 Sonnet: several ids that are known are called so",
+            "Some Future Model: no id that is known is called so",
+            "Titan Text G1 - Express: no id that is known is called so",
+            "amazon.nova-pro-v1:0: it has a price of input or output alone",
+        ]
+    );
+}
+
+#[test]
+fn prices_of_the_marketplace_are_read_for_regions_and_for_global_profiles() {
+    let imported = read(MARKETPLACE);
+    let sonnet = "anthropic.claude-sonnet-4-5-20250929-v1:0";
+    let regional = imported.list.row(Some("us-west-2"), sonnet).unwrap();
+    let kinds = [&regional.cache_read, &regional.cache_write_5m, &regional.cache_write_1h];
+    assert_eq!((regional.input.as_str(), regional.output.as_str()), ("3.3", "16.5"));
+    assert_eq!(kinds.map(|price| price.as_deref()), [Some("0.33"), Some("4.125"), Some("6.6")]);
+    let global = imported.list.row(None, &format!("global.{sonnet}")).unwrap();
+    assert_eq!((global.input.as_str(), global.output.as_str()), ("3", "15"));
+    let opus = imported.list.row(Some("us-west-2"), "anthropic.claude-opus-5-5").unwrap();
+    assert_eq!((opus.input.as_str(), opus.output.as_str()), ("4.4", "22"));
+    assert_eq!(imported.list.row(None, "global.anthropic.claude-opus-5-5").unwrap().output, "20");
+    assert_eq!(left(&imported), Vec::<String>::new());
+}
+
+#[test]
+fn other_json_is_no_list() {
+    let shipped = PriceList::shipped().unwrap();
+    for wrong in ["{}", "[]", "", "{\"models\":{}}", "{\"products\":1,\"terms\":{}}", "{\"a\":{\"b\":1}}"] {
+        assert!(Imported::read(wrong, &shipped, "2026-11-27").is_err(), "{wrong}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_list_is_too_strange(cut in 0..LITELLM.len(), with in "[\\x20-\\x7e]{0,3}") {
+        let shipped = PriceList::shipped().unwrap();
+        for list in [LITELLM, AWS, MARKETPLACE] {
+            let cut = cut % list.len();
+            let text = format!("{}{with}{}", &list[..cut], &list[(cut + with.len()).min(list.len())..]);
+            if let Ok(imported) = Imported::read(&text, &shipped, "2026-11-27") {
+                // Whatever was read can be written, and is refused or read again as it was.
+                let written = shipped.updated(&imported).text().unwrap();
+                if let Ok(again) = PriceList::read(&written) {
+                    prop_assert_eq!(again, shipped.updated(&imported));
+                }
+            }
+        }
+    }
+}
