@@ -319,7 +319,7 @@ fn flat(row: &impl Serialize) -> std::collections::BTreeMap<String, String> {
             }
             Value::String(text) => _ = values.insert(name, text),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
-                _ = values.insert(name, value.to_string())
+                _ = values.insert(name, value.to_string());
             }
         }
     }
