@@ -6,7 +6,13 @@
 //! bring. The disk is that of the folder for temporary files; `TMPDIR` names another. The shared store is a Valkey or Redis of
 //! this machine on a Unix socket, with an append-only file: a network adds its round trip to each reservation.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints, and fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a bench prints, and fails by panicking"
+)]
 
 #[expect(dead_code, reason = "the tests of the store ask more of a server")]
 #[path = "../src/budget/shared/tests/server.rs"]

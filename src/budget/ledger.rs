@@ -16,7 +16,7 @@ use super::store::{
     Booking, Charge, CounterId, CounterState, Enforcement, Line, ReservationId, ReserveError, Settlement, Shortfall,
     Standing, Store, StoreError, Unit, dollars,
 };
-use super::threshold::{Crossing, Told};
+use super::threshold::{Crossing, Mark, Pending, Told};
 use super::window::Span;
 
 /// The budgets in force and the store that counts them. A new configuration makes a new ledger on the same store; counts
@@ -131,13 +131,14 @@ impl Ledger {
         &self,
         principals: impl IntoIterator<Item = &'a Principal>,
         told: &mut Told,
+        for_webhook: bool,
     ) -> Result<Vec<Crossing>, StoreError> {
         let (now, mut crossings) = (self.clock.now(), Vec::new());
         for standing in self.standings(principals).await? {
             let named = |(name, _): &&(Arc<str>, BudgetRule)| *name == standing.state.counter.budget;
             let Some((_, rule)) = self.rules.iter().find(named) else { continue };
             for crossing in told.news(&standing, &rule.schedule(), now) {
-                match self.store.claim(crossing.mark.clone()).await {
+                match self.store.claim(crossing.mark.clone(), for_webhook).await {
                     Ok(true) => crossings.push(crossing),
                     Ok(false) => {}
                     // What has been claimed is told of; the rest is asked for the next time.
@@ -149,6 +150,28 @@ impl Ledger {
             }
         }
         Ok(crossings)
+    }
+
+    /// The thresholds of which a webhook has still to be told, with how their counts stand now; a count whose window is over
+    /// stands nowhere.
+    pub async fn pending<'a>(
+        &self,
+        principals: impl IntoIterator<Item = &'a Principal>,
+    ) -> Result<Vec<(Pending, Option<Standing>)>, StoreError> {
+        let pending = self.store.pending().await?;
+        if pending.is_empty() {
+            return Ok(Vec::new());
+        }
+        let standings = self.standings(principals).await?;
+        let standing = |pending: &Pending| {
+            standings.iter().find(|standing| standing.state.counter == pending.mark.counter).cloned()
+        };
+        Ok(pending.into_iter().map(|pending| (pending.clone(), standing(&pending))).collect())
+    }
+
+    /// Notes that a webhook has been told of a threshold.
+    pub async fn delivered(&self, mark: Mark) -> Result<(), StoreError> {
+        self.store.delivered(mark).await
     }
 
     /// What has been settled so far.

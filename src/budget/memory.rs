@@ -3,7 +3,7 @@
 //! One lock holds everything: a reservation must see all its counts at one instant, and the work under the lock is a few
 //! map look-ups.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -13,7 +13,7 @@ use crate::types::Clock;
 use super::bill::{Bill, Book, UsageRow};
 use super::counts::Counts;
 use super::store::{Answer, Booking, CounterState, ReserveError, Settlement, Store, StoreError};
-use super::threshold::Mark;
+use super::threshold::{Mark, Pending};
 
 /// Counts in memory.
 pub struct MemoryStore(Guarded<Mutex<State>>);
@@ -35,7 +35,8 @@ pub(super) struct Guarded<L> {
 pub(super) struct State {
     counts: Counts,
     book: Book,
-    told: HashSet<Mark>,
+    /// Thresholds that were told of, and since when a webhook has still to be told.
+    told: HashMap<Mark, Option<SystemTime>>,
 }
 
 /// The one lock, of which tests have one that tries every order in which threads can take it.
@@ -103,14 +104,33 @@ impl Store for MemoryStore {
         Box::pin(std::future::ready(Ok(self.0.bill())))
     }
 
-    fn claim(&self, mark: Mark) -> Answer<'_, Result<bool, StoreError>> {
+    fn claim(&self, mark: Mark, for_webhook: bool) -> Answer<'_, Result<bool, StoreError>> {
         // The windows of a year ago are told of no more.
         let old = mark.window.checked_sub(KEPT);
+        let since = for_webhook.then(|| self.0.clock.now());
         let new = self.0.state.with(|state| {
-            state.told.retain(|told| old.is_none_or(|old| told.window >= old));
-            state.told.insert(mark)
+            state.told.retain(|told, _| old.is_none_or(|old| told.window >= old));
+            let new = !state.told.contains_key(&mark);
+            if new {
+                state.told.insert(mark, since);
+            }
+            new
         });
         Box::pin(std::future::ready(Ok(new)))
+    }
+
+    fn pending(&self) -> Answer<'_, Result<Vec<Pending>, StoreError>> {
+        let pending = self.0.state.with(|state| {
+            let open =
+                |(mark, since): (&Mark, &Option<SystemTime>)| Some(Pending { mark: mark.clone(), since: (*since)? });
+            state.told.iter().filter_map(open).collect()
+        });
+        Box::pin(std::future::ready(Ok(pending)))
+    }
+
+    fn delivered(&self, mark: Mark) -> Answer<'_, Result<(), StoreError>> {
+        self.0.state.with(|state| state.told.insert(mark, None));
+        Box::pin(std::future::ready(Ok(())))
     }
 
     fn usage(&self, since: SystemTime) -> Answer<'_, Result<Vec<UsageRow>, StoreError>> {

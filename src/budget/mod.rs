@@ -50,7 +50,7 @@ pub use store::{
     Answer, Booking, Charge, CounterId, CounterState, Enforcement, Line, ReservationId, ReserveError, Settlement,
     Shortfall, Spend, Standing, Store, StoreError, Unit,
 };
-pub use threshold::{Crossing, Mark, THRESHOLDS, Told};
+pub use threshold::{Crossing, Mark, Pending, THRESHOLDS, Told};
 pub use window::{Schedule, Slot, Span, Window};
 
 pub use crate::types::{Models, Per, Subject};

@@ -22,7 +22,7 @@ use crate::types::{Money, Subject, TokenUsage};
 
 use super::adjustment::Adjustments;
 use super::bill::{Bill, Entry, Item, UsageRow};
-use super::threshold::Mark;
+use super::threshold::{Mark, Pending};
 use super::window::{Schedule, Span};
 
 /// What a store answers, later.
@@ -46,8 +46,15 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// What has been settled since an instant, by the hour; the hour that holds the instant is whole.
     fn usage(&self, since: SystemTime) -> Answer<'_, Result<Vec<UsageRow>, StoreError>>;
 
-    /// Notes that a threshold has been told of; false where it had been before.
-    fn claim(&self, mark: Mark) -> Answer<'_, Result<bool, StoreError>>;
+    /// Notes that a threshold has been told of; false where it had been before. Where a webhook is to be told as well, the
+    /// threshold is pending until that is [`Store::delivered`].
+    fn claim(&self, mark: Mark, for_webhook: bool) -> Answer<'_, Result<bool, StoreError>>;
+
+    /// The thresholds of which a webhook has still to be told, by whichever gateway.
+    fn pending(&self) -> Answer<'_, Result<Vec<Pending>, StoreError>>;
+
+    /// Notes that a webhook has been told of a threshold.
+    fn delivered(&self, mark: Mark) -> Answer<'_, Result<(), StoreError>>;
 
     /// What operators have changed about limits; `None` where nothing can be changed.
     fn adjustments(&self) -> Option<Arc<Adjustments>> {

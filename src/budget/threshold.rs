@@ -30,6 +30,15 @@ pub struct Crossing {
     pub standing: Standing,
 }
 
+/// A threshold that has been told of, and of which a webhook has not taken the news.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// Which.
+    pub mark: Mark,
+    /// Since when.
+    pub since: SystemTime,
+}
+
 /// What has been told already, so that the store is asked once.
 #[derive(Debug, Default)]
 pub struct Told(HashMap<CounterId, (SystemTime, u8)>);

@@ -23,10 +23,11 @@ use std::path::Path;
 pub use diagnostics::{Diagnostic, Diagnostics, Position, Severity};
 pub use duration::{DurationError, parse_duration, show_duration};
 pub use settings::{
-    AdminSettings, Asynchronous, BudgetSettings, Choice, Durability, GuardrailMode, GuardrailSettings,
+    AdminSettings, AlertSettings, Asynchronous, BudgetSettings, Choice, Durability, GuardrailMode, GuardrailSettings,
     IdentitySettings, LogFormat, LogLevel, LogSettings, MeteringSettings, OnDisconnect, OnOutage, PolicySettings,
     PriceFile, PriceSettings, ProfileSettings, RateLimitSettings, RedisSettings, Reserve, Selective, ServerSettings,
-    Settings, StoreKind, StoreSettings, TlsSettings, Topology, UpstreamSettings, Window, WindowSettings,
+    Settings, StoreKind, StoreSettings, TlsSettings, Topology, UpstreamSettings, WebhookSettings, Window,
+    WindowSettings,
 };
 
 use crate::types::{ModelId, Region};

@@ -5,6 +5,7 @@
 
 mod budgets;
 mod rate_limits;
+mod store;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,11 +14,11 @@ use std::time::Duration;
 use crate::bedrock::Operation;
 use crate::identity::Principal;
 use crate::profiles::price::PriceTable;
-use crate::types::{ModelId, Money, Owners, ProfileArn, Region, TokenPrice};
+use crate::types::{ModelId, Owners, ProfileArn, Region, TokenPrice};
 
 pub use budgets::{BudgetSettings, WindowSettings};
-
 pub use rate_limits::RateLimitSettings;
+pub use store::{RedisSettings, StoreSettings};
 
 /// One file.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,10 +43,12 @@ pub struct Settings {
     pub budgets: Vec<BudgetSettings>,
     /// `[[rate_limits]]`, with distinct names.
     pub rate_limits: Vec<RateLimitSettings>,
-    /// The price table in place of the one that is shipped.
+    /// `[price_table]`
     pub price_table: Option<PriceFile>,
     /// `[prices]`
     pub prices: Vec<PriceSettings>,
+    /// `[alerts]`
+    pub alerts: AlertSettings,
     /// `[metering]`
     pub metering: MeteringSettings,
     /// `[store]`
@@ -191,6 +194,24 @@ pub struct PriceSettings {
     pub max_output: Option<u64>,
 }
 
+/// Who is told when a budget reaches a threshold, besides the log and the metrics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlertSettings {
+    /// A webhook.
+    pub webhook: Option<WebhookSettings>,
+}
+
+/// A webhook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookSettings {
+    /// Its URL.
+    pub url: String,
+    /// A file with the secret by which messages are signed.
+    pub secret_file: PathBuf,
+    /// Certificate authorities to trust.
+    pub ca_bundle: Option<PathBuf>,
+}
+
 /// Reading on after a caller has hung up, to learn what the call cost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MeteringSettings {
@@ -209,48 +230,6 @@ pub struct PriceFile {
     pub path: PathBuf,
     /// What it says; `None` where there is no such file on this machine.
     pub table: Option<PriceTable>,
-}
-
-/// Where counts and the bill are kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoreSettings {
-    /// What keeps them.
-    pub kind: StoreKind,
-    /// The file of the embedded store.
-    pub path: PathBuf,
-    /// What the embedded store survives.
-    pub durability: Durability,
-    /// How long usage is kept.
-    pub retention: Duration,
-    /// The server of the shared store; there for [`StoreKind::Redis`].
-    pub redis: Option<RedisSettings>,
-}
-
-/// A Valkey or Redis that gateways share.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RedisSettings {
-    /// Where it is: one server, some Sentinels, or some nodes of a cluster.
-    pub urls: Vec<String>,
-    /// How these work together.
-    pub topology: Topology,
-    /// The name under which Sentinels know the master.
-    pub sentinel_master: Option<String>,
-    /// The ACL user.
-    pub user: Option<String>,
-    /// A file that holds the password.
-    pub password_file: Option<PathBuf>,
-    /// Certificate authorities to trust.
-    pub ca_bundle: Option<PathBuf>,
-    /// Which of the stores on that server.
-    pub namespace: String,
-    /// How long a connection or an answer may take.
-    pub timeout: Duration,
-    /// How long a gateway may be silent before its calls are settled at their reservation.
-    pub lease: Duration,
-    /// What becomes of calls while the server does not answer.
-    pub on_outage: OnOutage,
-    /// The allowance of a gateway for that time.
-    pub allow_within_usd: Option<Money>,
 }
 
 /// The log on standard error.

@@ -42,6 +42,7 @@ pub struct Metrics {
     unmetered: Family<UnmeteredLabels, Counter>,
     interventions: Family<InterventionLabels, Counter>,
     thresholds: Family<Vec<(&'static str, String)>, Counter>,
+    webhook: Family<[(&'static str, &'static str); 1], Counter>,
     reloads: Family<ReloadLabels, Counter>,
 }
 
@@ -68,6 +69,7 @@ impl Metrics {
             unmetered: Family::default(),
             interventions: Family::default(),
             thresholds: Family::default(),
+            webhook: Family::default(),
             reloads: Family::default(),
         };
         metrics.register_requests();
@@ -105,6 +107,11 @@ impl Metrics {
     /// retried.
     pub fn upstream_fault(&self, kind: FaultKind) {
         self.upstream_faults.get_or_create(&FaultLabels { kind }).inc();
+    }
+
+    /// A webhook has been sent a message, and has taken it or has not.
+    pub fn webhook_told(&self, success: Success) {
+        self.webhook.get_or_create(&[("outcome", success.as_str())]).inc();
     }
 
     /// A count of a budget has reached a threshold.
@@ -215,6 +222,7 @@ impl Metrics {
         );
         let help = "Budgets that have reached a threshold, once for each count and window";
         registry.register("budget_thresholds_reached", help, self.thresholds.clone());
+        registry.register("webhook_messages", "Messages sent to the webhook, by outcome", self.webhook.clone());
         registry.register("reloads", "Files read anew while running", self.reloads.clone());
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "What is running", build);

@@ -11,6 +11,7 @@ mod error;
 mod line;
 mod pool;
 mod signed;
+mod webhook;
 
 pub use body::UpstreamBody;
 pub use connector::Connector;
@@ -19,3 +20,4 @@ pub use endpoint::{Endpoint, EndpointError, Endpoints};
 pub use error::{Phase, Reached, UpstreamError};
 pub use pool::{Limits, Pool, PoolCounts};
 pub use signed::{RequestSigner, Signed};
+pub use webhook::{Webhook, WebhookError};

@@ -34,7 +34,7 @@ use super::adjustment::{Adjustments, Change};
 use super::bill::{Bill, UsageRow};
 use super::counts::Counts;
 use super::store::{Answer, Booking, CounterState, ReserveError, Settlement, Store, StoreError};
-use super::threshold::Mark;
+use super::threshold::{Mark, Pending};
 use crate::types::Clock;
 use owner::{Owner, Shared, Work};
 pub use read::StoreFile;
@@ -185,8 +185,16 @@ impl Store for EmbeddedStore {
         Box::pin(self.read(move |file| file.usage(since)))
     }
 
-    fn claim(&self, mark: Mark) -> Answer<'_, Result<bool, StoreError>> {
-        Box::pin(async move { self.ask(|answer| Work::Claim(Box::new(mark), answer)).await? })
+    fn claim(&self, mark: Mark, for_webhook: bool) -> Answer<'_, Result<bool, StoreError>> {
+        Box::pin(async move { self.ask(|answer| Work::Claim(Box::new(mark), for_webhook, answer)).await? })
+    }
+
+    fn pending(&self) -> Answer<'_, Result<Vec<Pending>, StoreError>> {
+        Box::pin(self.read(StoreFile::pending))
+    }
+
+    fn delivered(&self, mark: Mark) -> Answer<'_, Result<(), StoreError>> {
+        Box::pin(async move { self.ask(|answer| Work::Delivered(Box::new(mark), answer)).await? })
     }
 
     fn adjustments(&self) -> Option<Arc<Adjustments>> {

@@ -24,8 +24,10 @@ use crate::types::{Clock, Money};
 pub(super) enum Work {
     Reserve(Box<Booking>, Granting),
     Settle(Box<Settlement>),
-    /// Notes a threshold, and answers whether it is new.
-    Claim(Box<Mark>, oneshot::Sender<Result<bool, StoreError>>),
+    /// Notes a threshold, and whether a webhook is to be told; answers whether it is new.
+    Claim(Box<Mark>, bool, oneshot::Sender<Result<bool, StoreError>>),
+    /// Notes that a webhook has been told.
+    Delivered(Box<Mark>, oneshot::Sender<Result<(), StoreError>>),
     /// Answers when all that came before is written.
     Flush(oneshot::Sender<Result<(), StoreError>>),
     /// The same, and ends the thread.
@@ -144,9 +146,13 @@ impl Owner {
             match work {
                 Work::Reserve(booking, answer) => granted.extend(self.reserve(*booking, answer)),
                 Work::Settle(settlement) => self.settle(*settlement),
-                Work::Claim(mark, answer) => {
-                    let claimed = rows::claim(&self.connection, &mark);
+                Work::Claim(mark, for_webhook, answer) => {
+                    let claimed = rows::claim(&self.connection, &mark, for_webhook.then(|| self.clock.now()));
                     let _ = answer.send(claimed.map_err(|error| StoreError(error.to_string())));
+                }
+                Work::Delivered(mark, answer) => {
+                    let noted = rows::delivered(&self.connection, &mark);
+                    let _ = answer.send(noted.map_err(|error| StoreError(error.to_string())));
                 }
                 Work::Flush(answer) => flushed.push(answer),
                 Work::Close(answer) => closed = Some(answer),

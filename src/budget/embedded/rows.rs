@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::budget::bill::{BillRow, Heading, Item, ReservedCall, UsageRow};
 use crate::budget::counts::{Held, HeldLine, Written};
 use crate::budget::store::{Booking, CounterId, ReservationId};
-use crate::budget::threshold::Mark;
+use crate::budget::threshold::{Mark, Pending};
 use crate::budget::window::Span;
 use crate::budget::words::{basis, counter, instant, millis, operation, reason, settled, signed, unsigned};
 use crate::types::{ModelId, Money, TokenUsage};
@@ -248,20 +248,60 @@ pub(super) fn listed(connection: &Connection, most: usize) -> rusqlite::Result<(
 }
 
 /// Notes a threshold of a window; false where it stands there already.
-pub(super) fn claim(connection: &Connection, mark: &Mark) -> rusqlite::Result<bool> {
-    let CounterId { budget, subject, model, unit } = &mark.counter;
-    let added = connection
-        .prepare_cached("INSERT OR IGNORE INTO thresholds VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
-        .execute(params![
-            budget.as_ref(),
-            subject.kind(),
-            subject.name(),
-            model.as_deref().unwrap_or(""),
-            unit.as_str(),
-            millis(mark.window),
-            mark.percent,
-        ])?;
+pub(super) fn claim(connection: &Connection, mark: &Mark, pending: Option<SystemTime>) -> rusqlite::Result<bool> {
+    let added = with_mark(
+        connection,
+        "INSERT OR IGNORE INTO thresholds VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        mark,
+        pending,
+    )?;
     Ok(added == 1)
+}
+
+/// Notes that a webhook has been told of a threshold.
+pub(super) fn delivered(connection: &Connection, mark: &Mark) -> rusqlite::Result<()> {
+    with_mark(
+        connection,
+        "UPDATE thresholds SET pending_since_ms = ?8
+         WHERE budget = ?1 AND subject_kind = ?2 AND subject = ?3 AND model = ?4 AND unit = ?5 AND starts_ms = ?6 AND percent = ?7",
+        mark,
+        None,
+    )?;
+    Ok(())
+}
+
+fn with_mark(
+    connection: &Connection,
+    statement: &str,
+    mark: &Mark,
+    pending: Option<SystemTime>,
+) -> rusqlite::Result<usize> {
+    let CounterId { budget, subject, model, unit } = &mark.counter;
+    connection.prepare_cached(statement)?.execute(params![
+        budget.as_ref(),
+        subject.kind(),
+        subject.name(),
+        model.as_deref().unwrap_or(""),
+        unit.as_str(),
+        millis(mark.window),
+        mark.percent,
+        pending.map(millis),
+    ])
+}
+
+/// The thresholds of which a webhook has still to be told, oldest first.
+pub(super) fn pending(connection: &Connection) -> rusqlite::Result<Vec<Pending>> {
+    let mut statement = connection.prepare(
+        "SELECT budget, subject_kind, subject, model, unit, starts_ms, percent, pending_since_ms FROM thresholds
+         WHERE pending_since_ms IS NOT NULL ORDER BY pending_since_ms",
+    )?;
+    let rows = statement.query_map([], |row| {
+        let texts = (row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?);
+        let counter = counter(&texts.0, &texts.1, &texts.2, &row.get::<_, String>(3)?, &row.get::<_, String>(4)?);
+        let (window, percent, since) = (instant(row.get(5)?), row.get(6)?, instant(row.get(7)?));
+        Ok(counter.map(|counter| Pending { mark: Mark { counter, window, percent }, since }))
+    })?;
+    rows.filter_map(Result::transpose).collect()
 }
 
 /// Forgets what is older than the retention, and counts whose time is over.

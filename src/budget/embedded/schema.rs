@@ -48,6 +48,9 @@ pub(super) const STEPS: &[&str] = &[
         PRIMARY KEY (budget, subject_kind, subject, model, unit, starts_ms, percent)
     ) STRICT, WITHOUT ROWID;
 ",
+    "
+    ALTER TABLE thresholds ADD COLUMN pending_since_ms INTEGER;
+",
 ];
 
 /// Opens a file for its owner and brings its layout up to date.

@@ -266,10 +266,10 @@ async fn a_threshold_that_was_told_of_is_known_after_a_kill() {
     let (store, _) = place.open();
     let counter = line("alice", Unit::Usd, 0, Enforcement::Hard).counter;
     let mark = |percent| Mark { counter: counter.clone(), window: place.clock.now(), percent };
-    assert!(store.claim(mark(50)).await.unwrap());
-    assert!(!store.claim(mark(50)).await.unwrap());
+    assert!(store.claim(mark(50), false).await.unwrap());
+    assert!(!store.claim(mark(50), false).await.unwrap());
     let killed = place.killed();
     let (store, _) = killed.open();
-    assert!(!store.claim(mark(50)).await.unwrap());
-    assert!(store.claim(mark(80)).await.unwrap());
+    assert!(!store.claim(mark(50), false).await.unwrap());
+    assert!(store.claim(mark(80), false).await.unwrap());
 }

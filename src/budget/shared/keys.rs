@@ -14,12 +14,13 @@
 //! | `{tollgate:NS}:hours` | sorted set | the hours for which there is usage |
 //! | `{tollgate:NS}:at_reservation`, `…:total` | list, integer | calls settled at the reservation, one by one, and how many there were |
 //! | `{tollgate:NS}:told:[…]` | string | a threshold that has been told of |
+//! | `{tollgate:NS}:pending` | hash | thresholds of which a webhook has still to be told, and since when |
 //! | `{tollgate:NS}:changes` | list | what operators changed |
 //! | `{tollgate:NS}:epoch` | string | names these counts; other ones after a loss of data |
 
 use std::time::SystemTime;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::budget::store::{CounterId, ReservationId};
 use crate::budget::threshold::Mark;
@@ -37,6 +38,7 @@ pub(super) struct Keys {
     pub(super) listed_in_all: String,
     pub(super) changes: String,
     pub(super) epoch: String,
+    pub(super) pending: String,
 }
 
 impl Keys {
@@ -51,6 +53,7 @@ impl Keys {
             listed_in_all: named("at_reservation:total"),
             changes: named("changes"),
             epoch: named("epoch"),
+            pending: named("pending"),
             tag,
         }
     }
@@ -83,9 +86,17 @@ impl Keys {
     }
 
     pub(super) fn told(&self, mark: &Mark) -> String {
-        let Value::Array(mut words) = json!([millis(mark.window), mark.percent]) else { return String::new() };
-        words.push(self.count(&mark.counter).into());
-        format!("{}:told:{}", self.tag, Value::Array(words))
+        format!("{}:told:{}", self.tag, self.mark(mark))
+    }
+
+    /// A threshold as a text.
+    pub(super) fn mark(&self, mark: &Mark) -> String {
+        json!([millis(mark.window), mark.percent, self.count(&mark.counter)]).to_string()
+    }
+
+    pub(super) fn mark_of(&self, text: &str) -> Option<Mark> {
+        let (window, percent, key): (i64, u8, String) = serde_json::from_str(text).ok()?;
+        Some(Mark { counter: self.counter(&key)?, window: instant(window), percent })
     }
 }
 

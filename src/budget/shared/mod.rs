@@ -41,7 +41,7 @@ use uuid::Uuid;
 use super::adjustment::Adjustments;
 use super::bill::{Bill, UsageRow};
 use super::store::{Answer, Booking, CounterState, ReservationId, ReserveError, Settlement, Store, StoreError};
-use super::threshold::Mark;
+use super::threshold::{Mark, Pending};
 use crate::types::Clock;
 use allowance::Allowance;
 use holding::Here;
@@ -104,6 +104,7 @@ struct Scripts {
     beat: Script,
     bury: Script,
     change: Script,
+    claim: Script,
 }
 
 impl SharedStore {
@@ -158,6 +159,7 @@ impl Scripts {
             beat: Script::new(include_str!("scripts/beat.lua")),
             bury: Script::new(include_str!("scripts/bury.lua")),
             change: Script::new(include_str!("scripts/change.lua")),
+            claim: Script::new(include_str!("scripts/claim.lua")),
         }
     }
 }
@@ -214,8 +216,16 @@ impl Store for SharedStore {
         Box::pin(self.0.usage(since))
     }
 
-    fn claim(&self, mark: Mark) -> Answer<'_, Result<bool, StoreError>> {
-        Box::pin(self.0.claim(mark))
+    fn claim(&self, mark: Mark, for_webhook: bool) -> Answer<'_, Result<bool, StoreError>> {
+        Box::pin(self.0.claim(mark, for_webhook))
+    }
+
+    fn pending(&self) -> Answer<'_, Result<Vec<Pending>, StoreError>> {
+        Box::pin(self.0.pending())
+    }
+
+    fn delivered(&self, mark: Mark) -> Answer<'_, Result<(), StoreError>> {
+        Box::pin(self.0.delivered(mark))
     }
 
     fn adjustments(&self) -> Option<Arc<Adjustments>> {

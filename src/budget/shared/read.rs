@@ -11,7 +11,7 @@ use super::{Shared, SharedStore};
 use crate::budget::adjustment::{Adjustment, Change};
 use crate::budget::bill::{Bill, BillRow, Heading, LISTED_CALLS, ReservedCall, UsageRow, hour_of, sum_up};
 use crate::budget::store::{CounterId, CounterState, StoreError, Unit};
-use crate::budget::threshold::Mark;
+use crate::budget::threshold::{Mark, Pending};
 use crate::budget::window::Span;
 use crate::budget::words::{effect, instant, millis, operation, reason, settled, signed, unsigned};
 use crate::types::{Money, Subject, TokenUsage};
@@ -169,11 +169,26 @@ impl Shared {
         Ok(Bill { rows: sum_up(usage.iter().map(|usage| &usage.row)), at_reservation, unlisted })
     }
 
-    pub(super) async fn claim(&self, mark: Mark) -> Result<bool, StoreError> {
-        let mut command = redis::cmd("SET");
-        command.arg(self.keys.told(&mark)).arg(1).arg("NX").arg("PX").arg(whole_ms(self.retention));
-        let set: Option<String> = self.link.ask(&command).await?;
-        Ok(set.is_some())
+    pub(super) async fn claim(&self, mark: Mark, for_webhook: bool) -> Result<bool, StoreError> {
+        let mut script = self.scripts.claim.prepare_invoke();
+        script.key(self.keys.told(&mark)).key(&self.keys.pending);
+        script.arg(whole_ms(self.retention)).arg(if for_webhook { self.keys.mark(&mark) } else { String::new() });
+        script.arg(millis(self.time.now()));
+        self.link.ask(&script).await
+    }
+
+    pub(super) async fn pending(&self) -> Result<Vec<Pending>, StoreError> {
+        let fields = self.scan(&self.keys.pending).await?;
+        let pending = fields.into_iter().filter_map(|(mark, since)| {
+            Some(Pending { mark: self.keys.mark_of(&mark)?, since: instant(since.parse().ok()?) })
+        });
+        Ok(pending.collect())
+    }
+
+    pub(super) async fn delivered(&self, mark: Mark) -> Result<(), StoreError> {
+        let mut command = redis::cmd("HDEL");
+        command.arg(&self.keys.pending).arg(self.keys.mark(&mark));
+        self.link.ask_again(&command).await
     }
 
     /// Every change of a budget that an operator made, oldest first.

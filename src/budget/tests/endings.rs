@@ -191,8 +191,16 @@ impl Store for Silent {
         self.0.bill()
     }
 
-    fn claim(&self, mark: Mark) -> Answer<'_, Result<bool, StoreError>> {
-        self.0.claim(mark)
+    fn claim(&self, mark: Mark, for_webhook: bool) -> Answer<'_, Result<bool, StoreError>> {
+        self.0.claim(mark, for_webhook)
+    }
+
+    fn pending(&self) -> Answer<'_, Result<Vec<Pending>, StoreError>> {
+        self.0.pending()
+    }
+
+    fn delivered(&self, mark: Mark) -> Answer<'_, Result<(), StoreError>> {
+        self.0.delivered(mark)
     }
 
     fn usage(&self, since: SystemTime) -> Answer<'_, Result<Vec<UsageRow>, StoreError>> {

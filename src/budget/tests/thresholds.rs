@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 
 fn crossed(world: &World, told: &mut Told) -> Vec<(String, u8)> {
-    let crossings = now(world.ledger.crossings([&principal("alice"), &principal("bob")], told)).unwrap();
+    let crossings = now(world.ledger.crossings([&principal("alice"), &principal("bob")], told, false)).unwrap();
     let named = |crossing: Crossing| (crossing.mark.counter.subject.name().to_owned(), crossing.mark.percent);
     crossings.into_iter().map(named).collect()
 }

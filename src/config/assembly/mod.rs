@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 pub use run::Bound;
 pub use store::shared as shared_store;
 
-use super::settings::{Settings, TlsSettings, UpstreamSettings};
+use super::settings::{Settings, TlsSettings, UpstreamSettings, WebhookSettings};
 use crate::admin::{AdminSources, Check, State};
 use crate::budget::{BudgetRule, Ledger};
 use crate::gateway::{BodyLimits, Drains, Gateway};
@@ -32,9 +32,10 @@ use crate::server::local_ca::{LocalCa, Names};
 use crate::server::{Plaintext, ServerLimits, tls};
 use crate::sigv4::AwsCredentials;
 use crate::telemetry::{Metrics, Sources, UpstreamReading};
-use crate::types::{Clock, Region};
+use crate::types::{Clock, Region, Secret};
 use crate::upstream::{
     AwsChain, Connector, CredentialSource, Credentials, Endpoint, Endpoints, Fixed, Limits, Pool, RequestSigner,
+    Webhook,
 };
 
 /// Where the gateway's own AWS credentials come from.
@@ -65,7 +66,7 @@ pub struct Assembled {
     listener: Listening,
     admin: AdminSources,
     draining: CancellationToken,
-    principals: Arc<[Principal]>,
+    thresholds: thresholds::Watch,
 }
 
 /// How the callers' side listens.
@@ -105,6 +106,8 @@ pub async fn assemble(
     let guardrails = stages::guardrails(&settings.guardrails)?;
     let endpoints = endpoints(&settings.upstream)?;
 
+    let webhook = settings.alerts.webhook.as_ref().map(webhook).transpose()?;
+    let told_by = Arc::clone(&clock);
     let (watched, counted) = (Arc::clone(&pool), settings.principals.clone());
     let gateway = Arc::new_cyclic(|gateway: &std::sync::Weak<Gateway>| {
         let ledger_of = std::sync::Weak::clone(gateway);
@@ -147,7 +150,8 @@ pub async fn assemble(
     let principals: Arc<[Principal]> = settings.principals.clone().into();
     let admin = admin(&gateway, &principals, &credentials, &draining);
     let listener = listening(settings)?;
-    Ok(Assembled { gateway, keys, credentials, listener, admin, draining, principals })
+    let thresholds = thresholds::Watch { gateway: Arc::clone(&gateway), principals, webhook, clock: told_by };
+    Ok(Assembled { gateway, keys, credentials, listener, admin, draining, thresholds })
 }
 
 impl Assembled {
@@ -265,6 +269,14 @@ fn pool(upstream: &UpstreamSettings) -> Result<Arc<Pool>, AssemblyError> {
             pool_idle_timeout: upstream.pool_idle_timeout,
         },
     ))
+}
+
+fn webhook(settings: &WebhookSettings) -> Result<Webhook, AssemblyError> {
+    let bundle = settings.ca_bundle.as_ref().map(std::fs::read).transpose().map_err(failed("alerts.ca_bundle"))?;
+    let connector = Connector::new(bundle.as_deref()).map_err(failed("alerts.ca_bundle"))?;
+    let secret = std::fs::read_to_string(&settings.secret_file).map_err(failed("alerts.secret_file"))?;
+    let secret = Secret::new(secret.trim_end_matches(['\r', '\n']).to_owned());
+    Webhook::new(connector, &settings.url, &secret).map_err(failed("alerts"))
 }
 
 fn ca_bundle(upstream: &UpstreamSettings) -> Result<Option<Vec<u8>>, AssemblyError> {

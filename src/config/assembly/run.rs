@@ -15,7 +15,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::thresholds;
 use super::{Assembled, AssemblyError, KEYS_EVERY, failed};
 use crate::admin;
 use crate::gateway::Gateway;
@@ -73,11 +72,11 @@ impl Bound {
 
     /// Serves until `stop` is cancelled and everything open has ended or run out of time.
     pub async fn run(self, stop: CancellationToken) -> io::Result<()> {
-        let Assembled { gateway, keys, credentials, listener, admin: sources, draining, principals } = self.assembled;
+        let Assembled { gateway, keys, credentials, listener, admin: sources, draining, thresholds } = self.assembled;
         let (background, last) = (TaskTracker::new(), CancellationToken::new());
         background.spawn(Arc::clone(&credentials).keep_fresh(last.clone()));
         background.spawn(watch_keys(keys, Arc::clone(&gateway), last.clone()));
-        background.spawn(thresholds::watch(Arc::clone(&gateway), principals, last.clone()));
+        background.spawn(thresholds.run(last.clone()));
         background.spawn(close_idle(Arc::clone(&gateway.pool), last.clone()));
         background.spawn(gateway.drains.clone().watch(last.clone()));
         background.spawn(admin::serve(self.admin, sources, last.clone()));

@@ -5,6 +5,7 @@
 //! that a fault in one place is not reported again at every place that mentions it.
 
 mod admin;
+mod alerts;
 mod budgets;
 mod crosscheck;
 mod guardrails;
@@ -43,6 +44,7 @@ pub(super) fn settings(file: &Entry<'_>, around: &Surroundings<'_>, report: &mut
     let rate_limits = rate_limits::compile(file, &roster, report);
     let price_table = prices::table(&file.table("price_table"), around, report);
     let prices = prices::compile(file, report);
+    let alerts = alerts::compile(&file.table("alerts"), around, report);
     let metering = metering::compile(&file.table("metering"), report);
     let store = store::compile(&file.table("store"), around, report);
     let log = log::compile(&file.table("log"), report);
@@ -76,6 +78,7 @@ pub(super) fn settings(file: &Entry<'_>, around: &Surroundings<'_>, report: &mut
         rate_limits: values::unplaced(rate_limits),
         price_table: price_table.ok()?,
         prices: values::unplaced(prices),
+        alerts: alerts?,
         metering: metering?,
         store: store?,
         log: log?,

@@ -20,6 +20,7 @@ pub(in crate::config) const ROOT: &[Key] = &[
     optional("rate_limits", Shape::Tables(RATE_LIMIT)),
     optional("price_table", Shape::Table(PRICE_TABLE)),
     optional("prices", Shape::Named(PRICE)),
+    optional("alerts", Shape::Table(ALERTS)),
     optional("metering", Shape::Table(METERING)),
     optional("store", Shape::Table(STORE)),
     optional("log", Shape::Table(LOG)),
@@ -137,6 +138,9 @@ const PRICE: &[Key] = &[
 ];
 
 const PRICE_TABLE: &[Key] = &[optional("file", Shape::Text)];
+
+const ALERTS: &[Key] =
+    &[optional("webhook", Shape::Text), optional("secret_file", Shape::Text), optional("ca_bundle", Shape::Text)];
 
 const METERING: &[Key] =
     &[text_or("on_disconnect", "drain"), integer_or("drain_streams", 256), span_or("drain_timeout", "10m")];

@@ -99,6 +99,10 @@ max_input = 6
 max_output = 7
 [price_table]
 file = "p.json"
+[alerts]
+webhook = "https://hooks.example.com/a?b=c"
+secret_file = "w"
+ca_bundle = "w.pem"
 [metering]
 on_disconnect = "cancel"
 drain_streams = 0
@@ -124,6 +128,28 @@ allow_within_usd = "1.50"
 format = "text"
 level = "trace"
 "#;
+
+fn wanted_store() -> StoreSettings {
+    StoreSettings {
+        kind: StoreKind::Redis,
+        path: "/s.db".into(),
+        durability: Durability::Power,
+        retention: Duration::from_hours(48),
+        redis: Some(RedisSettings {
+            urls: vec!["rediss://a:1/2".to_owned(), "rediss://b:2".to_owned()],
+            topology: Topology::Sentinel,
+            sentinel_master: Some("m".to_owned()),
+            user: Some("u".to_owned()),
+            password_file: Some("/etc/tollgate/pw".into()),
+            ca_bundle: Some("/etc/tollgate/c.pem".into()),
+            namespace: "ns".to_owned(),
+            timeout: Duration::from_millis(20),
+            lease: Duration::from_secs(4),
+            on_outage: OnOutage::AllowWithin,
+            allow_within_usd: Some("1.50".parse().unwrap()),
+        }),
+    }
+}
 
 fn wanted_budgets() -> Vec<BudgetSettings> {
     let groups = vec!["g".to_owned()];
@@ -246,30 +272,19 @@ fn every_key_is_honoured() {
             max_output: Some(7),
         }],
         price_table: Some(PriceFile { path: "/etc/tollgate/p.json".into(), table: None }),
+        alerts: AlertSettings {
+            webhook: Some(WebhookSettings {
+                url: "https://hooks.example.com/a?b=c".to_owned(),
+                secret_file: "/etc/tollgate/w".into(),
+                ca_bundle: Some("/etc/tollgate/w.pem".into()),
+            }),
+        },
         metering: MeteringSettings {
             on_disconnect: OnDisconnect::Cancel,
             drain_streams: 0,
             drain_timeout: Duration::from_secs(17),
         },
-        store: StoreSettings {
-            kind: StoreKind::Redis,
-            path: "/s.db".into(),
-            durability: Durability::Power,
-            retention: Duration::from_hours(48),
-            redis: Some(RedisSettings {
-                urls: vec!["rediss://a:1/2".to_owned(), "rediss://b:2".to_owned()],
-                topology: Topology::Sentinel,
-                sentinel_master: Some("m".to_owned()),
-                user: Some("u".to_owned()),
-                password_file: Some("/etc/tollgate/pw".into()),
-                ca_bundle: Some("/etc/tollgate/c.pem".into()),
-                namespace: "ns".to_owned(),
-                timeout: Duration::from_millis(20),
-                lease: Duration::from_secs(4),
-                on_outage: OnOutage::AllowWithin,
-                allow_within_usd: Some("1.50".parse().unwrap()),
-            }),
-        },
+        store: wanted_store(),
         log: LogSettings { format: LogFormat::Text, level: LogLevel::Trace },
     };
     assert_eq!(settings(EVERY_KEY), wanted);

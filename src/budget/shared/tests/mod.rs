@@ -324,8 +324,8 @@ async fn a_threshold_is_told_of_by_one_gateway() {
     let (one, other) = (place.gateway().await, place.gateway().await);
     let counter = line("alice", Unit::Usd, 0, Enforcement::Hard).counter;
     let mark = |percent| Mark { counter: counter.clone(), window: place.clock.now(), percent };
-    assert!(one.claim(mark(50)).await.unwrap());
-    assert!(!other.claim(mark(50)).await.unwrap() && other.claim(mark(80)).await.unwrap());
+    assert!(one.claim(mark(50), false).await.unwrap());
+    assert!(!other.claim(mark(50), false).await.unwrap() && other.claim(mark(80), false).await.unwrap());
 }
 
 #[tokio::test]
