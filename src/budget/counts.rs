@@ -113,6 +113,11 @@ impl Counts {
         self.held.get(&id)
     }
 
+    /// How many calls run.
+    pub(super) fn running(&self) -> u64 {
+        self.held.len() as u64
+    }
+
     /// What is spent in one slice.
     pub(super) fn spent(&self, counter: &CounterId, slice: Span) -> Option<Written> {
         let found = self.slices.get(counter)?.iter().find(|own| own.span == slice)?;

@@ -13,8 +13,8 @@ use super::refusal::{Exhausted, Refused};
 use super::reservation::{Caller, Reservation};
 use super::rule::{Apart, Applies, BudgetRule, Reserve};
 use super::store::{
-    Booking, Charge, CounterId, CounterState, Enforcement, Line, ReservationId, ReserveError, Settlement, Shortfall,
-    Standing, Store, StoreError, Unit, dollars,
+    Booking, Charge, CounterId, CounterState, Enforcement, Health, Line, ReservationId, ReserveError, Settlement,
+    Shortfall, Standing, Store, StoreError, Unit, dollars,
 };
 use super::threshold::{Crossing, Mark, Pending, Told};
 use super::window::Span;
@@ -172,6 +172,11 @@ impl Ledger {
     /// Notes that a webhook has been told of a threshold.
     pub async fn delivered(&self, mark: Mark) -> Result<(), StoreError> {
         self.store.delivered(mark).await
+    }
+
+    /// How the store is.
+    pub fn health(&self) -> Health {
+        self.store.health()
     }
 
     /// What has been settled so far.

@@ -12,7 +12,7 @@ use crate::types::Clock;
 
 use super::bill::{Bill, Book, UsageRow};
 use super::counts::Counts;
-use super::store::{Answer, Booking, CounterState, ReserveError, Settlement, Store, StoreError};
+use super::store::{Answer, Booking, CounterState, Health, ReserveError, Settlement, Store, StoreError};
 use super::threshold::{Mark, Pending};
 
 /// Counts in memory.
@@ -131,6 +131,10 @@ impl Store for MemoryStore {
     fn delivered(&self, mark: Mark) -> Answer<'_, Result<(), StoreError>> {
         self.0.state.with(|state| state.told.insert(mark, None));
         Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn health(&self) -> Health {
+        Health { running: self.0.state.with(|state| state.counts.running()), ..Health::default() }
     }
 
     fn usage(&self, since: SystemTime) -> Answer<'_, Result<Vec<UsageRow>, StoreError>> {

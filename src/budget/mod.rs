@@ -47,8 +47,8 @@ pub use reservation::{Actual, Reservation};
 pub use rule::{Apart, Applies, BudgetRule, Limits, Reserve};
 pub use shared::{SharedOptions, SharedServer, SharedStore, Topology};
 pub use store::{
-    Answer, Booking, Charge, CounterId, CounterState, Enforcement, Line, ReservationId, ReserveError, Settlement,
-    Shortfall, Spend, Standing, Store, StoreError, Unit,
+    Answer, Booking, Charge, CounterId, CounterState, Enforcement, Health, Line, ReservationId, ReserveError,
+    Settlement, Shortfall, Spend, Standing, Store, StoreError, Unit,
 };
 pub use threshold::{Crossing, Mark, Pending, THRESHOLDS, Told};
 pub use window::{Schedule, Slot, Span, Window};

@@ -61,10 +61,24 @@ pub trait Store: Send + Sync + fmt::Debug {
         None
     }
 
+    /// How the store is, without asking it.
+    fn health(&self) -> Health;
+
     /// Writes down what is still on its way, and ends. What is reserved or settled afterwards is kept in memory at most.
     fn close(&self) -> Answer<'_, ()> {
         Box::pin(std::future::ready(()))
     }
+}
+
+/// How a store is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// Why calls under hard budgets are refused, or let through within an allowance; nothing where all is well.
+    pub trouble: Option<String>,
+    /// How many calls of this gateway are reserved and not settled.
+    pub running: u64,
+    /// How many settlements have not been written down.
+    pub unwritten: u64,
 }
 
 /// A call for which amounts are to be held.

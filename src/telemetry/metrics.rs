@@ -240,6 +240,9 @@ impl Metrics {
         for kind in [FaultKind::Connect, FaultKind::Timeout, FaultKind::Reset, FaultKind::Truncated] {
             self.upstream_faults.get_or_create(&FaultLabels { kind }).inc_by(0);
         }
+        for &outcome in Success::ALL {
+            self.webhook.get_or_create(&[("outcome", outcome.as_str())]).inc_by(0);
+        }
         for &what in Reloaded::ALL {
             for &result in Success::ALL {
                 self.reloads.get_or_create(&ReloadLabels { what, result }).inc_by(0);

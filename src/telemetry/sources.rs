@@ -10,20 +10,26 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 
-use crate::budget::{Subject, Unit as BudgetUnit};
+use crate::budget::{Health, Subject, Unit as BudgetUnit};
 use crate::types::Money;
 
 /// Where the numbers come from. [`Sources::default`] has none: no budgets, no connections.
 pub struct Sources {
     /// Every budget of every principal that has one.
     pub budgets: Box<dyn Fn() -> Vec<BudgetReading> + Send + Sync>,
+    /// Where budgets are counted.
+    pub store: Box<dyn Fn() -> Health + Send + Sync>,
     /// The pool of connections to Bedrock.
     pub upstream: Box<dyn Fn() -> UpstreamReading + Send + Sync>,
 }
 
 impl Default for Sources {
     fn default() -> Self {
-        Self { budgets: Box::new(Vec::new), upstream: Box::new(UpstreamReading::default) }
+        Self {
+            budgets: Box::new(Vec::new),
+            store: Box::new(Health::default),
+            upstream: Box::new(UpstreamReading::default),
+        }
     }
 }
 
@@ -68,7 +74,21 @@ type Level = fn(&BudgetReading) -> u64;
 
 impl Collector for Sources {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let budgets = (self.budgets)();
+        let mut budgets = (self.budgets)();
+        let hidden = budgets.len().saturating_sub(MOST_COUNTS);
+        if hidden > 0 {
+            // Those that are closest to their limits are shown.
+            budgets.sort_by_cached_key(|budget| std::cmp::Reverse(share(budget)));
+            budgets.truncate(MOST_COUNTS);
+        }
+        encoder
+            .encode_descriptor(
+                "budget_counts_hidden",
+                "Counts of budgets that are not among these metrics, because there are too many.",
+                None,
+                MetricType::Gauge,
+            )?
+            .encode_gauge(&(hidden as u64))?;
         let levels: [(&str, &str, Level); 4] = [
             ("limit", "Limit of a budget in its window", |budget| budget.limit),
             ("spent", "What has been settled of a budget in its window", |budget| budget.spent),
@@ -87,11 +107,28 @@ impl Collector for Sources {
                 }
             }
         }
+        self.encode_store(&mut encoder)?;
         self.encode_upstream(&mut encoder)
     }
 }
 
 impl Sources {
+    fn encode_store(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let Health { trouble, running, unwritten } = (self.store)();
+        for (name, help, value) in [
+            (
+                "store_up",
+                "Whether budgets can be counted: 0 where calls under hard ones are refused.",
+                u64::from(trouble.is_none()),
+            ),
+            ("unsettled_reservations", "Calls that are reserved and not settled.", running),
+            ("unwritten_settlements", "Settlements that the store has not taken yet.", unwritten),
+        ] {
+            encoder.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)?;
+        }
+        Ok(())
+    }
+
     fn encode_upstream(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let UpstreamReading { open, opened, reused } = (self.upstream)();
         encoder
@@ -111,6 +148,15 @@ impl Sources {
         Ok(())
     }
 }
+
+/// How much of a limit is in use, in thousandths.
+fn share(budget: &BudgetReading) -> u128 {
+    let used = u128::from(budget.spent) + u128::from(budget.reserved);
+    (used * 1_000).checked_div(u128::from(budget.limit)).unwrap_or(u128::MAX)
+}
+
+/// Four series each: a scrape stays within some ten thousand.
+const MOST_COUNTS: usize = 2_500;
 
 /// A label is there where it says something: whose count it is, and of which model.
 fn labels(budget: &BudgetReading) -> Vec<(&str, &str)> {

@@ -46,9 +46,14 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if eq (int .Values.server.port) (int .Values.admin.port) }}
 {{- fail "server.port and admin.port are the same" }}
 {{- end }}
-{{- if and (eq .Values.mode "gateway") (gt (int .Values.replicas) 1) (not .Values.acceptBudgetsPerReplica) (regexMatch "(?m)^[ \\t]*\\[\\[[ \\t]*[\"']?budgets" .Values.config) }}
-{{- fail "replicas is above 1 and there are [[budgets]]: each replica counts for itself, so every limit is multiplied. Set acceptBudgetsPerReplica: true if that is meant" }}
+{{- if and (eq .Values.mode "gateway") (gt (int .Values.replicas) 1) (not .Values.acceptBudgetsPerReplica) (not (include "tollgate.sharedStore" .)) (regexMatch "(?m)^[ \\t]*\\[\\[[ \\t]*[\"']?budgets" .Values.config) }}
+{{- fail "replicas is above 1 and there are [[budgets]]: each replica counts for itself, so every limit is multiplied. Let them share a store ([store] kind = \"redis\"), or set acceptBudgetsPerReplica: true if that is meant" }}
 {{- end }}
+{{- end }}
+
+{{/* Not empty where the configuration has a store that replicas share. */}}
+{{- define "tollgate.sharedStore" -}}
+{{- if regexMatch "(?m)^[ \\t]*kind[ \\t]*=[ \\t]*[\"']redis[\"']" .Values.config }}yes{{ end }}
 {{- end }}
 
 {{/* The configuration file. A sidecar listens for its own pod alone; its admin port must be open to the kubelet's probes. */}}
@@ -132,6 +137,9 @@ volumeMounts:
   - { name: tollgate-config, mountPath: /etc/tollgate/config, readOnly: true }
   - { name: tollgate-keys, mountPath: /etc/tollgate/keys, readOnly: true }
   - { name: tollgate-store, mountPath: /var/lib/tollgate }
+{{- with .Values.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- if .Values.server.tls.existingSecret }}
   - { name: tollgate-tls, mountPath: /etc/tollgate/tls, readOnly: true }
 {{- end }}
@@ -156,6 +164,9 @@ volumeMounts:
 - name: tollgate-tls
   secret:
     secretName: {{ .Values.server.tls.existingSecret }}
+{{- end }}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
 {{- end }}
 {{- end }}
 

@@ -22,6 +22,7 @@ mod schema;
 use std::fmt;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
@@ -33,7 +34,7 @@ use tokio::sync::oneshot;
 use super::adjustment::{Adjustments, Change};
 use super::bill::{Bill, UsageRow};
 use super::counts::Counts;
-use super::store::{Answer, Booking, CounterState, ReserveError, Settlement, Store, StoreError};
+use super::store::{Answer, Booking, CounterState, Health, ReserveError, Settlement, Store, StoreError};
 use super::threshold::{Mark, Pending};
 use crate::types::Clock;
 use owner::{Owner, Shared, Work};
@@ -99,6 +100,8 @@ pub struct EmbeddedStore {
     path: PathBuf,
     counts: Arc<Mutex<Counts>>,
     adjustments: Arc<ArcSwapOption<Adjustments>>,
+    trouble: Arc<ArcSwapOption<String>>,
+    unwritten: Arc<AtomicU64>,
     work: Sender<Work>,
     thread: Mutex<Option<JoinHandle<()>>>,
     /// Held for as long as the store lives.
@@ -117,7 +120,13 @@ impl EmbeddedStore {
         let counts = Arc::new(Mutex::new(counts));
         let (work, inbox) = mpsc::channel();
         let adjustments = Arc::new(ArcSwapOption::empty());
-        let shared = Shared { counts: Arc::clone(&counts), adjustments: Arc::clone(&adjustments) };
+        let (trouble, unwritten) = (Arc::new(ArcSwapOption::empty()), Arc::new(AtomicU64::new(0)));
+        let shared = Shared {
+            counts: Arc::clone(&counts),
+            adjustments: Arc::clone(&adjustments),
+            trouble: Arc::clone(&trouble),
+            unwritten: Arc::clone(&unwritten),
+        };
         let mut owner = Owner::new(connection, shared, Arc::clone(&clock), options.retention);
         owner.take_up_changes().map_err(|error| failed(error.to_string()))?;
         let thread = std::thread::Builder::new()
@@ -129,6 +138,8 @@ impl EmbeddedStore {
             path: path.clone(),
             counts,
             adjustments,
+            trouble,
+            unwritten,
             work,
             thread: Mutex::new(Some(thread)),
             _lock: lock,
@@ -199,6 +210,12 @@ impl Store for EmbeddedStore {
 
     fn adjustments(&self) -> Option<Arc<Adjustments>> {
         self.adjustments.load_full()
+    }
+
+    fn health(&self) -> Health {
+        let running = self.counts.lock().unwrap_or_else(PoisonError::into_inner).running();
+        let trouble = self.trouble.load().as_ref().map(ToString::to_string);
+        Health { trouble, running, unwritten: self.unwritten.load(Ordering::Relaxed) }
     }
 
     fn close(&self) -> Answer<'_, ()> {

@@ -1,6 +1,7 @@
 //! The thread that owns the file: what came in is applied, written in one transaction, and answered.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -40,6 +41,10 @@ type Granting = oneshot::Sender<Result<Vec<CounterState>, ReserveError>>;
 pub(super) struct Shared {
     pub(super) counts: Arc<Mutex<Counts>>,
     pub(super) adjustments: Arc<ArcSwapOption<Adjustments>>,
+    /// Why the file cannot be written.
+    pub(super) trouble: Arc<ArcSwapOption<String>>,
+    /// How many settlements are not in it.
+    pub(super) unwritten: Arc<AtomicU64>,
 }
 
 pub(super) struct Owner {
@@ -200,6 +205,7 @@ impl Owner {
     fn settle(&mut self, settlement: Settlement) {
         let Settlement { id, charge, entry } = settlement;
         let Some(held) = lock(&self.shared.counts).settle(id, charge) else { return };
+        self.shared.unwritten.fetch_add(1, Ordering::Relaxed);
         self.unwritten.end(&held, charge);
         if let Some(entry) = entry {
             self.unwritten.bill(&entry, self.clock.now());
@@ -230,6 +236,7 @@ impl Owner {
         let written = self.transaction(now, forgetful);
         if written.is_ok() {
             self.unwritten = Unwritten::default();
+            self.shared.unwritten.store(0, Ordering::Relaxed);
             if forgetful {
                 self.forgot = Some(now);
             }
@@ -282,6 +289,9 @@ impl Owner {
                 tracing::warn!("the store can be written again; nothing that was settled is lost");
             }
             Ok(()) | Err(_) => {}
+        }
+        if self.failing != written.is_err() {
+            self.shared.trouble.store(written.as_ref().err().map(|error| Arc::new(error.0.clone())));
         }
         self.failing = written.is_err();
     }

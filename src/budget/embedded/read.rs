@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::{changes, rows, schema};
 use crate::budget::adjustment::{Adjustment, Adjustments};
 use crate::budget::bill::{Bill, LISTED_CALLS, UsageRow, hour_of, sum_up};
-use crate::budget::store::{Answer, Booking, CounterState, ReserveError, Settlement, Store, StoreError};
+use crate::budget::store::{Answer, Booking, CounterState, Health, ReserveError, Settlement, Store, StoreError};
 use crate::budget::threshold::{Mark, Pending};
 
 /// A store's file, opened for reading. It is a store on which nothing can be reserved.
@@ -127,6 +127,10 @@ impl Store for StoreFile {
     /// Who only reads tells nobody.
     fn delivered(&self, _: Mark) -> Answer<'_, Result<(), StoreError>> {
         Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn health(&self) -> Health {
+        Health::default()
     }
 
     fn adjustments(&self) -> Option<Arc<Adjustments>> {

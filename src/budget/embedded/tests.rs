@@ -133,9 +133,13 @@ async fn while_the_file_cannot_be_written_hard_budgets_refuse_and_nothing_is_los
     store.settle(settlement(&soft, 30));
     assert!(store.bill().await.is_err());
     assert_eq!(usd(&store, "alice").await, (100, 0));
+    let health = store.health();
+    assert!(health.trouble.is_some_and(|trouble| trouble.contains("cannot be written")));
+    assert_eq!((health.running, health.unwritten), (0, 2));
     other.execute_batch("ROLLBACK").unwrap();
     let bill = store.bill().await.unwrap();
     assert_eq!((bill.calls(), bill.cost().nanos()), (2, 100));
+    assert_eq!(store.health(), Health::default());
     reserve(&store, &booking("alice", 10)).await.unwrap();
     let file = StoreFile::open(&place.options().path).unwrap();
     let (spent, reserved) = dollars_of(&file.counters().unwrap(), None);

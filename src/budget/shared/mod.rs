@@ -40,7 +40,7 @@ use uuid::Uuid;
 
 use super::adjustment::Adjustments;
 use super::bill::{Bill, UsageRow};
-use super::store::{Answer, Booking, CounterState, ReservationId, ReserveError, Settlement, Store, StoreError};
+use super::store::{Answer, Booking, CounterState, Health, ReservationId, ReserveError, Settlement, Store, StoreError};
 use super::threshold::{Mark, Pending};
 use crate::types::Clock;
 use allowance::Allowance;
@@ -226,6 +226,12 @@ impl Store for SharedStore {
 
     fn delivered(&self, mark: Mark) -> Answer<'_, Result<(), StoreError>> {
         Box::pin(self.0.delivered(mark))
+    }
+
+    fn health(&self) -> Health {
+        let trouble = self.0.trouble.load().as_ref().map(ToString::to_string);
+        let (running, unwritten) = (self.0.here().len() as u64, *self.0.untold.borrow() as u64);
+        Health { trouble, running, unwritten }
     }
 
     fn adjustments(&self) -> Option<Arc<Adjustments>> {

@@ -195,6 +195,10 @@ impl Store for Silent {
         self.0.claim(mark, for_webhook)
     }
 
+    fn health(&self) -> Health {
+        self.0.health()
+    }
+
     fn pending(&self) -> Answer<'_, Result<Vec<Pending>, StoreError>> {
         self.0.pending()
     }

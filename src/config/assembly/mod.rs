@@ -110,7 +110,7 @@ pub async fn assemble(
     let told_by = Arc::clone(&clock);
     let (watched, counted) = (Arc::clone(&pool), settings.principals.clone());
     let gateway = Arc::new_cyclic(|gateway: &std::sync::Weak<Gateway>| {
-        let ledger_of = std::sync::Weak::clone(gateway);
+        let (ledger_of, health_of) = (std::sync::Weak::clone(gateway), std::sync::Weak::clone(gateway));
         let sources = Sources {
             budgets: Box::new(move || {
                 ledger_of
@@ -118,6 +118,7 @@ pub async fn assemble(
                     .map(|gateway| stages::budget_readings(&gateway.ledger, &counted))
                     .unwrap_or_default()
             }),
+            store: Box::new(move || health_of.upgrade().map(|gateway| gateway.ledger.health()).unwrap_or_default()),
             upstream: Box::new(move || {
                 let counts = watched.counts();
                 UpstreamReading { open: counts.open, opened: counts.opened, reused: counts.reused }

@@ -1,7 +1,7 @@
 //! What a scrape reads.
 
 use super::*;
-use crate::budget::{Subject, Unit};
+use crate::budget::{Health, Subject, Unit};
 use crate::identity::Principal;
 use crate::telemetry::{BudgetReading, FaultName, UpstreamReading};
 use crate::types::Tags;
@@ -104,6 +104,7 @@ fn budgets_and_connections_are_asked_for_at_every_scrape() {
             let shared = BudgetReading { subject: Subject::Everyone, unit: Unit::Requests, limit: 7, ..tokens.clone() };
             vec![alice, tokens, BudgetReading { model: None, ..shared }]
         }),
+        store: Box::new(|| Health { trouble: Some("its disk is full".to_owned()), running: 4, unwritten: 9 }),
         upstream: Box::new(move || {
             let opened = upstream.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
             UpstreamReading { open: 3, opened, reused: 7 }
@@ -119,12 +120,36 @@ fn budgets_and_connections_are_asked_for_at_every_scrape() {
         "tollgate_budget_limit_tokens{budget=\"daily\",principal=\"alice\",model=\"m\"} 100.0",
         "tollgate_budget_remaining_tokens{budget=\"daily\",principal=\"alice\",model=\"m\"} 40.0",
         "tollgate_budget_limit_requests{budget=\"daily\"} 7.0",
+        "tollgate_budget_counts_hidden 0",
+        "tollgate_store_up 0",
+        "tollgate_unsettled_reservations 4",
+        "tollgate_unwritten_settlements 9",
         "tollgate_upstream_connections 3",
         "tollgate_upstream_connections_opened_total 2",
         "tollgate_upstream_connections_reused_total 7",
     ] {
         assert!(text.lines().any(|own| own == line), "{line} is not in\n{text}");
     }
+}
+
+#[test]
+fn of_very_many_counts_those_closest_to_their_limits_are_shown() {
+    let reading = |number: u64| BudgetReading {
+        budget: "daily".to_owned(),
+        subject: Subject::Principal(format!("p{number}").into()),
+        model: None,
+        unit: Unit::Requests,
+        limit: 10_000,
+        spent: number,
+        reserved: 0,
+    };
+    let metrics =
+        Metrics::new(Sources { budgets: Box::new(move || (1..=3_000).map(reading).collect()), ..Sources::default() });
+    let text = metrics.encode();
+    let shown = text.lines().filter(|line| line.starts_with("tollgate_budget_spent_requests{")).count();
+    assert_eq!(shown, 2_500);
+    assert!(text.contains("\ntollgate_budget_counts_hidden 500\n") && text.contains("principal=\"p3000\""));
+    assert!(!text.contains("principal=\"p100\""));
 }
 
 #[test]

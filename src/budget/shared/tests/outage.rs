@@ -25,11 +25,15 @@ async fn while_it_is_down_hard_budgets_refuse_and_what_is_settled_is_told_later(
     store.settle(settlement(&before, 70));
     store.settle(settlement(&soft, 30));
     assert!(store.bill().await.is_err());
+    let health = store.health();
+    assert!(health.trouble.is_some());
+    assert_eq!((health.running, health.unwritten), (1, 2), "the refused one waits to be given back");
     place.server.start_again();
     assert_eq!(usd(&store, "alice").await, (100, 0));
     let bill = store.bill().await.unwrap();
     assert_eq!((bill.calls(), bill.cost().nanos(), bill.at_reservation.len()), (2, 100, 0));
     eventually("it answers", async || reserve(&store, &booking("alice", 10)).await.is_ok()).await;
+    assert_eq!((store.health().trouble, store.health().unwritten), (None, 0));
 }
 
 #[tokio::test]
