@@ -111,7 +111,12 @@ fn the_toml_in_the_readme_is_a_valid_configuration() {
     let blocks: Vec<&str> = text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     assert!(!blocks.is_empty(), "the README shows no configuration");
     for block in blocks {
-        let (settings, found) = parse(block, Path::new("README.md"));
+        // A part is shown for itself; the rest is that of the smallest configuration.
+        let whole = block.contains("[[principals]]");
+        let text = if whole { block.to_owned() } else { format!("{}\n{block}", read("config/minimal.toml")) };
+        let (settings, found) = parse(&text, Path::new("README.md"));
+        // Secrets stand on the machine that serves.
+        let found: Vec<_> = found.iter().filter(|line| !line.contains("/run/secrets/")).collect();
         assert!(settings.is_some() && found.is_empty(), "{block}\n{found:?}");
     }
 }
