@@ -4,6 +4,9 @@
 //! - `GET /readyz`: 200 when every check passes, else 503; the body names each check and what it waits for.
 //! - `GET /metrics`: OpenMetrics text.
 //! - `GET /budgets`: every count of a budget beside its limit, as JSON, dollars in nano-dollars; 503 while the store cannot tell.
+//! - `GET /budgets/history`: who changed which budget, when and why, as JSON.
+//! - `POST /budgets/set`, `/budgets/raise`, `/budgets/reset`: change a budget, with `Authorization: Bearer` and the token of
+//!   `[admin] token_file`; the body is JSON. Without such a token nothing can be changed here.
 //! - `GET /usage?since=2026-11-01T00:00:00Z`: what was settled, by the hour, as JSON; without `since` the last 30 days.
 //! - `GET /bill`: who spent what on which model, as JSON; 503 while the store cannot tell.
 
@@ -13,13 +16,18 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
-use http::{Method, Response, StatusCode};
-use http_body_util::Full;
+use http::header::{
+    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, Method, Response, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use subtle::ConstantTimeEq;
 
 use crate::telemetry::{Metrics, excerpt};
+use crate::types::Secret;
 
 /// A page as JSON, or why it cannot be made, later.
 pub type Answer = Pin<Box<dyn Future<Output = Result<Value, String>> + Send>>;
@@ -33,10 +41,35 @@ pub struct AdminSources {
     pub readiness: Arc<dyn Fn() -> Vec<Check> + Send + Sync>,
     /// Tells how budgets stand.
     pub budgets: Arc<dyn Fn() -> Answer + Send + Sync>,
+    /// Tells what operators have changed.
+    pub history: Arc<dyn Fn() -> Answer + Send + Sync>,
+    /// Changes budgets; nothing where nobody may.
+    pub changing: Option<Changing>,
     /// Tells what has been settled since an instant.
     pub usage: Arc<dyn Fn(SystemTime) -> Answer + Send + Sync>,
     /// Makes the bill, or tells why the store cannot.
     pub bill: Arc<dyn Fn() -> Answer + Send + Sync>,
+}
+
+/// How budgets are changed, and by whom.
+#[derive(Clone)]
+pub struct Changing {
+    /// What whoever asks has to know.
+    pub token: Secret,
+    /// Takes the last word of the path and the body. The error is whoever asks's, or the store's.
+    pub change: Arc<dyn Fn(String, Bytes) -> Changed + Send + Sync>,
+}
+
+/// What became of a change, later.
+pub type Changed = Pin<Box<dyn Future<Output = Result<Value, ChangeError>> + Send>>;
+
+/// Why nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangeError {
+    /// What is asked makes no sense.
+    Asked(String),
+    /// The store cannot be written.
+    Store(String),
 }
 
 impl fmt::Debug for AdminSources {
@@ -69,8 +102,10 @@ pub(super) async fn answer(
     path: &str,
     query: Option<&str>,
 ) -> Response<Full<Bytes>> {
-    if !matches!(path, "/livez" | "/readyz" | "/metrics" | "/bill" | "/budgets" | "/usage") {
-        return page(StatusCode::NOT_FOUND, TEXT, "known: /livez /readyz /metrics /bill /budgets /usage\n");
+    if !matches!(path, "/livez" | "/readyz" | "/metrics" | "/bill" | "/budgets" | "/budgets/history" | "/usage") {
+        let known = "known: /livez /readyz /metrics /bill /budgets /budgets/history /usage; \
+                     POST /budgets/set /budgets/raise /budgets/reset\n";
+        return page(StatusCode::NOT_FOUND, TEXT, known);
     }
     if method != Method::GET && method != Method::HEAD {
         let mut refusal = page(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD\n");
@@ -82,11 +117,50 @@ pub(super) async fn answer(
         "/metrics" => page(StatusCode::OK, Metrics::CONTENT_TYPE, sources.metrics.encode()),
         "/bill" => told((sources.bill)().await),
         "/budgets" => told((sources.budgets)().await),
+        "/budgets/history" => told((sources.history)().await),
         "/usage" => match since(query, SystemTime::now()) {
             Ok(since) => told((sources.usage)(since).await),
             Err(error) => page(StatusCode::BAD_REQUEST, JSON, json!({ "error": error }).to_string()),
         },
         _ => readiness(&(sources.readiness)()),
+    }
+}
+
+/// The last word of a path that changes something.
+pub(super) fn action<'p>(method: &Method, path: &'p str) -> Option<&'p str> {
+    let action = path.strip_prefix("/budgets/")?;
+    (method == Method::POST && matches!(action, "set" | "raise" | "reset")).then_some(action)
+}
+
+/// Changes a budget. The body is read only for who may.
+pub(super) async fn change(
+    sources: &AdminSources,
+    action: &str,
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Response<Full<Bytes>> {
+    let error = |status, error: String| page(status, JSON, json!({ "error": error }).to_string());
+    let Some(Changing { token, change }) = &sources.changing else {
+        let how = "nothing can be changed here: [admin] token_file names no token; `tollgate budget` changes budgets";
+        return error(StatusCode::FORBIDDEN, how.to_owned());
+    };
+    let sent = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    let known = sent.is_some_and(|sent| bool::from(sent.as_bytes().ct_eq(token.expose().as_bytes())));
+    if !known {
+        let how = "Authorization: Bearer and the token of [admin] token_file are needed";
+        let mut refusal = error(StatusCode::UNAUTHORIZED, how.to_owned());
+        refusal.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        return refusal;
+    }
+    let body = match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, LARGEST_BODY).collect()).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(_)) => return error(StatusCode::PAYLOAD_TOO_LARGE, format!("at most {LARGEST_BODY} bytes")),
+        Err(_) => return error(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time".to_owned()),
+    };
+    match change(action.to_owned(), body).await {
+        Ok(value) => page(StatusCode::OK, JSON, value.to_string()),
+        Err(ChangeError::Asked(why)) => error(StatusCode::BAD_REQUEST, why),
+        Err(ChangeError::Store(why)) => error(StatusCode::SERVICE_UNAVAILABLE, why),
     }
 }
 
@@ -139,4 +213,6 @@ fn page(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 const USAGE_BY_DEFAULT: Duration = Duration::from_hours(30 * 24);
+const LARGEST_BODY: usize = 64 << 10;
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 const DETAIL_BYTES: usize = 500;

@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::pages::{AdminSources, answer};
+use super::pages::{AdminSources, action, answer, change};
 
 /// Answers operators until `stop` is cancelled, and returns when the last answer under way has been sent.
 ///
@@ -56,7 +56,12 @@ async fn connection(stream: TcpStream, sources: Arc<AdminSources>, stop: Cancell
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let sources = Arc::clone(&sources);
         async move {
-            Ok::<_, Infallible>(answer(&sources, request.method(), request.uri().path(), request.uri().query()).await)
+            let (head, body) = request.into_parts();
+            let answered = match action(&head.method, head.uri.path()) {
+                Some(action) => change(&sources, action, &head.headers, body).await,
+                None => answer(&sources, &head.method, head.uri.path(), head.uri.query()).await,
+            };
+            Ok::<_, Infallible>(answered)
         }
     });
     let mut connection = pin!(

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use crate::identity::Principal;
 use crate::types::{Clock, ModelId, Money};
 
+use super::adjustment::{Adjustment, Change};
 use super::bill::{Bill, Item, UsageRow};
 use super::estimate::Estimate;
 use super::refusal::{Exhausted, Refused};
@@ -172,6 +173,24 @@ impl Ledger {
     /// Notes that a webhook has been told of a threshold.
     pub async fn delivered(&self, mark: Mark) -> Result<(), StoreError> {
         self.store.delivered(mark).await
+    }
+
+    /// Writes changes of budgets down; they are in force within two seconds.
+    pub async fn change(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        for change in changes {
+            self.store.change(change, self.clock.now()).await?;
+        }
+        Ok(())
+    }
+
+    /// Every change of a budget that was made, oldest first.
+    pub async fn history(&self) -> Result<Vec<Adjustment>, StoreError> {
+        self.store.history().await
+    }
+
+    /// The budgets in force.
+    pub fn rules(&self) -> Vec<BudgetRule> {
+        self.rules.iter().map(|(_, rule)| rule.clone()).collect()
     }
 
     /// How the store is.

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::types::Clock;
 
+use super::adjustment::{Adjustment, Change};
 use super::bill::{Bill, Book, UsageRow};
 use super::counts::Counts;
 use super::store::{Answer, Booking, CounterState, Health, ReserveError, Settlement, Store, StoreError};
@@ -131,6 +132,15 @@ impl Store for MemoryStore {
     fn delivered(&self, mark: Mark) -> Answer<'_, Result<(), StoreError>> {
         self.0.state.with(|state| state.told.insert(mark, None));
         Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn change(&self, _: Change, _: SystemTime) -> Answer<'_, Result<(), StoreError>> {
+        let error = StoreError("counts in memory cannot be changed: [store] kind = \"memory\"".to_owned());
+        Box::pin(std::future::ready(Err(error)))
+    }
+
+    fn history(&self) -> Answer<'_, Result<Vec<Adjustment>, StoreError>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
     }
 
     fn health(&self) -> Health {

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::types::{Money, Subject, TokenUsage};
 
-use super::adjustment::Adjustments;
+use super::adjustment::{Adjustment, Adjustments, Change};
 use super::bill::{Bill, Entry, Item, UsageRow};
 use super::threshold::{Mark, Pending};
 use super::window::{Schedule, Span};
@@ -60,6 +60,12 @@ pub trait Store: Send + Sync + fmt::Debug {
     fn adjustments(&self) -> Option<Arc<Adjustments>> {
         None
     }
+
+    /// Writes a change of a budget down; gateways have it in force within two seconds.
+    fn change(&self, change: Change, now: SystemTime) -> Answer<'_, Result<(), StoreError>>;
+
+    /// Every change of a budget that was made, oldest first.
+    fn history(&self) -> Answer<'_, Result<Vec<Adjustment>, StoreError>>;
 
     /// How the store is, without asking it.
     fn health(&self) -> Health;

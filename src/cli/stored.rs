@@ -8,6 +8,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 
 use super::{ExitCode, Streams, price_known};
 use crate::budget::{self, Adjustment, BudgetRule, Change, SharedStore, Store, StoreError, StoreFile, UsageRow};
+use crate::config::changes::Asking;
 use crate::config::{Settings, StoreKind, assembly};
 use crate::types::SystemClock;
 
@@ -77,6 +78,13 @@ fn file(path: &Path) -> Result<Opened, String> {
     Ok(Opened::File { path: path.to_owned(), file })
 }
 
+impl Stored {
+    /// Against what the options ask for changes.
+    pub(super) fn asking(&self) -> Asking<'_> {
+        Asking { rules: &self.rules, principals: &self.settings.principals, prefix: "--" }
+    }
+}
+
 impl Opened {
     pub(super) async fn usage(&self, since: SystemTime) -> Result<Vec<UsageRow>, StoreError> {
         match self {
@@ -89,7 +97,7 @@ impl Opened {
     pub(super) async fn history(&self) -> Result<Vec<Adjustment>, StoreError> {
         match self {
             Self::File { file, .. } => file.history(),
-            Self::Shared(store) => store.history().await,
+            Self::Shared(store) => Store::history(store).await,
         }
     }
 
@@ -100,7 +108,7 @@ impl Opened {
                 let running = budget::change(path, change, now)?;
                 Ok(if running { InForce::Soon } else { InForce::AtTheNextStart })
             }
-            Self::Shared(store) => store.change(change, now).await.map(|()| InForce::Soon),
+            Self::Shared(store) => Store::change(store, change.clone(), now).await.map(|()| InForce::Soon),
         }
     }
 

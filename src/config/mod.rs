@@ -11,6 +11,7 @@
 //! nothing is fetched. The file system is read once for the file, and asked whether the files it names are there.
 
 pub mod assembly;
+pub mod changes;
 mod compile;
 mod diagnostics;
 mod duration;

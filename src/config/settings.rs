@@ -102,6 +102,8 @@ pub enum TlsSettings {
 pub struct AdminSettings {
     /// Where health, metrics and the admin API are.
     pub listen: SocketAddr,
+    /// A file with the token of whoever may change budgets there; without it nobody may.
+    pub token_file: Option<PathBuf>,
 }
 
 /// Bedrock's side.

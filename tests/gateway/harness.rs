@@ -45,6 +45,7 @@ pub(crate) fn arn(profile: &str) -> String {
 /// What a scene is made of.
 pub(crate) struct Plan {
     server: String,
+    admin: String,
     upstream: String,
     rest: String,
     profiles: String,
@@ -69,6 +70,7 @@ impl Default for Plan {
         }
         Self {
             server: String::new(),
+            admin: String::new(),
             upstream: String::new(),
             rest: String::new(),
             profiles: written,
@@ -89,6 +91,13 @@ impl Plan {
     pub(crate) fn server(mut self, lines: &str) -> Self {
         self.server += lines;
         self.server.push('\n');
+        self
+    }
+
+    /// Adds lines to `[admin]`.
+    pub(crate) fn admin(mut self, lines: &str) -> Self {
+        self.admin += lines;
+        self.admin.push('\n');
         self
     }
 
@@ -141,12 +150,12 @@ impl Plan {
     }
 
     pub(crate) async fn open(self) -> Scene {
-        let Self { server, upstream: more, rest, profiles, endpoint, mock, aws, clock } = self;
+        let Self { server, admin, upstream: more, rest, profiles, endpoint, mock, aws, clock } = self;
         let mock = MockBedrock::start(mock).await.unwrap();
         let folder = TempDir::new().unwrap();
         let upstream = endpoint.map_or_else(|| mock.url(), |address| format!("http://{address}"));
         let text = format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\n{server}\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+            "[server]\nlisten = \"127.0.0.1:0\"\n{server}\n[admin]\nlisten = \"127.0.0.1:0\"\n{admin}\n\
              [upstream]\nendpoint = \"{upstream}\"\nregion = \"us-east-1\"\n{more}\n{PRINCIPALS}\n{profiles}\n{rest}\n"
         );
         let keyfile = KeyFile::new(folder.path().join("keys.json"));

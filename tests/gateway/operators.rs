@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use http::{Request, StatusCode};
 use http_body_util::Full;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -245,4 +245,51 @@ async fn operators_read_how_budgets_stand_and_what_was_used() {
     assert_eq!((&usage[0]["group"], &usage[0]["principal"]), (&"eng".into(), &"alice".into()));
     assert_eq!((&usage[0]["calls"], &usage[0]["tokens"]["output"]), (&1.into(), &32.into()));
     assert_eq!(scene.page("/usage?since=now").await.status, 400);
+}
+
+#[tokio::test]
+async fn whoever_has_the_token_changes_budgets_over_http_and_the_history_tells() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, "0123456789abcdef0123456789abcdef\n").unwrap();
+    let (token, store) = (token.display(), folder.path().join("t.db"));
+    let budget = format!(
+        "[[budgets]]\nname = \"one\"\neveryone = true\nwindow = \"day\"\nrequests = 1\n[store]\nkind = \"embedded\"\npath = \"{}\"",
+        store.display()
+    );
+    let scene = Plan::default().admin(&format!("token_file = \"{token}\"")).with(&budget).open().await;
+    assert_eq!(scene.converse("alice", "sonnet", "hello").await.status, StatusCode::OK);
+    assert_eq!(scene.converse("alice", "sonnet", "hello").await.status, StatusCode::PAYMENT_REQUIRED);
+    let post = async |action: &str, body: Value| {
+        let request = Request::post(format!("/budgets/{action}"))
+            .header("authorization", "Bearer 0123456789abcdef0123456789abcdef")
+            .body(Full::from(body.to_string()))
+            .unwrap();
+        send(scene.admin, Wire::Http1, request).await
+    };
+    let wrong =
+        post("raise", json!({"budget": "one", "principal": "alice", "tokens": 5, "for": "1h", "reason": "x"})).await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+    assert_eq!(wrong.json()["error"], "budget one does not limit tokens");
+    let raise = json!({"budget": "one", "principal": "alice", "requests": 1, "for": "1h", "reason": "a release", "by": "carol"});
+    let raised = post("raise", raise).await;
+    assert_eq!((raised.status, &raised.json()["changes"][0]["amount"]), (StatusCode::OK, &1.into()));
+    eventually("the raise is in force", async || {
+        (scene.converse("alice", "sonnet", "hello").await.status == StatusCode::OK).then_some(())
+    })
+    .await;
+    assert_eq!(
+        post("reset", json!({"budget": "one", "principal": "alice", "reason": "again"})).await.status,
+        StatusCode::OK
+    );
+    eventually("the reset is in force", async || {
+        let budgets = scene.page("/budgets").await.json();
+        let row = budgets.as_array().unwrap().iter().find(|row| row["subject"] == "alice").unwrap();
+        (row["spent"] == 0).then_some(())
+    })
+    .await;
+    let history = scene.page("/budgets/history").await.json();
+    let told: Vec<_> = history.as_array().unwrap().iter().map(|row| (&row["effect"], &row["by"])).collect();
+    assert_eq!(told, [(&"raise".into(), &"carol".into()), (&"reset".into(), &"admin listener".into())]);
+    assert!(history[0]["made"].is_string());
 }

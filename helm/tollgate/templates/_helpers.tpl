@@ -73,6 +73,9 @@ key = "/etc/tollgate/tls/tls.key"
 
 [admin]
 listen = {{ printf "0.0.0.0:%d" (int .Values.admin.port) | quote }}
+{{- with .Values.admin.tokenFile }}
+token_file = {{ . | quote }}
+{{- end }}
 
 [identity]
 keys_file = {{ printf "/etc/tollgate/keys/%s" .Values.keys.key | quote }}

@@ -9,8 +9,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::admin::{Check, State};
+use crate::admin::{ChangeError, Changing, Check, State};
 use crate::telemetry::{Metrics, Sources};
+use crate::types::Secret;
 
 struct Admin {
     address: SocketAddr,
@@ -35,6 +36,19 @@ async fn start() -> Admin {
             vec![Check { name: "config", state: State::Ready }, Check { name: "credentials", state: credentials }]
         }),
         budgets: Arc::new(|| Box::pin(async { Err("the store is away".to_owned()) })),
+        history: Arc::new(|| Box::pin(async { Ok(json!([])) })),
+        changing: Some(Changing {
+            token: Secret::new("a token".to_owned()),
+            change: Arc::new(|action, body| {
+                Box::pin(async move {
+                    match body.as_ref() {
+                        b"" => Err(ChangeError::Asked("how much?".to_owned())),
+                        b"down" => Err(ChangeError::Store("the store is away".to_owned())),
+                        body => Ok(json!({ "action": action, "body": String::from_utf8_lossy(body) })),
+                    }
+                })
+            }),
+        }),
         usage: Arc::new(|since| {
             let since = since.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
             Box::pin(async move { Ok(json!(since)) })
@@ -154,4 +168,37 @@ async fn usage_takes_a_time_and_what_a_store_cannot_tell_is_unavailable() {
     assert_eq!(status, 200);
     assert!(body.parse::<u64>().unwrap() > 1_700_000_000);
     admin.stop().await;
+}
+
+#[tokio::test]
+async fn budgets_are_changed_by_whoever_has_the_token_and_by_nobody_else() {
+    let admin = start().await;
+    let ask = async |path: &str, headers: &str, body: &str| {
+        let mut stream = TcpStream::connect(admin.address).await.unwrap();
+        let length = body.len();
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse::<u16>().unwrap(), body.to_owned())
+    };
+    let token = "authorization: Bearer a token\r\n";
+    for headers in
+        ["", "authorization: Bearer another\r\n", "authorization: Basic a token\r\n", "authorization: Bearer \r\n"]
+    {
+        let (status, body) = ask("/budgets/set", headers, "{}").await;
+        assert_eq!(status, 401, "{headers}: {body}");
+    }
+    let (status, body) = ask("/budgets/raise", token, "{}").await;
+    assert_eq!((status, body.as_str()), (200, r#"{"action":"raise","body":"{}"}"#));
+    assert_eq!(ask("/budgets/reset", token, "").await.0, 400);
+    assert_eq!(ask("/budgets/reset", token, "down").await.0, 503);
+    assert_eq!(ask("/budgets/set", token, &"x".repeat(70_000)).await.0, 413);
+    assert_eq!(ask("/budgets/history", token, "{}").await.0, 405);
+    assert_eq!(ask("/budgets/other", token, "{}").await.0, 404);
+    assert_eq!(admin.ask("GET", "/budgets/set").await.0, 404);
+    assert_eq!(admin.ask("GET", "/budgets/history").await.0, 200);
 }

@@ -31,7 +31,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwapOption;
 use tokio::sync::oneshot;
 
-use super::adjustment::{Adjustments, Change};
+use super::adjustment::{Adjustment, Adjustments, Change};
 use super::bill::{Bill, UsageRow};
 use super::counts::Counts;
 use super::store::{Answer, Booking, CounterState, Health, ReserveError, Settlement, Store, StoreError};
@@ -210,6 +210,19 @@ impl Store for EmbeddedStore {
 
     fn adjustments(&self) -> Option<Arc<Adjustments>> {
         self.adjustments.load_full()
+    }
+
+    /// As another process would: the owner takes it up from the file.
+    fn change(&self, change: Change, now: SystemTime) -> Answer<'_, Result<(), StoreError>> {
+        let path = self.path.clone();
+        Box::pin(async move {
+            let added = tokio::task::spawn_blocking(move || changes::add(&path, &change, now)).await;
+            added.map_err(|error| StoreError(error.to_string()))?
+        })
+    }
+
+    fn history(&self) -> Answer<'_, Result<Vec<Adjustment>, StoreError>> {
+        Box::pin(self.read(StoreFile::history))
     }
 
     fn health(&self) -> Health {

@@ -10,7 +10,7 @@ use rusqlite::backup::Backup;
 use rusqlite::{Connection, OpenFlags};
 
 use super::{changes, rows, schema};
-use crate::budget::adjustment::{Adjustment, Adjustments};
+use crate::budget::adjustment::{Adjustment, Adjustments, Change};
 use crate::budget::bill::{Bill, LISTED_CALLS, UsageRow, hour_of, sum_up};
 use crate::budget::store::{Answer, Booking, CounterState, Health, ReserveError, Settlement, Store, StoreError};
 use crate::budget::threshold::{Mark, Pending};
@@ -127,6 +127,14 @@ impl Store for StoreFile {
     /// Who only reads tells nobody.
     fn delivered(&self, _: Mark) -> Answer<'_, Result<(), StoreError>> {
         Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn change(&self, change: Change, now: SystemTime) -> Answer<'_, Result<(), StoreError>> {
+        Box::pin(std::future::ready(changes::add(&self.path, &change, now)))
+    }
+
+    fn history(&self) -> Answer<'_, Result<Vec<Adjustment>, StoreError>> {
+        Box::pin(std::future::ready(Self::history(self)))
     }
 
     fn health(&self) -> Health {

@@ -38,7 +38,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::adjustment::Adjustments;
+use super::adjustment::{Adjustment, Adjustments, Change};
 use super::bill::{Bill, UsageRow};
 use super::store::{Answer, Booking, CounterState, Health, ReservationId, ReserveError, Settlement, Store, StoreError};
 use super::threshold::{Mark, Pending};
@@ -226,6 +226,14 @@ impl Store for SharedStore {
 
     fn delivered(&self, mark: Mark) -> Answer<'_, Result<(), StoreError>> {
         Box::pin(self.0.delivered(mark))
+    }
+
+    fn change(&self, change: Change, now: SystemTime) -> Answer<'_, Result<(), StoreError>> {
+        Box::pin(self.0.change(change, now))
+    }
+
+    fn history(&self) -> Answer<'_, Result<Vec<Adjustment>, StoreError>> {
+        Box::pin(self.0.history())
     }
 
     fn health(&self) -> Health {

@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
+use super::Shared;
 use super::keys::{Kind, Slice, field};
 use super::reserve::whole_ms;
-use super::{Shared, SharedStore};
-use crate::budget::adjustment::{Adjustment, Change};
+use crate::budget::adjustment::{Adjustment, Change, Effect};
 use crate::budget::bill::{Bill, BillRow, Heading, LISTED_CALLS, ReservedCall, UsageRow, hour_of, sum_up};
 use crate::budget::store::{CounterId, CounterState, StoreError, Unit};
 use crate::budget::threshold::{Mark, Pending};
@@ -191,6 +191,22 @@ impl Shared {
         self.link.ask_again(&command).await
     }
 
+    pub(super) async fn change(&self, change: Change, now: SystemTime) -> Result<(), StoreError> {
+        let mut script = self.scripts.change.prepare_invoke();
+        script.key(&self.keys.changes).key(&self.keys.counters);
+        script.arg(self.time.argument()).arg(change_text(&change, now));
+        if change.effect == Effect::Reset {
+            let mut command = redis::cmd("ZRANGE");
+            command.arg(&self.keys.counters).arg(0).arg(-1);
+            let keys: Vec<String> = self.link.ask_again(&command).await?;
+            let own = |counter: CounterId| counter.budget == change.budget && counter.subject == change.subject;
+            for key in keys.iter().filter(|key| self.keys.counter(key).is_some_and(own)) {
+                script.key(key);
+            }
+        }
+        self.link.ask(&script).await
+    }
+
     /// Every change of a budget that an operator made, oldest first.
     pub(super) async fn history(&self) -> Result<Vec<Adjustment>, StoreError> {
         let mut command = redis::cmd("LRANGE");
@@ -198,31 +214,6 @@ impl Shared {
         let texts: Vec<String> = self.link.ask_again(&command).await?;
         // What a later Tollgate would understand is left to it.
         Ok(texts.iter().enumerate().filter_map(|(place, text)| adjustment(place, text)).collect())
-    }
-}
-
-impl SharedStore {
-    /// Every change of a budget that an operator made, oldest first.
-    pub async fn history(&self) -> Result<Vec<Adjustment>, StoreError> {
-        self.0.history().await
-    }
-
-    /// Changes a budget. Gateways take it up within a second or two.
-    pub async fn change(&self, change: &Change, now: SystemTime) -> Result<(), StoreError> {
-        let shared = &self.0;
-        let mut script = shared.scripts.change.prepare_invoke();
-        script.key(&shared.keys.changes).key(&shared.keys.counters);
-        script.arg(shared.time.argument()).arg(change_text(change, now));
-        if change.effect == crate::budget::adjustment::Effect::Reset {
-            let mut command = redis::cmd("ZRANGE");
-            command.arg(&shared.keys.counters).arg(0).arg(-1);
-            let keys: Vec<String> = shared.link.ask_again(&command).await?;
-            let own = |counter: CounterId| counter.budget == change.budget && counter.subject == change.subject;
-            for key in keys.iter().filter(|key| shared.keys.counter(key).is_some_and(own)) {
-                script.key(key);
-            }
-        }
-        shared.link.ask::<()>(&script).await
     }
 }
 

@@ -12,6 +12,8 @@ use crate::budget::store::StoreError;
 impl Shared {
     /// The first look, and what is worth a warning about the server.
     pub(super) async fn begin(&self) -> Vec<String> {
+        // Nothing is known to be wrong yet, and the first answer is no news.
+        self.trouble.store(None);
         let begun = async {
             self.beat().await?;
             if self.link.is_cluster() { Ok(Vec::new()) } else { self.weak_points().await }
@@ -19,8 +21,6 @@ impl Shared {
         match begun.await {
             Ok(warnings) => warnings,
             Err(error) => {
-                // The first trouble is not news for `answers`: there has never been an answer.
-                tracing::error!(%error, "the budget store is asked again until it answers");
                 self.answers(Some(&error));
                 Vec::new()
             }

@@ -195,6 +195,14 @@ impl Store for Silent {
         self.0.claim(mark, for_webhook)
     }
 
+    fn change(&self, change: Change, now: SystemTime) -> Answer<'_, Result<(), StoreError>> {
+        self.0.change(change, now)
+    }
+
+    fn history(&self) -> Answer<'_, Result<Vec<Adjustment>, StoreError>> {
+        self.0.history()
+    }
+
     fn health(&self) -> Health {
         self.0.health()
     }

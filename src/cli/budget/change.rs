@@ -1,16 +1,12 @@
 //! What an operator changes about a budget, and the history of that.
 
-use std::time::SystemTime;
-
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::super::stored::{Stored, printable, table};
+use super::super::stored::{printable, table};
 use super::super::{Output, Streams};
-use super::{principal, rule};
-use crate::budget::{Adjustment, BudgetRule, Change, Effect, Subject, Unit};
-use crate::config::parse_duration;
-use crate::types::Money;
+use crate::budget::Adjustment;
+use crate::config::changes::Asked;
 
 /// Whose count of which budget, and why it is changed.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
@@ -63,122 +59,28 @@ pub struct Until {
     pub until: Option<String>,
 }
 
-pub(super) fn limit(stored: &Stored, whose: &Whose, amount: &Amount, configured: bool) -> Result<Vec<Change>, String> {
-    if configured {
-        if *amount != Amount::default() {
-            return Err("--configured takes no amount: it is the limit of the configuration".to_owned());
-        }
-        return changes(stored, whose, [Effect::Configured]);
+/// What the options ask for.
+pub(super) fn asked(whose: &Whose, amount: &Amount, until: &Until, configured: bool) -> Asked {
+    let Whose { budget, principal, group, everyone, reason } = whose.clone();
+    let Amount { usd, tokens, input_tokens, output_tokens, requests } = amount.clone();
+    let Until { span, until } = until.clone();
+    let by = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).ok();
+    Asked {
+        budget,
+        principal,
+        group,
+        everyone,
+        usd,
+        tokens,
+        input_tokens,
+        output_tokens,
+        requests,
+        configured,
+        span,
+        until,
+        reason,
+        by,
     }
-    let rule = rule(stored, &whose.budget)?;
-    changes(stored, whose, amounts(rule, amount)?.into_iter().map(|(unit, amount)| Effect::Limit(unit, amount)))
-}
-
-pub(super) fn raise(
-    stored: &Stored,
-    whose: &Whose,
-    amount: &Amount,
-    until: &Until,
-    now: SystemTime,
-) -> Result<Vec<Change>, String> {
-    let rule = rule(stored, &whose.budget)?;
-    let until = end(until, now)?;
-    let raises = amounts(rule, amount)?.into_iter().map(|(unit, amount)| Effect::Raise(unit, amount, until));
-    changes(stored, whose, raises)
-}
-
-pub(super) fn reset(stored: &Stored, whose: &Whose) -> Result<Vec<Change>, String> {
-    changes(stored, whose, [Effect::Reset])
-}
-
-fn changes(stored: &Stored, whose: &Whose, effects: impl IntoIterator<Item = Effect>) -> Result<Vec<Change>, String> {
-    let subject = subject(stored, whose)?;
-    let by = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "unknown".to_owned());
-    if whose.reason.trim().is_empty() {
-        return Err("--reason is empty: say why, so that the history does".to_owned());
-    }
-    let change = |effect| Change {
-        budget: whose.budget.as_str().into(),
-        subject: subject.clone(),
-        effect,
-        by: by.clone(),
-        reason: whose.reason.clone(),
-    };
-    Ok(effects.into_iter().map(change).collect())
-}
-
-/// The subject that the command line names, if the budget counts for it.
-fn subject(stored: &Stored, whose: &Whose) -> Result<Subject, String> {
-    let rule = rule(stored, &whose.budget)?;
-    let asked = match (&whose.principal, &whose.group, whose.everyone) {
-        (Some(name), ..) => Subject::Principal(principal(stored, name)?.name().into()),
-        (None, Some(name), _) => Subject::Group(name.as_str().into()),
-        (None, None, true) => Subject::Everyone,
-        (None, None, false) => {
-            return Err("whose count? Give --principal NAME, --group NAME or --everyone".to_owned());
-        }
-    };
-    let own = stored.settings.principals.iter().filter(|principal| rule.is_for(principal));
-    let mut counted: Vec<_> = own.flat_map(|principal| rule.subjects(principal.name(), principal.groups())).collect();
-    counted.sort();
-    counted.dedup();
-    if counted.contains(&asked) {
-        return Ok(asked);
-    }
-    let shown: Vec<_> = counted.iter().take(SHOWN).map(option).collect();
-    let more = if counted.len() > SHOWN { ", …" } else { "" };
-    Err(format!(
-        "budget {} has no count of its own for {}: it has {}{more}",
-        rule.name,
-        option(&asked),
-        shown.join(", ")
-    ))
-}
-
-fn option(subject: &Subject) -> String {
-    match subject {
-        Subject::Everyone => "--everyone".to_owned(),
-        Subject::Principal(_) | Subject::Group(_) => format!("--{} {}", subject.kind(), subject.name()),
-    }
-}
-
-fn amounts(rule: &BudgetRule, amount: &Amount) -> Result<Vec<(Unit, u64)>, String> {
-    let usd = amount.usd.as_deref().map(|text| {
-        let money: Money = text.parse().map_err(|error| format!("--usd {text}: {error}"))?;
-        u64::try_from(money.nanos()).map_err(|_| format!("--usd {text} is below nothing"))
-    });
-    let given = [
-        (Unit::Usd, usd.transpose()?),
-        (Unit::Tokens, amount.tokens),
-        (Unit::InputTokens, amount.input_tokens),
-        (Unit::OutputTokens, amount.output_tokens),
-        (Unit::Requests, amount.requests),
-    ];
-    let given: Vec<_> = given.into_iter().filter_map(|(unit, amount)| Some((unit, amount?))).collect();
-    if given.is_empty() {
-        return Err("how much? Give --usd, --tokens, --input-tokens, --output-tokens or --requests".to_owned());
-    }
-    match given.iter().find(|(unit, _)| rule.limits.of(*unit).is_none()) {
-        Some((unit, _)) => Err(format!("budget {} does not limit {}", rule.name, unit.as_str().replace('_', " "))),
-        None => Ok(given),
-    }
-}
-
-fn end(until: &Until, now: SystemTime) -> Result<SystemTime, String> {
-    let end = match (&until.span, &until.until) {
-        (Some(text), _) => {
-            let span = parse_duration(text).map_err(|error| format!("--for {text}: {error}"))?;
-            now.checked_add(span).ok_or_else(|| format!("--for {text} is too long"))?
-        }
-        (None, Some(text)) => {
-            let end: Timestamp = text.parse().map_err(|error: jiff::Error| {
-                format!("--until {text} is no time with its zone, such as 2027-01-31T00:00:00Z: {error}")
-            })?;
-            end.into()
-        }
-        (None, None) => return Err("how long? Give --for DURATION or --until TIME".to_owned()),
-    };
-    if end <= now { Err("the raise would have ended already: give a time to come".to_owned()) } else { Ok(end) }
 }
 
 /// Changes that were made, for show.
@@ -252,6 +154,3 @@ impl<'a> History<'a> {
         )
     }
 }
-
-/// How many subjects an error names.
-const SHOWN: usize = 10;

@@ -15,6 +15,7 @@ use clap::Subcommand;
 
 use super::stored::{self, InForce, Stored};
 use super::{ExitCode, Output, Streams};
+use crate::config::changes::{Asked, Doing};
 use change::{Amount, History, Until, Whose};
 
 /// The command line.
@@ -95,18 +96,18 @@ pub async fn run(arguments: &Arguments, now: SystemTime, streams: &mut Streams<'
         Action::Show { principal, budget } => {
             show::run(stored, principal.as_deref(), budget.as_deref(), now, arguments.output, streams).await?
         }
-        Action::Set { whose, amount, configured } => match change::limit(&stored, whose, amount, *configured) {
-            Ok(changes) => made(&stored, &changes, now, arguments.output, streams).await?,
-            Err(reason) => Err(reason),
-        },
-        Action::Raise { whose, amount, until } => match change::raise(&stored, whose, amount, until, now) {
-            Ok(changes) => made(&stored, &changes, now, arguments.output, streams).await?,
-            Err(reason) => Err(reason),
-        },
-        Action::Reset { whose } => match change::reset(&stored, whose) {
-            Ok(changes) => made(&stored, &changes, now, arguments.output, streams).await?,
-            Err(reason) => Err(reason),
-        },
+        Action::Set { whose, amount, configured } => {
+            let asked = change::asked(whose, amount, &Until::default(), *configured);
+            make(&stored, Doing::Set, &asked, now, arguments.output, streams).await?
+        }
+        Action::Raise { whose, amount, until } => {
+            let asked = change::asked(whose, amount, until, false);
+            make(&stored, Doing::Raise, &asked, now, arguments.output, streams).await?
+        }
+        Action::Reset { whose } => {
+            let asked = change::asked(whose, &Amount::default(), &Until::default(), false);
+            make(&stored, Doing::Reset, &asked, now, arguments.output, streams).await?
+        }
         Action::History { budget } => {
             let made = stored.store.history().await?;
             History::of(&made, budget.as_deref()).show(arguments.output, streams)?;
@@ -117,15 +118,20 @@ pub async fn run(arguments: &Arguments, now: SystemTime, streams: &mut Streams<'
 }
 
 /// Writes changes down and says when they take effect.
-async fn made(
+async fn make(
     stored: &Stored,
-    changes: &[crate::budget::Change],
+    doing: Doing,
+    asked: &Asked,
     now: SystemTime,
     output: Output,
     streams: &mut Streams<'_>,
 ) -> anyhow::Result<Result<(), String>> {
+    let changes = match stored.asking().changes(doing, asked, now) {
+        Ok(changes) => changes,
+        Err(reason) => return Ok(Err(reason)),
+    };
     let mut in_force = InForce::AtTheNextStart;
-    for change in changes {
+    for change in &changes {
         in_force = stored.store.change(change, now).await?;
     }
     let history = stored.store.history().await?;
@@ -144,21 +150,6 @@ async fn made(
         }
     }
     Ok(Ok(()))
-}
-
-/// A principal of the configuration.
-fn principal<'s>(stored: &'s Stored, name: &str) -> Result<&'s crate::identity::Principal, String> {
-    stored.settings.principals.iter().find(|principal| principal.name() == name).ok_or_else(|| {
-        format!("--principal {name}: the configuration lists nobody of that name; `tollgate check` shows who is listed")
-    })
-}
-
-/// A budget of the configuration.
-fn rule<'s>(stored: &'s Stored, name: &str) -> Result<&'s crate::budget::BudgetRule, String> {
-    stored.rules.iter().find(|rule| rule.name == name).ok_or_else(|| {
-        let known: Vec<_> = stored.rules.iter().map(|rule| rule.name.as_str()).collect();
-        format!("--budget {name}: the configuration has no such budget; it has {}", known.join(", "))
-    })
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use super::super::stored::{Stored, table};
 use super::super::{Output, Streams};
-use super::{principal, rule};
 use crate::budget::{BudgetRule, Ledger, Standing, Window};
 use crate::types::{Clock, ManualClock};
 
@@ -20,12 +19,12 @@ pub(super) async fn run(
     output: Output,
     streams: &mut Streams<'_>,
 ) -> anyhow::Result<Result<(), String>> {
-    let principals = match only.map(|name| principal(&stored, name)).transpose() {
-        Ok(Some(one)) => vec![one.clone()],
+    let principals = match only.map(|name| stored.asking().principal(name).cloned()).transpose() {
+        Ok(Some(one)) => vec![one],
         Ok(None) => stored.settings.principals.clone(),
         Err(reason) => return Ok(Err(reason)),
     };
-    if let Some(Err(reason)) = budget.map(|name| rule(&stored, name)) {
+    if let Some(Err(reason)) = budget.map(|name| stored.asking().rule(name).map(|_| ())) {
         return Ok(Err(reason));
     }
     let seconds = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());

@@ -20,7 +20,7 @@ pub use run::Bound;
 pub use store::shared as shared_store;
 
 use super::settings::{Settings, TlsSettings, UpstreamSettings, WebhookSettings};
-use crate::admin::{AdminSources, Check, State};
+use crate::admin::{AdminSources, Changing, Check, State};
 use crate::budget::{BudgetRule, Ledger};
 use crate::gateway::{BodyLimits, Drains, Gateway};
 use crate::identity::keys::{KeyFile, KeyRing};
@@ -149,7 +149,8 @@ pub async fn assemble(
         }
     });
     let principals: Arc<[Principal]> = settings.principals.clone().into();
-    let admin = admin(&gateway, &principals, &credentials, &draining);
+    let token = settings.admin.token_file.as_deref().map(token).transpose()?;
+    let admin = admin(&gateway, &principals, &credentials, &draining, token);
     let listener = listening(settings)?;
     let thresholds = thresholds::Watch { gateway: Arc::clone(&gateway), principals, webhook, clock: told_by };
     Ok(Assembled { gateway, keys, credentials, listener, admin, draining, thresholds })
@@ -178,7 +179,19 @@ fn admin(
     principals: &Arc<[Principal]>,
     credentials: &Arc<Credentials>,
     draining: &CancellationToken,
+    token: Option<Secret>,
 ) -> AdminSources {
+    let (told, changed, whose) = (Arc::clone(gateway), Arc::clone(gateway), Arc::clone(principals));
+    let changing = token.map(|token| Changing {
+        token,
+        change: Arc::new(move |action, body| {
+            let (changed, whose) = (Arc::clone(&changed), Arc::clone(&whose));
+            Box::pin(async move {
+                let now = changed.signer.now();
+                pages::change(&changed.ledger, &whose, &action, &body, now).await
+            })
+        }),
+    });
     let (standing, people, used) = (Arc::clone(gateway), Arc::clone(principals), Arc::clone(gateway));
     let (billed, signing, draining) = (Arc::clone(gateway), Arc::clone(credentials), draining.clone());
     AdminSources {
@@ -187,6 +200,11 @@ fn admin(
             let (standing, people) = (Arc::clone(&standing), Arc::clone(&people));
             Box::pin(async move { pages::budgets(&standing.ledger, &people).await })
         }),
+        history: Arc::new(move || {
+            let told = Arc::clone(&told);
+            Box::pin(async move { pages::history(&told.ledger).await })
+        }),
+        changing,
         usage: Arc::new(move |since| {
             let used = Arc::clone(&used);
             Box::pin(async move { pages::usage(&used.ledger, since).await })
@@ -272,6 +290,17 @@ fn pool(upstream: &UpstreamSettings) -> Result<Arc<Pool>, AssemblyError> {
     ))
 }
 
+/// A token that nobody guesses.
+fn token(path: &std::path::Path) -> Result<Secret, AssemblyError> {
+    let text = std::fs::read_to_string(path).map_err(failed("admin.token_file"))?;
+    let token = text.trim_end_matches(['\r', '\n']);
+    if token.len() < SHORTEST_TOKEN {
+        let why = format!("the token has fewer than {SHORTEST_TOKEN} characters: openssl rand -hex 32 makes one");
+        return Err(AssemblyError { what: "admin.token_file", why });
+    }
+    Ok(Secret::new(token.to_owned()))
+}
+
 fn webhook(settings: &WebhookSettings) -> Result<Webhook, AssemblyError> {
     let bundle = settings.ca_bundle.as_ref().map(std::fs::read).transpose().map_err(failed("alerts.ca_bundle"))?;
     let connector = Connector::new(bundle.as_deref()).map_err(failed("alerts.ca_bundle"))?;
@@ -298,6 +327,8 @@ fn region(settings: &Settings) -> Result<Region, AssemblyError> {
         why: "no Region is named and no profile tells one: add region = \"us-east-1\", say".to_owned(),
     })
 }
+
+const SHORTEST_TOKEN: usize = 32;
 
 /// How often the keys file is looked at: a revocation takes effect within this.
 const KEYS_EVERY: Duration = Duration::from_secs(1);

@@ -40,7 +40,7 @@ const SERVER: &[Key] = &[
 const TLS: &[Key] =
     &[optional("certificate", Shape::Text), optional("key", Shape::Text), optional("local_ca", Shape::Text)];
 
-const ADMIN: &[Key] = &[text_or("listen", "127.0.0.1:9090")];
+const ADMIN: &[Key] = &[text_or("listen", "127.0.0.1:9090"), optional("token_file", Shape::Text)];
 
 const UPSTREAM: &[Key] = &[
     optional("region", Shape::Text),

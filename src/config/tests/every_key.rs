@@ -19,6 +19,7 @@ max_connections = 6
 tls = { certificate = "/c.pem", key = "k.pem" }
 [admin]
 listen = "127.0.0.1:7"
+token_file = "t"
 [upstream]
 region = "eu-west-1"
 endpoint = "http://localhost:8"
@@ -215,7 +216,7 @@ fn every_key_is_honoured() {
             max_connections: 6,
             tls: TlsSettings::Files { certificate: "/c.pem".into(), key: "/etc/tollgate/k.pem".into() },
         },
-        admin: AdminSettings { listen: "127.0.0.1:7".parse().unwrap() },
+        admin: AdminSettings { listen: "127.0.0.1:7".parse().unwrap(), token_file: Some("/etc/tollgate/t".into()) },
         upstream: UpstreamSettings {
             region: Some("eu-west-1".parse().unwrap()),
             endpoint: Some("http://localhost:8/".parse().unwrap()),

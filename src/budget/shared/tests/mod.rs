@@ -302,7 +302,7 @@ async fn changes_are_taken_up_by_every_gateway_and_a_reset_changes_counts_and_no
     reserve(&store, &running).await.unwrap();
     assert_eq!(usd(&store, "alice").await, (600, 100));
     for effect in [Effect::Raise(Unit::Usd, 50, place.clock.now()), Effect::Limit(Unit::Usd, 2_000), Effect::Reset] {
-        operator.change(&asked(effect), place.clock.now()).await.unwrap();
+        operator.change(asked(effect), place.clock.now()).await.unwrap();
     }
     other.0.beat().await.unwrap();
     assert_eq!(usd(&other, "alice").await, (0, 100));
