@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::stored::{printable, table, told};
 use super::{ExitCode, Output, Streams, price_known};
 use crate::config::Settings;
-use crate::profiles::price::{Difference, Imported, PriceList, PriceRow};
+use crate::profiles::price::{Difference, Imported, PriceList, PriceRow, RatesRow};
 
 /// The command line.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
@@ -120,6 +120,11 @@ impl InForce {
                 cache_read: own.cache_read.map(|price| price.to_string()),
                 cache_write_5m: own.cache_write_5m.map(|price| price.to_string()),
                 cache_write_1h: own.cache_write_1h.map(|price| price.to_string()),
+                latency_optimized: own.latency_optimized.map(|(input, output)| RatesRow {
+                    input: input.to_string(),
+                    output: output.to_string(),
+                    ..RatesRow::default()
+                }),
                 max_input: own.max_input,
                 max_output: own.max_output,
                 ..PriceRow::default()
@@ -211,7 +216,11 @@ fn show(
 /// Which other prices a row has.
 fn also(row: &PriceRow) -> String {
     let above = row.above.as_ref().map(|above| format!("above {}", above.tokens));
-    let tiers = [row.flex.as_ref().map(|_| "flex"), row.priority.as_ref().map(|_| "priority")];
+    let tiers = [
+        row.flex.as_ref().map(|_| "flex"),
+        row.priority.as_ref().map(|_| "priority"),
+        row.latency_optimized.as_ref().map(|_| "latency-optimised"),
+    ];
     let also: Vec<_> = tiers.into_iter().flatten().map(str::to_owned).chain(above).collect();
     if also.is_empty() { "-".to_owned() } else { also.join(", ") }
 }

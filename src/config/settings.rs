@@ -190,6 +190,8 @@ pub struct PriceSettings {
     pub cache_write_5m: Option<TokenPrice>,
     /// Tokens written to the prompt cache for an hour; else twice as dear as input.
     pub cache_write_1h: Option<TokenPrice>,
+    /// Input and output of latency-optimised inference.
+    pub latency_optimized: Option<(TokenPrice, TokenPrice)>,
     /// The largest input in tokens.
     pub max_input: Option<u64>,
     /// The largest output in tokens.

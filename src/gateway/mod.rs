@@ -214,10 +214,11 @@ impl Gateway {
         let (cache, table) = (facts.cache, Arc::clone(&self.prices));
         match guarded.permitted().target() {
             Target::Profile(profile) => {
-                // Latency-optimised inference costs more, and no price of it is known.
+                let price = self.prices.price(profile.source(), profile.arn().region());
                 let price = match from::latency(guarded, sent) {
-                    Latency::Standard => self.prices.price(profile.source(), profile.arn().region()),
-                    Latency::Optimized => None,
+                    Latency::Standard => price,
+                    // It costs more; where it is not known how much, the call has no price.
+                    Latency::Optimized => price.and_then(|price| price.latency_optimized()).map(Arc::new),
                 };
                 let estimate = Estimate::model(facts, profile.source().clone(), price.clone());
                 let estimate = if guarded.is_guarded() { estimate.with_guardrail(guardrail) } else { estimate };

@@ -180,6 +180,23 @@ async fn latency_optimised_inference_has_no_price_and_is_refused_under_a_budget_
     assert_eq!(scene.converse("alice", "sonnet", "hello").await.status, StatusCode::OK);
 }
 
+#[tokio::test]
+async fn latency_optimised_inference_is_charged_at_its_own_price_where_there_is_one() {
+    let price = format!(
+        "[prices.\"{SONNET}\"]\ninput = \"1000\"\noutput = \"2000\"\nlatency_optimized_input = \"1500\"\n\
+         latency_optimized_output = \"3000\""
+    );
+    let budget = "[[budgets]]\nname = \"own\"\neveryone = true\nwindow = \"day\"\nusd = \"5\"";
+    let scene = Plan::default().with(&price).with(budget).open().await;
+    let plain = converse("hello");
+    let body = format!("{{\"performanceConfig\":{{\"latency\":\"optimized\"}},{}", &plain[1..]);
+    let answer = send(scene.data, Wire::Http1, scene.post("alice", "/model/sonnet/converse", body)).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let (outcome, input, output, cost) = scene.bill_of(1).await.only();
+    assert_eq!((outcome.as_str(), input, output), ("complete", 2, 32));
+    assert_eq!(cost, "0.099".parse().unwrap());
+}
+
 async fn statuses(scene: &Scene, calls: &[(&str, &str)]) -> Vec<u16> {
     let mut statuses = Vec::new();
     for (who, model) in calls {

@@ -37,8 +37,11 @@ pub(super) fn prices(table: PriceTable, overrides: &[PriceSettings]) -> PriceTab
             cache_write_5m: dearer(rates.cache_write_5m),
             cache_write_1h: dearer(rates.cache_write_1h),
         };
-        let price_of =
-            ModelPrice::new(rates).with_tiers(Some(rates), Some(priority)).with_limits(own.max_input, own.max_output);
+        let optimized = own.latency_optimized.map(|(input, output)| price::Rates::new(input, output));
+        let price_of = ModelPrice::new(rates)
+            .with_latency_optimized(optimized)
+            .with_tiers(Some(rates), Some(priority))
+            .with_limits(own.max_input, own.max_output);
         table.with_override(own.model.clone(), price_of)
     })
 }

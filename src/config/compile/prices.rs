@@ -50,11 +50,21 @@ fn price(model: Placed<&str>, entry: &Entry<'_>, report: &mut Report) -> Option<
     });
     let mut per_million = |kind| values::price(entry, kind, report);
     let (input, output) = (per_million("input"), per_million("output"));
+    let optimized = (per_million(OPTIMIZED[0]), per_million(OPTIMIZED[1]));
     let value = PriceSettings {
         // Those that may be absent first, so that their faults are reported before a `?` ends the reading.
         cache_read: per_million("cache_read"),
         cache_write_5m: per_million("cache_write_5m"),
         cache_write_1h: per_million("cache_write_1h"),
+        latency_optimized: match optimized {
+            (Some(input), Some(output)) => Some((input, output)),
+            _ if OPTIMIZED.iter().filter(|key| entry.has(key)).count() == 1 => {
+                let wrong = Wrong::new("half of the price of latency-optimised inference");
+                report.error(entry.place(), wrong.hint(format!("both {} and {}", OPTIMIZED[0], OPTIMIZED[1])));
+                None
+            }
+            _ => None,
+        },
         max_input: values::number(entry, "max_input", 1..=i64::MAX, report),
         max_output: values::number(entry, "max_output", 1..=i64::MAX, report),
         model: model?,
@@ -63,6 +73,8 @@ fn price(model: Placed<&str>, entry: &Entry<'_>, report: &mut Report) -> Option<
     };
     Some(Placed { value, place: entry.place().clone() })
 }
+
+const OPTIMIZED: [&str; 2] = ["latency_optimized_input", "latency_optimized_output"];
 
 /// LiteLLM's whole list is two megabytes.
 const LARGEST: u64 = 64 << 20;

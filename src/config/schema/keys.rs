@@ -133,6 +133,8 @@ const PRICE: &[Key] = &[
     optional("cache_read", Shape::Dollars),
     optional("cache_write_5m", Shape::Dollars),
     optional("cache_write_1h", Shape::Dollars),
+    optional("latency_optimized_input", Shape::Dollars),
+    optional("latency_optimized_output", Shape::Dollars),
     optional("max_input", Shape::Integer),
     optional("max_output", Shape::Integer),
 ];

@@ -96,6 +96,8 @@ output = "2"
 cache_read = "3"
 cache_write_5m = "4"
 cache_write_1h = "5"
+latency_optimized_input = "8"
+latency_optimized_output = "9"
 max_input = 6
 max_output = 7
 [price_table]
@@ -269,6 +271,7 @@ fn every_key_is_honoured() {
             cache_read: Some(price(3)),
             cache_write_5m: Some(price(4)),
             cache_write_1h: Some(price(5)),
+            latency_optimized: Some((price(8), price(9))),
             max_input: Some(6),
             max_output: Some(7),
         }],

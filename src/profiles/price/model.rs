@@ -85,6 +85,7 @@ pub struct ModelPrice {
     flex: Option<Rates>,
     priority: Option<Rates>,
     long: Option<LongContext>,
+    latency_optimized: Option<Rates>,
     max_input: Option<u64>,
     max_output: Option<u64>,
 }
@@ -92,7 +93,15 @@ pub struct ModelPrice {
 impl ModelPrice {
     /// A price of the default tier alone.
     pub const fn new(standard: Rates) -> Self {
-        Self { standard, flex: None, priority: None, long: None, max_input: None, max_output: None }
+        Self {
+            standard,
+            flex: None,
+            priority: None,
+            long: None,
+            latency_optimized: None,
+            max_input: None,
+            max_output: None,
+        }
     }
 
     /// With prices of the flex and priority tiers, where they are known.
@@ -105,6 +114,22 @@ impl ModelPrice {
     #[must_use]
     pub const fn with_long_context(self, long: Option<LongContext>) -> Self {
         Self { long, ..self }
+    }
+
+    /// With prices of latency-optimised inference, where they are known.
+    #[must_use]
+    pub const fn with_latency_optimized(self, latency_optimized: Option<Rates>) -> Self {
+        Self { latency_optimized, ..self }
+    }
+
+    /// The price of calls that ask for latency-optimised inference, where it is known. Bedrock may serve them as others are
+    /// served, so no kind of token costs less than there.
+    #[must_use]
+    pub fn latency_optimized(&self) -> Option<Self> {
+        let rates = self.latency_optimized?.dearer(self.standard);
+        let long = self.long.map(|long| LongContext { rates: long.rates.dearer(rates), ..long });
+        let priority = Some(self.priority.map_or(rates, |priority| priority.dearer(rates)));
+        Some(Self { standard: rates, flex: Some(rates), priority, long, latency_optimized: Some(rates), ..*self })
     }
 
     /// With the largest input and output in tokens, where they are known.
@@ -163,6 +188,10 @@ impl ModelPrice {
             flex: tier(self.flex, other.flex),
             priority: tier(self.priority, other.priority),
             long,
+            latency_optimized: match (self.latency_optimized, other.latency_optimized) {
+                (Some(own), Some(others)) => Some(own.dearer(others)),
+                (one, None) | (None, one) => one,
+            },
             max_input: self.max_input.max(other.max_input),
             max_output: self.max_output.max(other.max_output),
         }

@@ -38,6 +38,9 @@ pub struct PriceRow {
     /// Prices of calls with long input.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub above: Option<AboveRow>,
+    /// Prices of latency-optimised inference.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_optimized: Option<RatesRow>,
 }
 
 /// The prices of one tier.
@@ -130,6 +133,7 @@ impl TryFrom<&PriceRow> for ModelPrice {
         let standard = rates(&row.input, &row.output, &[&row.cache_read, &row.cache_write_5m, &row.cache_write_1h])?;
         Ok(Self::new(standard)
             .with_tiers(row.flex.as_ref().map(tier).transpose()?, row.priority.as_ref().map(tier).transpose()?)
+            .with_latency_optimized(row.latency_optimized.as_ref().map(tier).transpose()?)
             .with_long_context(row.above.as_ref().map(above).transpose()?)
             .with_limits(row.max_input, row.max_output))
     }

@@ -35,6 +35,18 @@ fn dollars(text: &str) -> TokenPrice {
 }
 
 #[test]
+fn latency_optimised_calls_cost_at_least_what_others_do() {
+    let rates = |input, output| Rates::new(dollars(input), dollars(output));
+    let plain = ModelPrice::new(rates("1", "20")).with_tiers(None, Some(rates("2", "4")));
+    assert_eq!(plain.latency_optimized(), None);
+    let optimized = plain.with_latency_optimized(Some(rates("3", "6"))).latency_optimized().unwrap();
+    let million = usage([1_000_000, 1_000_000, 0, 0, 0]);
+    for tier in [ServiceTier::Default, ServiceTier::Priority, ServiceTier::Flex] {
+        assert_eq!(optimized.cost(&million, tier), "23".parse::<Money>().unwrap());
+    }
+}
+
+#[test]
 fn every_shipped_row_is_read_and_covers_the_providers_that_are_promised() {
     let table = PriceTable::from_json(include_str!("bedrock-prices.json")).unwrap();
     let sources: Vec<_> = table.sources().collect();

@@ -3,7 +3,7 @@
 //!
 //! The list names models as people do ("Claude Sonnet 4.5"). A name is matched with the ids that are known already; where none
 //! or several match, the row is left out and told of. What is read: on-demand prices of input, output and the prompt
-//! cache, in the tiers `default`, `flex` and `priority`, of a Region and of `global` profiles. What no call through the
+//! cache, in the tiers `default`, `flex` and `priority` and latency-optimised, of a Region and of `global` profiles. What no call through the
 //! gateway can incur (batch, customisation, provisioned throughput) is passed over.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -79,6 +79,7 @@ enum Tier {
     Standard,
     Flex,
     Priority,
+    LatencyOptimized,
 }
 
 /// Where and for what a price holds: a Region, or `global` profiles.
@@ -153,7 +154,7 @@ fn row(prices: &BTreeMap<(Tier, Kind), String>, limits: (Option<u64>, Option<u64
     let RatesRow { input, output, cache_read, cache_write_5m, cache_write_1h } = tier(Tier::Standard)?;
     let (max_input, max_output) = limits;
     let (flex, priority) = (tier(Tier::Flex), tier(Tier::Priority));
-    let above = None;
+    let latency_optimized = tier(Tier::LatencyOptimized);
     Some(PriceRow {
         input,
         output,
@@ -164,7 +165,8 @@ fn row(prices: &BTreeMap<(Tier, Kind), String>, limits: (Option<u64>, Option<u64
         max_output,
         flex,
         priority,
-        above,
+        above: None,
+        latency_optimized,
     })
 }
 
@@ -178,19 +180,8 @@ fn meaning(attributes: &Attributes) -> Option<(Kind, Tier, bool)> {
     let usage = attributes.usagetype.to_ascii_lowercase().replace(['-', '_'], "");
     let words = attributes.inference_type.to_ascii_lowercase().replace([' ', '-'], "");
     let either = |word: &str| usage.contains(word) || words.contains(word);
-    let other = [
-        "batch",
-        "custom",
-        "provisioned",
-        "latency",
-        "longcontext",
-        "lctx",
-        "image",
-        "video",
-        "audio",
-        "speech",
-        "reserved",
-    ];
+    let other =
+        ["batch", "custom", "provisioned", "longcontext", "lctx", "image", "video", "audio", "speech", "reserved"];
     if other.iter().any(|word| either(word)) {
         return None;
     }
@@ -213,10 +204,14 @@ fn meaning(attributes: &Attributes) -> Option<(Kind, Tier, bool)> {
     } else {
         return None;
     };
-    let tier = match (either("flex"), either("priority")) {
-        (true, _) => Tier::Flex,
-        (_, true) => Tier::Priority,
-        _ => Tier::Standard,
+    let tier = if either("latency") {
+        Tier::LatencyOptimized
+    } else if either("flex") {
+        Tier::Flex
+    } else if either("priority") {
+        Tier::Priority
+    } else {
+        Tier::Standard
     };
     Some((kind, tier, either("global")))
 }

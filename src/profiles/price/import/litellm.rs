@@ -88,6 +88,8 @@ fn price_row(row: &Row) -> Result<PriceRow, String> {
         flex: rates(row, "_flex")?,
         priority: rates(row, "_priority")?,
         above,
+        // The list has none.
+        latency_optimized: None,
     })
 }
 

@@ -77,6 +77,8 @@ fn prices_of_a_region_are_read_from_aws_and_nothing_is_guessed() {
     );
     let flex = row.flex.as_ref().unwrap();
     assert_eq!((flex.input.as_str(), flex.output.as_str()), ("0.033", "0.132"));
+    let optimized = row.latency_optimized.as_ref().unwrap();
+    assert_eq!((optimized.input.as_str(), optimized.output.as_str()), ("0.075", "0.3"));
     assert_eq!((row.max_input, row.max_output), (Some(300_000), Some(10_000)), "of the row that is known");
     assert_eq!(imported.list.taken, "2026-11-20");
     assert_eq!(
