@@ -11,6 +11,7 @@
 //! | a gateway is cut off for longer than its lease | the same; what it settles afterwards finds the call settled, and changes nothing |
 //! | the store does not answer | new calls under a hard budget: [`SharedOptions::allowance`]. Streams go on; settlements are kept and sent later |
 //! | an answer is lost on its way | the request is made again: an id is reserved once and settled once |
+//! | the store has gone back a little (a failover, a crash without `appendfsync always`) | what was settled meanwhile and is held again is settled at the reservation, and listed; what had been spent in that time and written nowhere else is lost |
 //! | the store has lost its data | calls under a hard budget are refused until the data is back or the gateway is started again |
 //!
 //! A call waits for the store once, for its reservation, before anything is sent to Bedrock. A settlement is never waited for.
@@ -25,7 +26,7 @@ mod settle;
 mod time;
 mod watch;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -89,8 +90,11 @@ struct Shared {
     trouble: ArcSwapOption<String>,
     /// Asks for a look at the store at once.
     look: Notify,
-    /// Settlements of which the store has not been told.
+    /// How many settlements the store has not been told of, and whose.
     untold: channel::Sender<usize>,
+    telling_of: Mutex<HashSet<ReservationId>>,
+    /// Rows under this gateway's name of which it knows nothing, as of the last check.
+    strange: Mutex<HashSet<ReservationId>>,
     telling: Semaphore,
     tasks: TaskTracker,
     ended: CancellationToken,
@@ -143,6 +147,8 @@ impl SharedStore {
             trouble: ArcSwapOption::from_pointee("it has not answered yet".to_owned()),
             look: Notify::new(),
             untold,
+            telling_of: Mutex::default(),
+            strange: Mutex::default(),
             telling: Semaphore::new(TOLD_AT_ONCE),
             tasks: TaskTracker::new(),
             ended: CancellationToken::new(),

@@ -1,7 +1,8 @@
 //! Settling: never waited for, told until the store has taken it, taken once.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use serde_json::json;
@@ -38,10 +39,12 @@ impl Shared {
         let gateway = self.gateway.clone();
         let told = Told { id, gateway, placed, charge, entry, at: self.time.now(), known, collected: false };
         self.untold.send_modify(|untold| *untold += 1);
+        self.telling_of.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
         let shared = Arc::clone(self);
         self.tasks.spawn(async move {
             shared.tell_until_taken(&told).await;
             shared.allowance.becomes(spent, 0);
+            shared.telling_of.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
             shared.untold.send_modify(|untold| *untold -= 1);
         });
     }
@@ -94,11 +97,56 @@ impl Shared {
         self.link.ask::<bool>(&script).await
     }
 
-    /// Settles the calls of gateways whose lease has ended at their reservation.
+    /// Settles the calls of a gateway whose lease has ended at their reservation.
     pub(super) async fn collect(&self, gateway: &str) -> Result<(), StoreError> {
-        let held = self.keys.held(gateway);
+        let rows = self.scan(&self.keys.held(gateway)).await?;
+        let (calls, cost) = self.settle_rows(gateway, rows).await?;
+        let mut script = self.scripts.bury.prepare_invoke();
+        script.key(&self.keys.leases).key(self.keys.held(gateway)).arg(gateway);
+        self.link.ask::<()>(&script).await?;
+        if calls > 0 {
+            tracing::warn!(
+                gateway,
+                calls,
+                %cost,
+                "a gateway has been silent for longer than its lease: its calls are settled at their reservation and listed in /bill"
+            );
+        }
+        Ok(())
+    }
+
+    /// Settles rows under this gateway's own name of which it knows nothing: they had been settled, and the store has gone
+    /// back to before that.
+    pub(super) async fn check_own(&self) -> Result<(), StoreError> {
+        let rows = self.scan(&self.keys.held(&self.gateway)).await?;
+        let strange: HashMap<ReservationId, (String, String)> = {
+            let (here, telling) = (self.here(), self.telling_of.lock().unwrap_or_else(PoisonError::into_inner));
+            let known = |id: &ReservationId| here.contains_key(id) || telling.contains(id);
+            let read = rows.into_iter().filter_map(|row| Some((ReservationId::from_uuid(row.0.parse().ok()?), row)));
+            read.filter(|(id, _)| !known(id)).collect()
+        };
+        // What was about to be deleted as this was read is gone the next time.
+        let before = {
+            let mut before = self.strange.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *before, strange.keys().copied().collect())
+        };
+        let again = strange.into_iter().filter(|(id, _)| before.contains(id)).map(|(_, row)| row).collect();
+        let (calls, cost) = self.settle_rows(&self.gateway, again).await?;
+        if calls > 0 {
+            tracing::error!(
+                calls,
+                %cost,
+                "the budget store has gone back to an earlier state: calls that were settled are settled again, at their \
+                 reservation, and listed in /bill; what else was counted meanwhile may be lost"
+            );
+        }
+        Ok(())
+    }
+
+    /// How many were settled, and at how much.
+    async fn settle_rows(&self, gateway: &str, rows: Vec<(String, String)>) -> Result<(u64, Money), StoreError> {
         let (mut calls, mut cost) = (0_u64, Money::ZERO);
-        for (id, text) in self.scan(&held).await? {
+        for (id, text) in rows {
             let (Ok(uuid), Some(row)) = (id.parse(), Row::of_text(&text, &self.keys)) else {
                 tracing::error!(gateway, id, "what a gateway left behind cannot be read; it stays as it is");
                 continue;
@@ -114,18 +162,7 @@ impl Shared {
                 cost = cost + held_cost.unwrap_or_default();
             }
         }
-        let mut script = self.scripts.bury.prepare_invoke();
-        script.key(&self.keys.leases).key(&held).arg(gateway);
-        self.link.ask::<()>(&script).await?;
-        if calls > 0 {
-            tracing::warn!(
-                gateway,
-                calls,
-                %cost,
-                "a gateway has been silent for longer than its lease: its calls are settled at their reservation and listed in /bill"
-            );
-        }
-        Ok(())
+        Ok((calls, cost))
     }
 
     /// Waits until the store has been told of everything that is settled by now, at most so long.

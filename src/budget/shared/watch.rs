@@ -28,6 +28,7 @@ impl Shared {
     }
 
     pub(super) async fn watch(&self) {
+        let mut beats = 0_u32;
         loop {
             let soon = async {
                 tokio::select! {
@@ -39,7 +40,12 @@ impl Shared {
                 () = self.ended.cancelled() => return,
                 () = soon => {}
             }
-            if let Err(error) = self.beat().await {
+            beats = beats.wrapping_add(1);
+            let mut looked = self.beat().await;
+            if looked.is_ok() && beats.is_multiple_of(CHECK_EVERY) {
+                looked = self.check_own().await;
+            }
+            if let Err(error) = looked {
                 self.answers(Some(&error));
             }
         }
@@ -113,5 +119,7 @@ impl Shared {
 
 /// How often a gateway looks at the store.
 const EVERY: Duration = Duration::from_secs(1);
+/// Every how many looks a gateway checks what stands under its own name.
+const CHECK_EVERY: u32 = 5;
 /// How soon after trouble.
 const SOON: Duration = Duration::from_millis(100);

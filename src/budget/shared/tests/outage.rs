@@ -115,6 +115,38 @@ async fn a_server_that_has_lost_its_counts_refuses_until_the_gateway_starts_agai
 }
 
 #[tokio::test]
+async fn what_a_server_that_has_gone_back_holds_again_is_settled_at_the_reservation_and_nothing_else_is() {
+    let place = Place::new();
+    let store = place.gateway().await;
+    let (settled, running) = (booking("alice", 100), booking("alice", 30));
+    reserve(&store, &settled).await.unwrap();
+    reserve(&store, &running).await.unwrap();
+    let (row, slice) = {
+        let here = store.0.here();
+        let placed = &here.get(&settled.id).unwrap().placed;
+        (super::super::holding::row(&settled, placed, place.clock.now()), placed[0].slice.text())
+    };
+    store.settle(settlement(&settled, 70));
+    assert_eq!(usd(&store, "alice").await, (70, 30));
+    // As it was before the settlement.
+    let key = store.0.keys.count(&settled.lines[0].counter);
+    let held = store.0.keys.held(&store.0.gateway);
+    let _: i64 = place.server.ask(&["HSET", &held, &settled.id.uuid().to_string(), &row]);
+    let _: i64 = place.server.ask(&["HSET", &key, &format!("{slice}:s"), "0", &format!("{slice}:r"), "130"]);
+    store.0.check_own().await.unwrap();
+    let held_now: i64 = place.server.ask(&["HLEN", &held]);
+    assert_eq!(held_now, 2, "it may just be on its way out");
+    store.0.check_own().await.unwrap();
+    assert_eq!(usd(&store, "alice").await, (100, 30));
+    assert_eq!(store.bill().await.unwrap().at_reservation.len(), 1);
+    store.0.check_own().await.unwrap();
+    store.0.check_own().await.unwrap();
+    assert_eq!(usd(&store, "alice").await, (100, 30));
+    store.settle(settlement(&running, 20));
+    assert_eq!(usd(&store, "alice").await, (120, 0));
+}
+
+#[tokio::test]
 async fn a_server_that_is_not_there_at_the_start_is_found_when_it_comes() {
     let mut place = Place::new();
     place.server.kill();

@@ -12,9 +12,9 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// One that writes down every command before it answers.
+    /// One that has every command on disk before it answers. With `everysec` it answers before it writes while its disk is busy.
     pub(crate) fn start() -> Self {
-        Self::with(&["--save", "", "--appendonly", "yes"])
+        Self::with(&["--save", "", "--appendonly", "yes", "--appendfsync", "always"])
     }
 
     /// One with these arguments.
