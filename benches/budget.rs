@@ -55,9 +55,12 @@ fn main() {
         let store = runtime.block_on(async { open(&folder.path().join(name), durability) });
         runtime.block_on(row(name, Arc::new(store), calls));
     }
-    let server = Server::start();
-    runtime.block_on(async { row("shared, append-only file", Arc::new(join(&server).await), 20_000).await });
-    drop(server);
+    for (name, fsync, calls) in
+        [("shared, appendfsync everysec", "everysec", 20_000), ("shared, appendfsync always", "always", 2_000)]
+    {
+        let server = Server::with(&["--save", "", "--appendonly", "yes", "--appendfsync", fsync]);
+        runtime.block_on(async { row(name, Arc::new(join(&server).await), calls).await });
+    }
     many(&runtime, folder.path());
     many_shared(&runtime);
 }
@@ -169,7 +172,7 @@ fn a_call_of_each(runtime: &tokio::runtime::Runtime, ledger: &Arc<Ledger>) {
 
 fn many_shared(runtime: &tokio::runtime::Runtime) {
     println!("\n{PRINCIPALS} principals with three budgets each, shared:");
-    let server = Server::start();
+    let server = Server::with(&["--save", "", "--appendonly", "yes"]);
     let store = runtime.block_on(join(&server));
     let ledger = Arc::new(Ledger::new(rules(), Arc::new(store), Arc::new(SystemClock) as Arc<dyn Clock>).unwrap());
     a_call_of_each(runtime, &ledger);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::keys::{Keys, Slice};
 use crate::budget::bill::Item;
-use crate::budget::store::{Booking, CounterId, Line, StoreError, Unit};
+use crate::budget::store::{Booking, CounterId, Enforcement, Line, StoreError, Unit};
 use crate::budget::words::{millis, operation, signed, unsigned};
 use crate::types::{ModelId, Money};
 
@@ -14,10 +14,21 @@ use crate::types::{ModelId, Money};
 #[derive(Clone, Debug)]
 pub(super) struct Here {
     pub(super) placed: Vec<Placed>,
-    /// The store has said that it holds this.
-    pub(super) known: bool,
+    /// What the store knows of it.
+    pub(super) sent: Sent,
     /// What it takes of the allowance.
     pub(super) allowed: Option<u64>,
+}
+
+/// Whether the store holds a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// It was never asked.
+    Never,
+    /// It was asked, and its answer did not arrive.
+    Perhaps,
+    /// It has said so.
+    Known,
 }
 
 /// A line of a call in the slice into which it counts.
@@ -38,7 +49,11 @@ impl Placed {
             key: keys.count(&line.counter),
             unit: line.counter.unit,
             slice: Slice { span, leaves: line.schedule.leaves(span) },
-            amount: countable(line.amount),
+            amount: match line.enforcement {
+                Enforcement::Hard => countable(line.amount),
+                // Nothing refuses these: several must not come to more than can be counted.
+                Enforcement::Soft => line.amount.min(MOST_SOFT),
+            },
         })
     }
 
@@ -109,5 +124,7 @@ impl Row {
     }
 }
 
+/// A million dollars, or as many tokens as no model takes.
+const MOST_SOFT: u64 = 1_000_000_000_000_000;
 /// Counts are kept this long after they have left their window.
 const KEPT_AFTER: Duration = Duration::from_hours(24);

@@ -48,10 +48,18 @@ pub enum Topology {
 /// A way to the store that is found again when it is lost.
 pub(super) struct Link {
     source: Source,
-    /// The connection, with a number that tells it from those before.
-    current: Mutex<(u64, Option<Connection>)>,
+    current: Mutex<Current>,
     timeout: Duration,
     shown: String,
+}
+
+/// The connection, with a number that tells it from those before.
+#[derive(Default)]
+struct Current {
+    number: u64,
+    connection: Option<Connection>,
+    /// When the last attempt to connect failed, and why.
+    failed: Option<(Instant, StoreError)>,
 }
 
 enum Source {
@@ -96,7 +104,7 @@ impl Link {
     pub(super) fn new(server: &SharedServer) -> Result<Self, StoreError> {
         let shown = server.urls.iter().map(|url| without_secret(url)).collect::<Vec<_>>().join(", ");
         let source = source(server).map_err(|error| StoreError(format!("{shown}: {error}")))?;
-        Ok(Self { source, current: Mutex::new((0, None)), timeout: server.timeout, shown })
+        Ok(Self { source, current: Mutex::default(), timeout: server.timeout, shown })
     }
 
     /// Asks on the connection, which is made where there is none. The question may have arrived also when this fails.
@@ -112,8 +120,8 @@ impl Link {
             Err(error) => {
                 if is_lost(&error) {
                     let mut current = self.current.lock().await;
-                    if current.0 == number {
-                        current.1 = None;
+                    if current.number == number {
+                        current.connection = None;
                     }
                 }
                 Err(self.failed(&error))
@@ -131,17 +139,32 @@ impl Link {
     }
 
     async fn connection(&self) -> Result<(u64, Connection), StoreError> {
+        let asked = Instant::now();
         let mut current = self.current.lock().await;
-        if let (number, Some(connection)) = &*current {
-            return Ok((*number, connection.clone()));
+        if let Some(connection) = &current.connection {
+            return Ok((current.number, connection.clone()));
+        }
+        // Who has waited for an attempt that failed does not make one of their own: they would all wait in a row.
+        if let Some((at, error)) = &current.failed
+            && *at >= asked
+        {
+            return Err(error.clone());
         }
         let connected = match tokio::time::timeout(self.timeout * 2, self.connect()).await {
             Ok(connected) => connected,
             Err(_) => Err(RedisError::from((ErrorKind::Io, "no connection in time"))),
         };
-        let connection = connected.map_err(|error| self.failed(&error))?;
-        *current = (current.0 + 1, Some(connection.clone()));
-        Ok((current.0, connection))
+        match connected {
+            Ok(connection) => {
+                *current = Current { number: current.number + 1, connection: Some(connection.clone()), failed: None };
+                Ok((current.number, connection))
+            }
+            Err(error) => {
+                let error = self.failed(&error);
+                current.failed = Some((Instant::now(), error.clone()));
+                Err(error)
+            }
+        }
     }
 
     async fn connect(&self) -> RedisResult<Connection> {

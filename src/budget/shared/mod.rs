@@ -9,6 +9,7 @@
 //! | --- | --- |
 //! | a gateway is killed | its calls are settled at the reservation when its lease has ended, and listed as `crashed` |
 //! | a gateway is cut off for longer than its lease | the same; what it settles afterwards finds the call settled, and changes nothing |
+//! | the store was away for longer than a lease | every gateway has a lease again before anybody is taken to be dead: a gateway collects only after a lease in which it was answered throughout |
 //! | the store does not answer | new calls under a hard budget: [`SharedOptions::allowance`]. Streams go on; settlements are kept and sent later |
 //! | an answer is lost on its way | the request is made again: an id is reserved once and settled once |
 //! | the store has gone back a little (a failover, a crash without `appendfsync always`) | what was settled meanwhile and is held again is settled at the reservation, and listed; what had been spent in that time and written nowhere else is lost |
@@ -51,6 +52,7 @@ use link::Link;
 pub use link::{SharedServer, Topology};
 use read::Seen;
 use time::ServerTime;
+use watch::Steady;
 
 /// How a shared store is used.
 #[derive(Clone, Debug)]
@@ -88,6 +90,13 @@ struct Shared {
     epoch: ArcSwapOption<String>,
     /// Why nothing can be reserved; nothing where something can.
     trouble: ArcSwapOption<String>,
+    /// The store has other counts than those that were known.
+    lost: AtomicBool,
+    /// What of the allowance comes back when the store answers again.
+    owed: Mutex<u64>,
+    /// Who seems to be dead.
+    steady: Mutex<Steady>,
+    collecting: AtomicBool,
     /// Asks for a look at the store at once.
     look: Notify,
     /// How many settlements the store has not been told of, and whose.
@@ -118,7 +127,7 @@ impl SharedStore {
         let store = Self::new(options, ServerTime::new(clock))?;
         let warnings = store.0.begin().await;
         let shared = Arc::clone(&store.0);
-        store.0.tasks.spawn(async move { shared.watch().await });
+        store.0.tasks.spawn(shared.watch());
         Ok((store, warnings))
     }
 
@@ -145,6 +154,10 @@ impl SharedStore {
             adjustments: ArcSwapOption::empty(),
             epoch: ArcSwapOption::empty(),
             trouble: ArcSwapOption::from_pointee("it has not answered yet".to_owned()),
+            lost: AtomicBool::new(false),
+            owed: Mutex::default(),
+            steady: Mutex::default(),
+            collecting: AtomicBool::new(false),
             look: Notify::new(),
             untold,
             telling_of: Mutex::default(),
@@ -192,6 +205,8 @@ impl Shared {
                 self.look.notify_one();
             }
             (None, Some(_)) => {
+                let owed = std::mem::take(&mut *self.owed.lock().unwrap_or_else(PoisonError::into_inner));
+                self.allowance.becomes(owed, 0);
                 let untold = *self.untold.borrow();
                 tracing::info!(untold, "the budget store answers; what was settled meanwhile is on its way to it");
             }

@@ -1,9 +1,10 @@
 //! Reading: how counts stand, what was used, what operators changed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::Shared;
 use super::keys::{Kind, Slice, field};
@@ -97,6 +98,9 @@ impl Shared {
         seen.until_ms = Some(now_ms);
         if all {
             seen.whole_ms = now_ms;
+            // What the store has forgotten is forgotten here.
+            let there: HashSet<CounterId> = changed.iter().filter_map(|key| self.keys.counter(key)).collect();
+            seen.counts.retain(|counter, _| there.contains(counter));
         }
         seen.drop_old(instant(now_ms));
         Ok(())
@@ -204,7 +208,8 @@ impl Shared {
                 script.key(key);
             }
         }
-        self.link.ask(&script).await
+        // With its id it may be asked for again.
+        self.link.ask_again(&script).await
     }
 
     /// Every change of a budget that an operator made, oldest first.
@@ -220,6 +225,7 @@ impl Shared {
 fn change_text(change: &Change, now: SystemTime) -> String {
     let (unit, amount) = change.effect.amount().map_or((None, None), |(unit, amount)| (Some(unit), Some(amount)));
     json!({
+        "id": Uuid::new_v4().to_string(),
         "made_ms": millis(now),
         "budget": change.budget.as_ref(),
         "subject_kind": change.subject.kind(),

@@ -1,12 +1,15 @@
 //! Reserving: one script, asked again where a window has just ended or where the connection broke.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Shared;
-use super::holding::{Here, Placed, countable, row};
+use super::holding::{Here, Placed, Sent, countable, row};
 use super::link::AT_ONCE;
 use crate::budget::store::{
-    Booking, CounterState, Enforcement, Line, ReserveError, Shortfall, StoreError, Unit, nanodollars,
+    Booking, Charge, CounterState, Enforcement, Line, ReserveError, Settlement, Shortfall, StoreError, Unit,
+    nanodollars,
 };
 use crate::budget::window::Span;
 use crate::budget::words::{instant, millis};
@@ -23,47 +26,53 @@ enum Said {
 }
 
 impl Shared {
-    pub(super) async fn reserve(&self, booking: Booking) -> Result<Vec<CounterState>, ReserveError> {
+    pub(super) async fn reserve(self: &Arc<Self>, booking: Booking) -> Result<Vec<CounterState>, ReserveError> {
         let id = booking.id;
-        if self.here().get(&id).is_some_and(|here| here.known || here.allowed.is_some()) {
+        if self.here().get(&id).is_some_and(|here| here.sent == Sent::Known || here.allowed.is_some()) {
             return Ok(self.last_seen(&booking.lines));
         }
         let holds = booking.lines.iter().any(|line| line.amount > 0);
         if !holds && booking.held_cost == Some(Money::ZERO) {
             // What holds nothing would be settled at nothing: the store need not know.
             let placed = self.place(&booking.lines, self.time.now()).map_err(ReserveError::Store)?;
-            self.here().insert(id, Here { placed, known: false, allowed: None });
+            self.here().insert(id, Here { placed, sent: Sent::Never, allowed: None });
             return Ok(self.last_seen(&booking.lines));
         }
-        let error = match self.ask(&booking).await {
-            Ok(states) => return Ok(states),
-            Err(ReserveError::Exhausted(shortfalls)) => {
-                self.here().remove(&id);
-                return Err(ReserveError::Exhausted(shortfalls));
-            }
-            Err(ReserveError::Store(error)) => error,
-        };
-        self.without(&booking).ok_or(ReserveError::Store(error))
+        match self.ask(&booking).await {
+            Err(ReserveError::Store(error)) => self.without(&booking).ok_or(ReserveError::Store(error)),
+            answer => answer,
+        }
     }
 
     /// Asks the store. It may hold the booking also when this fails: its settlement tells the store to forget it.
-    pub(super) async fn ask(&self, booking: &Booking) -> Result<Vec<CounterState>, ReserveError> {
+    pub(super) async fn ask(self: &Arc<Self>, booking: &Booking) -> Result<Vec<CounterState>, ReserveError> {
+        let id = booking.id;
         let mut failed = None;
+        let mut placed_at = self.time.now();
         for _ in 0..ATTEMPTS {
             if let Some(trouble) = &*self.trouble.load() {
                 return Err(ReserveError::Store(failed.unwrap_or_else(|| StoreError(trouble.to_string()))));
             }
             let began = Instant::now();
-            match self.ask_once(booking).await {
+            match self.ask_once(booking, placed_at).await {
                 Ok(Said::Held(states)) => {
-                    if let Some(here) = self.here().get_mut(&booking.id) {
-                        here.known = true;
+                    if let Some(here) = self.here().get_mut(&id) {
+                        here.sent = Sent::Known;
                     }
                     return Ok(states);
                 }
-                Ok(Said::Full(shortfalls)) => return Err(ReserveError::Exhausted(shortfalls)),
+                Ok(Said::Full(shortfalls)) => {
+                    if failed.is_some() {
+                        // What was sent before may still arrive.
+                        self.settle(Settlement { id, charge: Charge::Nothing, entry: None });
+                    }
+                    self.here().remove(&id);
+                    return Err(ReserveError::Exhausted(shortfalls));
+                }
                 Ok(Said::Ended) => return Err(ReserveError::Store(StoreError("the reservation has ended".to_owned()))),
-                Ok(Said::Moved) => failed = Some(StoreError("its clock and the calendar do not agree".to_owned())),
+                // What was sent before may hold the slice that was open then: it is given back there.
+                Ok(Said::Moved) if failed.is_some() => break,
+                Ok(Said::Moved) => placed_at = self.time.now(),
                 Err(error) => {
                     // Silence has been waited for already.
                     let at_once = began.elapsed() < AT_ONCE && failed.is_none();
@@ -75,13 +84,12 @@ impl Shared {
                 }
             }
         }
-        let error = failed.unwrap_or_else(|| StoreError("it gave no answer".to_owned()));
-        self.answers(Some(&error));
-        Err(ReserveError::Store(error))
+        Err(ReserveError::Store(
+            failed.unwrap_or_else(|| StoreError("its clock and the calendar do not agree".to_owned())),
+        ))
     }
 
-    async fn ask_once(&self, booking: &Booking) -> Result<Said, StoreError> {
-        let now = self.time.now();
+    async fn ask_once(&self, booking: &Booking, now: SystemTime) -> Result<Said, StoreError> {
         let placed = self.place(&booking.lines, now)?;
         let epoch = self.epoch.load_full().ok_or_else(|| StoreError("it has not answered yet".to_owned()))?;
         let mut script = self.scripts.reserve.prepare_invoke();
@@ -98,7 +106,7 @@ impl Shared {
             windows.push(window);
         }
         // From here on the store may hold it, whatever becomes of the answer.
-        self.here().insert(booking.id, Here { placed, known: false, allowed: None });
+        self.here().insert(booking.id, Here { placed, sent: Sent::Perhaps, allowed: None });
         let answer: Vec<String> = self.link.ask(&script).await?;
         self.read(&booking.lines, &windows, &answer)
     }
@@ -110,7 +118,10 @@ impl Shared {
         match word.as_str() {
             "moved" => return Ok(Said::Moved),
             "ended" => return Ok(Said::Ended),
-            "lost" => return Err(lost()),
+            "lost" => {
+                self.lost.store(true, Ordering::Relaxed);
+                return Err(lost());
+            }
             "ok" | "full" => {}
             _ => return Err(unreadable()),
         }
@@ -142,6 +153,16 @@ impl Shared {
     /// Lets a call through without the store: always where no limit refuses, otherwise within the allowance.
     fn without(&self, booking: &Booking) -> Option<Vec<CounterState>> {
         let hard = booking.lines.iter().any(|line| line.amount > 0 && line.enforcement == Enforcement::Hard);
+        // A store that has other counts than it had is not away: nothing says how much is left.
+        if hard && self.lost.load(Ordering::Relaxed) {
+            return None;
+        }
+        // What was sent may have arrived: then it is held in the slices of that time.
+        let before = self.here().get(&booking.id).map(|here| (here.placed.clone(), here.sent));
+        let (placed, sent) = match before {
+            Some(before) => before,
+            None => (self.place(&booking.lines, self.time.now()).ok()?, Sent::Never),
+        };
         let allowed = if hard {
             let cost = nanodollars(booking.held_cost?);
             if !self.allowance.take(cost) {
@@ -151,11 +172,7 @@ impl Shared {
         } else {
             None
         };
-        let Ok(placed) = self.place(&booking.lines, self.time.now()) else {
-            self.allowance.becomes(allowed.unwrap_or(0), 0);
-            return None;
-        };
-        self.here().insert(booking.id, Here { placed, known: false, allowed });
+        self.here().insert(booking.id, Here { placed, sent, allowed });
         let mut states = self.last_seen(&booking.lines);
         if allowed.is_some() {
             // A caller has left what the allowance has, if that is less than what the budget had.

@@ -1,14 +1,14 @@
 //! Settling: never waited for, told until the store has taken it, taken once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::json;
 
 use super::Shared;
-use super::holding::{Here, Placed, Row, countable};
+use super::holding::{Here, Placed, Row, Sent, countable};
 use super::reserve::whole_ms;
 use crate::budget::bill::{Entry, hour_of};
 use crate::budget::store::{Charge, ReservationId, Settlement, StoreError, Unit};
@@ -25,35 +25,64 @@ struct Told {
     entry: Option<Entry>,
     /// By the hour of which the bill has it.
     at: SystemTime,
-    known: bool,
-    /// Another gateway's call.
-    collected: bool,
+    sent: Sent,
+    /// For whoever's call it is that is settled by another.
+    collected: Collected,
+}
+
+/// Who settles a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Collected {
+    /// The gateway that made it.
+    No,
+    /// Another one, because its lease has ended.
+    OfTheDead,
+    /// The gateway that made it and knows nothing of it any more.
+    OfItsOwn,
 }
 
 impl Shared {
     pub(super) fn settle(self: &Arc<Self>, settlement: Settlement) {
         let Settlement { id, charge, entry } = settlement;
-        let Some(Here { placed, known, allowed }) = self.here().remove(&id) else { return };
+        // It is in one of the two at any time, so that a check of the rows finds it known.
+        self.telling_of().insert(id);
+        let found = self.here().remove(&id);
+        let Some(Here { placed, sent, allowed }) = found else {
+            self.telling_of().remove(&id);
+            return;
+        };
         let spent = allowed.map_or(0, |held| charge.of(Unit::Usd, held));
         self.allowance.becomes(allowed.unwrap_or(0), spent);
-        let gateway = self.gateway.clone();
-        let told = Told { id, gateway, placed, charge, entry, at: self.time.now(), known, collected: false };
+        if sent == Sent::Never && charge == Charge::Nothing && entry.is_none() {
+            self.telling_of().remove(&id);
+            return;
+        }
+        let (gateway, collected) = (self.gateway.clone(), Collected::No);
+        let told = Told { id, gateway, placed, charge, entry, at: self.time.now(), sent, collected };
         self.untold.send_modify(|untold| *untold += 1);
-        self.telling_of.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
         let shared = Arc::clone(self);
         self.tasks.spawn(async move {
             shared.tell_until_taken(&told).await;
-            shared.allowance.becomes(spent, 0);
-            shared.telling_of.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+            // While nothing can be reserved there, what was spent here still counts here.
+            if shared.trouble.load().is_none() {
+                shared.allowance.becomes(spent, 0);
+            } else {
+                *shared.owed.lock().unwrap_or_else(PoisonError::into_inner) += spent;
+            }
+            shared.telling_of().remove(&id);
             shared.untold.send_modify(|untold| *untold -= 1);
         });
     }
 
+    fn telling_of(&self) -> MutexGuard<'_, HashSet<ReservationId>> {
+        self.telling_of.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn tell_until_taken(&self, told: &Told) {
         let Ok(_turn) = self.telling.acquire().await else { return };
-        let (mut again, mut pause) = (false, SHORTEST_PAUSE);
+        let (began, mut pause) = (Instant::now(), SHORTEST_PAUSE);
         loop {
-            match self.tell(told, again).await {
+            match self.tell(told, began.elapsed() > REMEMBERED_FOR_SURE).await {
                 Ok(taken) => {
                     if !taken && told.charge != Charge::Nothing {
                         tracing::debug!(reservation = %told.id.uuid(), "had been settled before");
@@ -67,24 +96,28 @@ impl Shared {
                     }
                 }
             }
-            again = true;
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
     /// Tells the store of a settlement; false where it had been settled before.
-    async fn tell(&self, told: &Told, again: bool) -> Result<bool, StoreError> {
+    async fn tell(&self, told: &Told, long_ago: bool) -> Result<bool, StoreError> {
         let hour = hour_of(told.at);
         let mut script = self.scripts.settle.prepare_invoke();
         script.key(self.keys.held(&told.gateway)).key(&self.keys.counters).key(self.keys.ended(told.id));
         script.key(&self.keys.hours).key(self.keys.usage(hour)).key(&self.keys.listed).key(&self.keys.listed_in_all);
+        script.key(&self.keys.leases);
         script.arg(self.time.argument()).arg(told.id.uuid().to_string());
-        script.arg(u8::from(told.known)).arg(u8::from(again)).arg(u8::from(told.collected));
-        script.arg(whole_ms(REMEMBERED)).arg(millis(hour)).arg(whole_ms(self.retention));
+        script.arg(u8::from(told.sent == Sent::Known)).arg(u8::from(long_ago));
+        script
+            .arg(u8::from(told.collected == Collected::OfTheDead))
+            .arg(whole_ms(told.remembered()))
+            .arg(millis(hour))
+            .arg(whole_ms(self.retention));
         script.arg(told.entry.as_ref().and_then(|entry| listed(entry, told.at)).unwrap_or_default()).arg(KEPT_LISTED);
         let usage = told.entry.as_ref().map(usage).unwrap_or_default();
-        script.arg(usage.len());
+        script.arg(usage.len()).arg(&told.gateway);
         for (name, amount) in usage {
             script.arg(name).arg(amount);
         }
@@ -100,7 +133,7 @@ impl Shared {
     /// Settles the calls of a gateway whose lease has ended at their reservation.
     pub(super) async fn collect(&self, gateway: &str) -> Result<(), StoreError> {
         let rows = self.scan(&self.keys.held(gateway)).await?;
-        let (calls, cost) = self.settle_rows(gateway, rows).await?;
+        let (calls, cost) = self.settle_rows(gateway, rows, Collected::OfTheDead).await?;
         let mut script = self.scripts.bury.prepare_invoke();
         script.key(&self.keys.leases).key(self.keys.held(gateway)).arg(gateway);
         self.link.ask::<()>(&script).await?;
@@ -120,7 +153,7 @@ impl Shared {
     pub(super) async fn check_own(&self) -> Result<(), StoreError> {
         let rows = self.scan(&self.keys.held(&self.gateway)).await?;
         let strange: HashMap<ReservationId, (String, String)> = {
-            let (here, telling) = (self.here(), self.telling_of.lock().unwrap_or_else(PoisonError::into_inner));
+            let (here, telling) = (self.here(), self.telling_of());
             let known = |id: &ReservationId| here.contains_key(id) || telling.contains(id);
             let read = rows.into_iter().filter_map(|row| Some((ReservationId::from_uuid(row.0.parse().ok()?), row)));
             read.filter(|(id, _)| !known(id)).collect()
@@ -131,7 +164,7 @@ impl Shared {
             std::mem::replace(&mut *before, strange.keys().copied().collect())
         };
         let again = strange.into_iter().filter(|(id, _)| before.contains(id)).map(|(_, row)| row).collect();
-        let (calls, cost) = self.settle_rows(&self.gateway, again).await?;
+        let (calls, cost) = self.settle_rows(&self.gateway, again, Collected::OfItsOwn).await?;
         if calls > 0 {
             tracing::error!(
                 calls,
@@ -144,7 +177,12 @@ impl Shared {
     }
 
     /// How many were settled, and at how much.
-    async fn settle_rows(&self, gateway: &str, rows: Vec<(String, String)>) -> Result<(u64, Money), StoreError> {
+    async fn settle_rows(
+        &self,
+        gateway: &str,
+        rows: Vec<(String, String)>,
+        collected: Collected,
+    ) -> Result<(u64, Money), StoreError> {
         let (mut calls, mut cost) = (0_u64, Money::ZERO);
         for (id, text) in rows {
             let (Ok(uuid), Some(row)) = (id.parse(), Row::of_text(&text, &self.keys)) else {
@@ -155,7 +193,7 @@ impl Shared {
             let entry = Some(Entry::crashed(principal, group, item, held_cost));
             let (id, gateway) = (ReservationId::from_uuid(uuid), gateway.to_owned());
             let charge = Charge::AsHeld;
-            let told = Told { id, gateway, placed, charge, entry, at: made, known: true, collected: true };
+            let told = Told { id, gateway, placed, charge, entry, at: made, sent: Sent::Known, collected };
             // Another gateway may settle the same: the first counts. Where no answer arrives, the next look asks again.
             if self.tell(&told, true).await? {
                 calls += 1;
@@ -175,7 +213,8 @@ impl Shared {
         if !self.told(CLOSING).await {
             tracing::error!(
                 untold = *self.untold.borrow(),
-                "the budget store does not answer: another gateway, or the next, settles these calls at their reservation"
+                "the budget store does not answer: what it holds another gateway, or the next, settles at the reservation; what it \
+                 was never told of is lost"
             );
         }
         self.closing.store(true, Ordering::Relaxed);
@@ -186,6 +225,19 @@ impl Shared {
         let _ = self.link.ask::<()>(&script).await;
         self.tasks.close();
         let _ = tokio::time::timeout(CLOSING, self.tasks.wait()).await;
+    }
+}
+
+impl Told {
+    /// How long the store remembers that it is settled: as long as anything of it can be on its way.
+    fn remembered(&self) -> Duration {
+        let own = self.collected == Collected::No;
+        match self.sent {
+            Sent::Known if own => REMEMBERED,
+            // What holds nothing and was never sent is told within seconds, or again.
+            Sent::Never if self.placed.iter().all(|line| line.amount == 0) => REMEMBERED,
+            Sent::Known | Sent::Perhaps | Sent::Never => REMEMBERED_LONG,
+        }
     }
 }
 
@@ -236,7 +288,11 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How long the end of a gateway waits for the store.
 const CLOSING: Duration = Duration::from_secs(10);
-/// How long ids are remembered that must not be settled again: longer than any message can be on its way.
-const REMEMBERED: Duration = Duration::from_hours(7 * 24);
+/// How long an id is remembered that was held and is settled: longer than a message can be on its way.
+const REMEMBERED: Duration = Duration::from_mins(10);
+/// A settlement that has been tried for so long may have been taken and forgotten.
+const REMEMBERED_FOR_SURE: Duration = Duration::from_mins(5);
+/// The same for an id that the store was never seen to hold, or that another gateway has settled: its own may be away for days.
+const REMEMBERED_LONG: Duration = Duration::from_hours(7 * 24);
 /// How many calls settled at the reservation are kept one by one.
 const KEPT_LISTED: usize = 10_000;

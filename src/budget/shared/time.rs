@@ -34,6 +34,11 @@ impl ServerTime {
         moved.unwrap_or(now)
     }
 
+    /// This machine's clock.
+    pub(super) fn local(&self) -> SystemTime {
+        self.clock.now()
+    }
+
     /// Takes up what the server's clock says.
     pub(super) fn learn(&self, server_ms: i64) {
         if !self.told {

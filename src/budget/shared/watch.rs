@@ -1,8 +1,9 @@
 //! Keeping in touch: the lease, what others have changed, and what the dead have left.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use super::Shared;
 use super::reserve::{lost, whole_ms};
@@ -27,7 +28,7 @@ impl Shared {
         }
     }
 
-    pub(super) async fn watch(&self) {
+    pub(super) async fn watch(self: Arc<Self>) {
         let mut beats = 0_u32;
         loop {
             let soon = async {
@@ -41,31 +42,61 @@ impl Shared {
                 () = soon => {}
             }
             beats = beats.wrapping_add(1);
-            let mut looked = self.beat().await;
-            if looked.is_ok() && beats.is_multiple_of(CHECK_EVERY) {
-                looked = self.check_own().await;
-            }
-            if let Err(error) = looked {
-                self.answers(Some(&error));
+            match self.beat().await {
+                Ok(dead) => self.tidy_up(dead, beats.is_multiple_of(CHECK_EVERY)),
+                Err(error) => {
+                    *self.steady() = Steady::default();
+                    self.answers(Some(&error));
+                }
             }
         }
     }
 
-    /// Renews the lease, takes up what is new, and settles what the dead have left.
-    pub(super) async fn beat(&self) -> Result<(), StoreError> {
+    /// Settles what the dead have left, and what nobody knows of, beside the beats: that can take a while, and a gateway that
+    /// is busy with it is alive.
+    fn tidy_up(self: &Arc<Self>, dead: Vec<String>, check: bool) {
+        if (dead.is_empty() && !check) || self.collecting.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let shared = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let tidied = async {
+                for gateway in dead {
+                    shared.collect(&gateway).await?;
+                }
+                if check { shared.check_own().await } else { Ok(()) }
+            };
+            tokio::select! {
+                () = shared.ended.cancelled() => {}
+                tidied = tidied => {
+                    if let Err(error) = tidied {
+                        tracing::warn!(%error, "what dead gateways have left is settled the next time");
+                    }
+                }
+            }
+            shared.collecting.store(false, Ordering::Relaxed);
+        });
+    }
+
+    fn steady(&self) -> MutexGuard<'_, Steady> {
+        self.steady.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Renews the lease and takes up what is new. The gateways that are dead for certain.
+    pub(super) async fn beat(&self) -> Result<Vec<String>, StoreError> {
         let known = self.epoch.load_full();
         let first = if known.is_none() { uuid::Uuid::new_v4().to_string() } else { String::new() };
         let (epoch, dead) = self.look_at(&self.gateway, &first).await?;
         match known {
-            Some(known) if *known != epoch => return Err(lost()),
-            Some(_) => {}
+            Some(known) if *known != epoch => {
+                self.lost.store(true, Ordering::Relaxed);
+                return Err(lost());
+            }
+            Some(_) => self.lost.store(false, Ordering::Relaxed),
             None => self.epoch.store(Some(Arc::new(epoch))),
         }
         self.answers(None);
-        for gateway in dead {
-            self.collect(&gateway).await?;
-        }
-        Ok(())
+        Ok(self.steady().due(dead, self.time.local(), self.lease))
     }
 
     /// Takes up how things stand, without being a gateway.
@@ -117,6 +148,41 @@ impl Shared {
     }
 }
 
+/// Who seems to be dead, and whether this gateway is in a position to tell.
+#[derive(Debug, Default)]
+pub(super) struct Steady {
+    /// Since when every look has been answered.
+    since: Option<SystemTime>,
+    last: Option<SystemTime>,
+    /// Whose lease was seen to have ended, and when first.
+    suspects: HashMap<String, SystemTime>,
+}
+
+impl Steady {
+    /// Those of whom nothing has been heard for a lease in which they could have been: the store was there all the time, and
+    /// the lease has ended in look after look. When the store comes back, or its clock is set, all leases have ended at once.
+    fn due(&mut self, ended: Vec<String>, now: SystemTime, lease: Duration) -> Vec<String> {
+        let pause = self.last.map(|last| now.duration_since(last).unwrap_or(Duration::MAX));
+        if pause.is_some_and(|pause| pause > lease) {
+            *self = Self::default();
+        }
+        self.last = Some(now);
+        let since = *self.since.get_or_insert(now);
+        self.suspects.retain(|gateway, _| ended.contains(gateway));
+        let mut due = Vec::new();
+        for gateway in ended {
+            let first = *self.suspects.entry(gateway.clone()).or_insert(now);
+            let long = |from: SystemTime, span| now.duration_since(from).unwrap_or_default() >= span;
+            if long(since, lease) && long(first, SUSPECTED) {
+                due.push(gateway);
+            }
+        }
+        due
+    }
+}
+
+/// How long a lease is seen to have ended before it is believed.
+const SUSPECTED: Duration = Duration::from_secs(2);
 /// How often a gateway looks at the store.
 const EVERY: Duration = Duration::from_secs(1);
 /// Every how many looks a gateway checks what stands under its own name.

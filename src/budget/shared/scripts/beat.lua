@@ -10,7 +10,7 @@ if not now then
   now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 if ARGV[4] ~= '' then redis.call('SET', KEYS[2], ARGV[4], 'NX') end
-local ended = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. now, 'LIMIT', 0, 8)
+local ended = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. now, 'LIMIT', 0, 64)
 if ARGV[2] ~= '' then redis.call('ZADD', KEYS[1], now + tonumber(ARGV[3]), ARGV[2]) end
 local answer = { tostring(now), redis.call('GET', KEYS[2]) or '', tostring(redis.call('LLEN', KEYS[3])) }
 for _, gateway in ipairs(ended) do

@@ -46,7 +46,9 @@ end
 -- What no number of 64 bits can hold stays at the highest.
 local function bump(key, field, amount)
   local answer = redis.pcall('HINCRBY', key, field, amount)
-  if type(answer) == 'table' and answer.err then redis.call('HSET', key, field, '9223372036854775807') end
+  if type(answer) ~= 'table' or not answer.err then return end
+  if not string.find(answer.err, 'overflow') then error(answer.err) end
+  redis.call('HSET', key, field, '9223372036854775807')
 end
 
 for line = 1, lines do

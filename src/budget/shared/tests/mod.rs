@@ -14,6 +14,7 @@ use crate::budget::store::{Enforcement, Line, Unit};
 use crate::budget::tests::calls::{booking, dollars_of, line, released, settlement};
 use crate::budget::window::Window;
 use crate::types::{ManualClock, Secret, Subject};
+use holding::{Placed, Sent};
 use server::Server;
 
 const NOON: u64 = 1_795_262_400;
@@ -69,6 +70,13 @@ async fn reserve(store: &SharedStore, booking: &Booking) -> Result<Vec<CounterSt
     store.reserve(booking.clone()).await
 }
 
+/// One look at the store, with what it brings about.
+async fn look(store: &SharedStore) {
+    for gateway in store.0.beat().await.unwrap() {
+        store.0.collect(&gateway).await.unwrap();
+    }
+}
+
 /// Dollars spent and reserved by one, as the server has it once it has been told of everything.
 async fn usd(store: &SharedStore, who: &str) -> (u64, u64) {
     assert!(store.0.told(Duration::from_mins(1)).await);
@@ -120,7 +128,7 @@ async fn an_id_is_reserved_once_however_often_that_is_asked_for_and_not_after_it
     }
     let late = booking("alice", 100);
     let placed = store.0.here().get(&call.id).unwrap().placed.clone();
-    store.0.here().insert(late.id, Here { placed, known: false, allowed: None });
+    store.0.here().insert(late.id, Here { placed, sent: Sent::Perhaps, allowed: None });
     store.settle(released(&late));
     assert_eq!(usd(&store, "alice").await, (0, 100));
     assert!(matches!(store.0.ask(&late).await, Err(ReserveError::Store(_))));
@@ -172,8 +180,11 @@ async fn the_calls_of_a_gateway_that_is_silent_for_its_lease_are_settled_at_thei
     third.0.beat().await.unwrap();
     assert_eq!(usd(&living, "alice").await, (70, 300), "the lease has just not ended");
     place.clock.advance(Duration::from_millis(1));
-    let (one, other) = tokio::join!(living.0.beat(), third.0.beat());
-    one.and(other).unwrap();
+    look(&living).await;
+    look(&third).await;
+    assert_eq!(usd(&living, "alice").await, (70, 300), "it may just have been late");
+    place.clock.advance(Duration::from_secs(2));
+    tokio::join!(look(&living), look(&third));
     assert_eq!(usd(&living, "alice").await, (370, 0));
     let bill = third.bill().await.unwrap();
     assert_eq!((bill.calls(), bill.cost().nanos()), (2, 370));
@@ -279,7 +290,17 @@ async fn amounts_beyond_what_a_double_can_count_are_exact() {
     let mut soft = call(1);
     soft.lines = vec![Line { limit, amount: u64::MAX, ..line("alice", Unit::Usd, 1, Enforcement::Soft) }];
     let states = reserve(&store, &soft).await.unwrap();
-    assert!(states[0].reserved >= (1 << 62), "{states:?}");
+    assert!(states[0].reserved >= 1_000_000_000_000_000, "{states:?}");
+    let key = store.0.keys.count(&soft.lines[0].counter);
+    let field = format!("{}:r", Placed::of(&soft.lines[0], &store.0.keys, place.clock.now()).unwrap().slice.text());
+    let _: i64 = place.server.ask(&["HSET", &key, &field, "9223372036854775807"]);
+    let more = Booking { id: ReservationId::random(), ..soft.clone() };
+    assert!(reserve(&store, &more).await.unwrap()[0].reserved >= 9_223_372_036_854_775_807);
+    let _: i64 = place.server.ask(&["HSET", &key, &field, "5"]);
+    store.settle(released(&soft));
+    store.settle(released(&more));
+    assert_eq!(usd(&store, "alice").await.1, 0, "never less than nothing");
+    reserve(&store, &Booking { id: ReservationId::random(), ..soft }).await.unwrap();
 }
 
 #[tokio::test]

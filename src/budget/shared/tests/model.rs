@@ -92,12 +92,12 @@ async fn play(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 // What it has settled has been told; what runs is left to the other one, when the lease has ended.
                 assert!(gateways[gateway].0.told(Duration::from_mins(1)).await);
                 gateways[gateway] = place.gateway().await;
-                place.clock.advance(LEASE / 2);
-                for living in &gateways {
-                    living.0.beat().await.unwrap();
+                for _ in 0..6 {
+                    place.clock.advance(LEASE / 2);
+                    for living in &gateways {
+                        look(living).await;
+                    }
                 }
-                place.clock.advance(LEASE / 2 + Duration::from_millis(1));
-                gateways[1 - gateway].0.beat().await.unwrap();
                 let (dead, left) = std::mem::take(&mut model.running).into_iter().partition(|call| call.at == gateway);
                 model.running = left;
                 let dead: Vec<Running> = dead;
