@@ -177,8 +177,10 @@ impl Ledger {
 
     /// Writes changes of budgets down; they are in force within two seconds.
     pub async fn change(&self, changes: Vec<Change>) -> Result<(), StoreError> {
-        for change in changes {
-            self.store.change(change, self.clock.now()).await?;
+        let all = changes.len();
+        for (made, change) in changes.into_iter().enumerate() {
+            let written = self.store.change(change, self.clock.now()).await;
+            written.map_err(|error| StoreError(format!("{made} of {all} changes were made: {}", error.0)))?;
         }
         Ok(())
     }

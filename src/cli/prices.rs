@@ -3,7 +3,8 @@
 //! Prices are dollars per million tokens. Nothing is fetched: lists are files, and a gateway reads its price table when it
 //! starts. Exit codes: 0 done, 1 it could not be done, 2 the command line makes no sense.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -137,11 +138,12 @@ impl InForce {
 
 fn read(from: &Path, known: &PriceList, now: SystemTime) -> Result<Imported, String> {
     let shown = from.display();
-    let size = fs::metadata(from).map_err(|error| format!("{shown}: {error}"))?.len();
+    let mut text = String::new();
+    let read = File::open(from).and_then(|file| file.take(LARGEST + 1).read_to_string(&mut text));
+    let size = read.map_err(|error| format!("{shown}: {error}"))? as u64;
     if size > LARGEST {
-        return Err(format!("{shown} has {size} bytes: no price list has more than {LARGEST}"));
+        return Err(format!("{shown} has more than {LARGEST} bytes: no price list has"));
     }
-    let text = fs::read_to_string(from).map_err(|error| format!("{shown}: {error}"))?;
     let today = Timestamp::try_from(now).unwrap_or_default().strftime("%Y-%m-%d").to_string();
     let imported = Imported::read(&text, known, &today).map_err(|error| format!("{shown}: {error}"))?;
     if imported.list.rows().next().is_none() {
@@ -236,10 +238,7 @@ fn update(
     let text = after.text()?;
     // What is written must be what a gateway can read.
     PriceList::read(&text)?;
-    let beside = to.with_extension("new");
-    let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, to));
-    if let Err(error) = written {
-        let _ = fs::remove_file(&beside);
+    if let Err(error) = replace(to, &text) {
         return Ok(Err(format!("{}: {error}", to.display())));
     }
     compare(&before.differences(&after), imported, output, streams)?;
@@ -253,6 +252,22 @@ fn update(
         )?;
     }
     Ok(Ok(()))
+}
+
+/// Puts a text in place of a file, or leaves the file as it is. A link goes on leading to what is replaced.
+fn replace(to: &Path, text: &str) -> io::Result<()> {
+    let to = if to.exists() { to.canonicalize()? } else { to.to_owned() };
+    let name = to.file_name().ok_or_else(|| io::Error::other("no name of a file"))?.to_string_lossy();
+    let beside = to.with_file_name(format!(".{name}.{}", std::process::id()));
+    let written = File::create_new(&beside).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&beside, &to)
+    });
+    if written.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::AlreadyExists) {
+        let _ = fs::remove_file(&beside);
+    }
+    written
 }
 
 fn compare(

@@ -71,6 +71,18 @@ impl Asking<'_> {
     /// The changes, one for each unit. The error says what to ask instead.
     pub fn changes(&self, doing: Doing, asked: &Asked, now: SystemTime) -> Result<Vec<Change>, String> {
         let rule = self.rule(&asked.budget)?;
+        let strange = [
+            (asked.span.is_some() && doing != Doing::Raise, "for"),
+            (asked.until.is_some() && doing != Doing::Raise, "until"),
+            (asked.configured && doing != Doing::Set, "configured"),
+        ];
+        if let Some((_, part)) = strange.into_iter().find(|(strange, _)| *strange) {
+            let what = "only a limit that is raised ends by itself, and only one that is set can be the configured one";
+            return Err(format!("{} makes no sense here: {what}", self.part(part)));
+        }
+        if doing == Doing::Reset && !given(asked, 0).is_empty() {
+            return Err("a reset takes no amount: the count begins anew".to_owned());
+        }
         let effects = match doing {
             Doing::Set if asked.configured => {
                 if !given(asked, 0).is_empty() {

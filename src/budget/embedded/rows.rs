@@ -308,7 +308,10 @@ pub(super) fn pending(connection: &Connection) -> rusqlite::Result<Vec<Pending>>
 pub(super) fn forget(connection: &Connection, before: SystemTime, left_before: SystemTime) -> rusqlite::Result<()> {
     connection.execute("DELETE FROM usage WHERE hour_ms < ?1", [millis(before)])?;
     connection.execute("DELETE FROM at_reservation WHERE at_ms < ?1", [millis(before)])?;
-    connection.execute("DELETE FROM thresholds WHERE starts_ms > 0 AND starts_ms < ?1", [millis(before)])?;
+    connection.execute(
+        "DELETE FROM thresholds WHERE starts_ms > 0 AND starts_ms < ?1 AND pending_since_ms IS NULL",
+        [millis(before)],
+    )?;
     connection.execute("DELETE FROM counts WHERE leaves_ms < ?1", [millis(left_before)])?;
     Ok(())
 }

@@ -64,10 +64,14 @@ impl Shared {
         self.tasks.spawn(async move {
             shared.tell_until_taken(&told).await;
             // While nothing can be reserved there, what was spent here still counts here.
-            if shared.trouble.load().is_none() {
-                shared.allowance.becomes(spent, 0);
-            } else {
-                *shared.owed.lock().unwrap_or_else(PoisonError::into_inner) += spent;
+            {
+                let mut owed = shared.owed.lock().unwrap_or_else(PoisonError::into_inner);
+                if shared.trouble.load().is_none() {
+                    drop(owed);
+                    shared.allowance.becomes(spent, 0);
+                } else {
+                    *owed = owed.saturating_add(spent);
+                }
             }
             shared.telling_of().remove(&id);
             shared.untold.send_modify(|untold| *untold -= 1);
@@ -85,7 +89,10 @@ impl Shared {
             match self.tell(told, began.elapsed() > REMEMBERED_FOR_SURE).await {
                 Ok(taken) => {
                     if !taken && told.charge != Charge::Nothing {
-                        tracing::debug!(reservation = %told.id.uuid(), "had been settled before");
+                        tracing::warn!(
+                            reservation = %told.id.uuid(),
+                            "a settlement found its call settled before: by another gateway, or by an answer that was lost"
+                        );
                     }
                     return;
                 }

@@ -4,7 +4,7 @@
 //! What a webhook has still to be told of stands in the store. A gateway tells what it has seen itself; what another has seen and
 //! not told for a minute, because it is gone, any gateway tells. The message has the same id each time.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -19,7 +19,7 @@ use crate::gateway::Gateway;
 use crate::identity::Principal;
 use crate::telemetry::Success;
 use crate::types::Clock;
-use crate::upstream::Webhook;
+use crate::upstream::{Webhook, WebhookError};
 
 /// Who tells of thresholds, and of whose.
 #[derive(Debug)]
@@ -35,9 +35,10 @@ pub(super) struct Watch {
 struct Deliveries {
     /// What it has seen itself.
     own: HashSet<Mark>,
-    failures: u32,
-    /// When the receiver is tried again after a failure.
-    again: Option<SystemTime>,
+    /// What has failed: how often, since when, and when it is tried again.
+    failed: HashMap<Mark, (u32, SystemTime, SystemTime)>,
+    /// The same for a receiver that cannot be reached at all.
+    away: (u32, Option<SystemTime>),
 }
 
 impl Watch {
@@ -51,7 +52,9 @@ impl Watch {
                 Ok(crossings) => {
                     for crossing in crossings {
                         self.tell(&crossing);
-                        deliveries.own.insert(crossing.mark);
+                        if self.webhook.is_some() {
+                            deliveries.own.insert(crossing.mark);
+                        }
                     }
                 }
                 Err(error) => tracing::warn!(%error, "it cannot be told which budgets have reached a threshold"),
@@ -80,10 +83,10 @@ impl Watch {
         );
     }
 
-    /// Tells the webhook what it has still to be told, until it fails.
+    /// Tells the webhook what it has still to be told. A message that is refused does not hold up the others.
     async fn deliver(&self, webhook: &Webhook, deliveries: &mut Deliveries) {
         let now = self.clock.now();
-        if deliveries.again.is_some_and(|again| now < again) {
+        if deliveries.away.1.is_some_and(|again| now < again) {
             return;
         }
         let pending = match self.gateway.ledger.pending(self.principals.iter()).await {
@@ -93,33 +96,57 @@ impl Watch {
                 return;
             }
         };
+        let open: HashSet<_> = pending.iter().map(|(pending, _)| &pending.mark).collect();
+        deliveries.own.retain(|mark| open.contains(mark));
+        deliveries.failed.retain(|mark, _| open.contains(mark));
+        let mut posted = 0;
         for (Pending { mark, since }, standing) in pending {
-            let waited = now.duration_since(since).unwrap_or_default();
-            if !deliveries.own.contains(&mark) && waited < TAKEN_OVER {
+            let now = self.clock.now();
+            let foreign = !deliveries.own.contains(&mark);
+            if foreign && now.duration_since(since).unwrap_or_default() < TAKEN_OVER {
                 continue;
             }
+            let (failures, first, again) = deliveries.failed.get(&mark).copied().unwrap_or((0, now, now));
+            if now < again {
+                continue;
+            }
+            posted += 1;
+            if posted > AT_ONCE {
+                return;
+            }
             let id = id(&mark);
-            let posted = webhook.post(&id, message(&mark, standing.as_ref(), since), now).await;
-            self.gateway.metrics().webhook_told(if posted.is_ok() { Success::Ok } else { Success::Failed });
-            if let Err(error) = posted {
-                if waited < GIVEN_UP {
-                    deliveries.failures = deliveries.failures.saturating_add(1);
-                    let pause = EVERY.saturating_mul(1 << deliveries.failures.min(6));
-                    deliveries.again = Some(now + pause);
+            let answer = webhook.post(&id, message(&mark, standing.as_ref(), since), now).await;
+            self.gateway.metrics().webhook_told(if answer.is_ok() { Success::Ok } else { Success::Failed });
+            let now = self.clock.now();
+            match answer {
+                Ok(()) => deliveries.away = (0, None),
+                Err(error) if now.duration_since(first).unwrap_or_default() >= GIVEN_UP => {
+                    tracing::error!(%error, id, "the webhook has not taken a message for a day; it is given up");
+                }
+                Err(error) => {
+                    let pause = pause(failures);
                     tracing::warn!(%error, id, "the webhook has not taken a message; it is sent again in {pause:?}");
+                    deliveries.failed.insert(mark, (failures.saturating_add(1), first, now + pause));
+                    if matches!(error, WebhookError::Refused(_)) {
+                        continue;
+                    }
+                    let away = deliveries.away.0;
+                    deliveries.away = (away.saturating_add(1), Some(now + self::pause(away)));
                     return;
                 }
-                tracing::error!(%error, id, "the webhook has not taken a message for a day; it is given up");
-            } else {
-                deliveries.failures = 0;
             }
-            deliveries.own.remove(&mark);
-            if let Err(error) = self.gateway.ledger.delivered(mark).await {
+            if let Err(error) = self.gateway.ledger.delivered(mark.clone()).await {
                 tracing::warn!(%error, id, "the webhook may be sent a message again, under the same id");
+                deliveries.failed.insert(mark, (failures.saturating_add(1), first, now + pause(failures)));
                 return;
             }
         }
     }
+}
+
+/// How long after so many failures, and one more.
+fn pause(failures: u32) -> Duration {
+    EVERY.saturating_mul(2 << failures.min(5))
 }
 
 /// The same for everybody who tells of a threshold.
@@ -156,6 +183,8 @@ fn message(mark: &Mark, standing: Option<&Standing>, since: SystemTime) -> Strin
 }
 
 const EVERY: Duration = Duration::from_secs(5);
+/// How many messages are sent before budgets are looked at again.
+const AT_ONCE: usize = 20;
 /// How long a gateway has for what it has seen itself before another tells it.
 const TAKEN_OVER: Duration = Duration::from_mins(1);
 const GIVEN_UP: Duration = Duration::from_hours(24);

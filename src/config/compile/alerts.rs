@@ -31,15 +31,16 @@ pub(super) fn compile(entry: &Entry<'_>, around: &Surroundings<'_>, report: &mut
 fn url(text: &str) -> Result<String, Wrong> {
     let wrong = |what: &str| Wrong::new(format!("{}: {what}", quoted(text)));
     let hint = "such as \"https://hooks.example.com/tollgate\"";
+    // Before anything is quoted: it may be a password.
+    if text.contains('@') {
+        return Err(Wrong::new("a URL with a user name or password in it").hint("messages are signed: secret_file"));
+    }
     let uri: http::Uri = text.parse().map_err(|_| wrong("no URL").hint(hint))?;
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
         return Err(wrong("no URL").hint(hint));
     };
     if !matches!(scheme, "https" | "http") {
         return Err(wrong("the scheme is neither https nor http").hint(hint));
-    }
-    if authority.as_str().contains('@') {
-        return Err(wrong("carries a user name or password").hint("messages are signed: secret_file"));
     }
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
     let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());

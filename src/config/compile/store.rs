@@ -131,13 +131,14 @@ fn urls(entry: &Entry<'_>, topology: Option<Topology>, report: &mut Report) -> O
 fn url(text: &str) -> Result<String, Wrong> {
     let wrong = || Wrong::new(format!("{} is no address of a server", quoted(text)));
     let forms = "redis://host:6379/0, rediss://host:6379/0 for TLS, or unix:///path/of/its.sock";
+    // Before anything is quoted: it may be a password.
+    if text.contains('@') {
+        let wrong = Wrong::new("an address with a user or a password in it");
+        return Err(wrong.hint("set user, and password_file with the name of a file that holds the password"));
+    }
     let (scheme, rest) = text.split_once("://").ok_or_else(|| wrong().hint(forms))?;
     if !matches!(scheme, "redis" | "rediss" | "unix") || rest.is_empty() {
         return Err(wrong().hint(forms));
-    }
-    if rest.contains('@') {
-        let wrong = Wrong::new("an address with a user or a password in it");
-        return Err(wrong.hint("set user, and password_file with the name of a file that holds the password"));
     }
     if redis::IntoConnectionInfo::into_connection_info(text).is_err() {
         return Err(wrong().hint(forms));
@@ -153,7 +154,7 @@ fn clear(url: &str) -> Option<Wrong> {
         Wrong::new(format!("{} is spoken to without TLS", quoted(url)))
             .hint("the password and the names of principals cross the network in clear: use rediss://")
     };
-    (!local).then(wrong)
+    (!local && !url.contains('@')).then(wrong)
 }
 
 const SHORTEST: Duration = Duration::from_hours(24);

@@ -49,9 +49,8 @@ fn endpoint(text: &str) -> Result<http::Uri, Wrong> {
     // Looked for in the text itself: the URI parser drops a fragment without a word.
     let authority = rest.strip_suffix('/').unwrap_or(rest);
     if authority.contains('@') {
-        return Err(
-            wrong("carries a user name or password").hint("credentials come from the AWS chain, never from a URL")
-        );
+        return Err(Wrong::new("a URL with a user name or password in it")
+            .hint("credentials come from the AWS chain, never from a URL"));
     }
     if authority.contains(['/', '?', '#']) {
         return Err(wrong("carries a path, query or fragment").hint(bare));

@@ -94,6 +94,17 @@ impl PriceList {
             list.source = format!("{}; {}", self.source, new.source);
             list.taken.clone_from(&new.taken);
         }
+        // What a list has in a form that is not understood is not gone.
+        for left in imported.left.iter().filter(|_| imported.whole) {
+            let (region, model) = match left.what.split('/').collect::<Vec<_>>().as_slice() {
+                [model] => (None, *model),
+                ["bedrock", region, model] => (Some(*region), *model),
+                _ => continue,
+            };
+            if let Some(row) = self.row(region, model) {
+                list.rows_of(region).insert(model.to_owned(), row.clone());
+            }
+        }
         // A list without prices of guardrails does not say that they cost nothing.
         if list.guardrail.is_empty() {
             list.guardrail.clone_from(&self.guardrail);
@@ -141,12 +152,11 @@ impl PriceList {
         }
     }
 
-    /// The most input and output of a model, from whichever row knows them; of several the most.
-    pub(super) fn limits(&self, id: &str) -> (Option<u64>, Option<u64>) {
+    /// The rows that say most of an id in a Region, the closest first: its own, the same id's everywhere, the same model's anywhere.
+    pub(super) fn rows_like(&self, region: Option<&str>, id: &str) -> Vec<&PriceRow> {
         let base = id.strip_prefix("global.").unwrap_or(id);
-        let own = self.rows().filter(|(_, model, _)| {
-            *model == base || model.strip_suffix(base).is_some_and(|prefix| prefix.ends_with('.'))
-        });
-        own.fold((None, None), |(input, output), (_, _, row)| (input.max(row.max_input), output.max(row.max_output)))
+        let same = |model: &str| model == base || model.strip_suffix(base).is_some_and(|prefix| prefix.ends_with('.'));
+        let own = self.row(region, id).into_iter().chain(self.row(None, id));
+        own.chain(self.rows().filter(|(_, model, _)| same(model)).map(|(_, _, row)| row)).collect()
     }
 }

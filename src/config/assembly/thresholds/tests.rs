@@ -200,7 +200,23 @@ async fn a_receiver_that_is_not_there_is_given_up_after_a_day() {
     call(&watch).await;
     look(&watch, &mut told, &mut deliveries).await;
     assert_eq!(watch.gateway.ledger.pending(watch.principals.iter()).await.unwrap().len(), 1);
-    place.clock.advance(Duration::from_hours(25));
+    place.clock.advance(Duration::from_hours(23));
+    look(&watch, &mut told, &mut deliveries).await;
+    assert_eq!(watch.gateway.ledger.pending(watch.principals.iter()).await.unwrap().len(), 1);
+    place.clock.advance(Duration::from_hours(1));
     look(&watch, &mut told, &mut deliveries).await;
     assert_eq!(watch.gateway.ledger.pending(watch.principals.iter()).await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn a_message_that_is_refused_does_not_hold_up_the_others() {
+    let (place, (receiver, url)) = (Place::new(), Receiver::start().await);
+    let watch = place.gateway(&url).await;
+    let (mut told, mut deliveries) = (Told::default(), Deliveries::default());
+    call(&watch).await;
+    call(&watch).await;
+    receiver.statuses.lock().unwrap().push_back(400);
+    look(&watch, &mut told, &mut deliveries).await;
+    assert_eq!(receiver.taken().len(), 3, "50, 80 and 95 per cent");
+    assert_eq!(watch.gateway.ledger.pending(watch.principals.iter()).await.unwrap().len(), 1);
 }

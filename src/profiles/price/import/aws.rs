@@ -13,8 +13,8 @@ use serde::Deserialize;
 use super::decimal::shifted;
 use super::{Imported, Left};
 use crate::profiles::price::list::PriceList;
-use crate::profiles::price::row::{PriceRow, RatesRow};
-use crate::types::{ModelId, Region};
+use crate::profiles::price::row::{AboveRow, PriceRow, RatesRow};
+use crate::types::{ModelId, Region, TokenPrice};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -90,10 +90,18 @@ pub(super) fn read(offer: &Offer, known: &PriceList) -> Imported {
     let (mut found, mut left) = (BTreeMap::<Place, BTreeMap<(Tier, Kind), String>>::new(), BTreeSet::new());
     for (sku, product) in &offer.products {
         let attributes = &product.attributes;
-        let Some((kind, tier, global)) = meaning(attributes) else { continue };
+        let meaning = meaning(attributes);
         let name = [attributes.model.as_str(), &attributes.servicename].into_iter().find(|name| !name.is_empty());
         let Some(name) = name else { continue };
         let mut leave = |why: &str| _ = left.insert((name.to_owned(), why.to_owned()));
+        let (kind, tier, global) = match meaning {
+            Meaning::Price(kind, tier, global) => (kind, tier, global),
+            Meaning::LongContext => {
+                leave("its long-context price is not read: the one that is known is carried over");
+                continue;
+            }
+            Meaning::Nothing => continue,
+        };
         let id = match names.id(name) {
             Ok(id) => id,
             Err(why) => {
@@ -131,7 +139,9 @@ pub(super) fn read(offer: &Offer, known: &PriceList) -> Imported {
         ..PriceList::default()
     };
     for ((region, id), prices) in found {
-        match row(&prices, known.limits(&id)) {
+        let zero = prices.iter().any(|((_, kind), price)| *kind == Kind::Input && price == "0");
+        match row(&prices, &known.rows_like(region.as_deref(), &id)) {
+            _ if zero => _ = left.insert((id, "its input costs nothing".to_owned())),
             Some(row) => _ = list.rows_of(region.as_deref()).insert(id, row),
             None => _ = left.insert((id, "it has a price of input or output alone".to_owned())),
         }
@@ -140,41 +150,82 @@ pub(super) fn read(offer: &Offer, known: &PriceList) -> Imported {
     Imported { list, left, whole: false }
 }
 
-fn row(prices: &BTreeMap<(Tier, Kind), String>, limits: (Option<u64>, Option<u64>)) -> Option<PriceRow> {
-    let tier = |tier| {
-        let price = |kind| prices.get(&(tier, kind)).cloned();
+/// A row of what the list says. What it does not say of a model (kinds of the cache, tiers, long context) is carried over from
+/// the rows that are known, and where the list is dearer than those, dearer by as much: a list that is silent makes nothing
+/// cheaper.
+fn row(prices: &BTreeMap<(Tier, Kind), String>, known: &[&PriceRow]) -> Option<PriceRow> {
+    let listed = |tier, kind| prices.get(&(tier, kind)).cloned();
+    let (input, output) = (listed(Tier::Standard, Kind::Input)?, listed(Tier::Standard, Kind::Output)?);
+    let carry = |before: &PriceRow, price: &str| carried(price, &before.input, &input);
+    let cache = |kind, of: fn(&PriceRow) -> Option<&String>| {
+        listed(Tier::Standard, kind).or_else(|| known.iter().find_map(|row| carry(row, of(row)?)))
+    };
+    let tier = |tier, of: fn(&PriceRow) -> Option<&RatesRow>| {
+        let before = known.iter().find_map(|row| Some((*row, of(row)?)));
+        let kind = |kind, of: fn(&RatesRow) -> Option<&String>| {
+            listed(tier, kind).or_else(|| before.and_then(|(row, rates)| carry(row, of(rates)?)))
+        };
         Some(RatesRow {
-            input: price(Kind::Input)?,
-            output: price(Kind::Output)?,
-            cache_read: price(Kind::CacheRead),
-            cache_write_5m: price(Kind::CacheWrite5m),
-            cache_write_1h: price(Kind::CacheWrite1h),
+            input: kind(Kind::Input, |rates| Some(&rates.input))?,
+            output: kind(Kind::Output, |rates| Some(&rates.output))?,
+            cache_read: kind(Kind::CacheRead, |rates| rates.cache_read.as_ref()),
+            cache_write_5m: kind(Kind::CacheWrite5m, |rates| rates.cache_write_5m.as_ref()),
+            cache_write_1h: kind(Kind::CacheWrite1h, |rates| rates.cache_write_1h.as_ref()),
         })
     };
-    let RatesRow { input, output, cache_read, cache_write_5m, cache_write_1h } = tier(Tier::Standard)?;
-    let (max_input, max_output) = limits;
-    let (flex, priority) = (tier(Tier::Flex), tier(Tier::Priority));
-    let latency_optimized = tier(Tier::LatencyOptimized);
+    let above = known.iter().find_map(|row| {
+        let before = row.above.as_ref()?;
+        let kind = |price: &Option<String>| price.as_ref().and_then(|price| carry(row, price));
+        Some(AboveRow {
+            tokens: before.tokens,
+            input: carry(row, &before.input)?,
+            output: carry(row, &before.output)?,
+            cache_read: kind(&before.cache_read),
+            cache_write_5m: kind(&before.cache_write_5m),
+            cache_write_1h: kind(&before.cache_write_1h),
+        })
+    });
     Some(PriceRow {
+        cache_read: cache(Kind::CacheRead, |row| row.cache_read.as_ref()),
+        cache_write_5m: cache(Kind::CacheWrite5m, |row| row.cache_write_5m.as_ref()),
+        cache_write_1h: cache(Kind::CacheWrite1h, |row| row.cache_write_1h.as_ref()),
+        max_input: known.iter().filter_map(|row| row.max_input).max(),
+        max_output: known.iter().filter_map(|row| row.max_output).max(),
+        flex: tier(Tier::Flex, |row| row.flex.as_ref()),
+        priority: tier(Tier::Priority, |row| row.priority.as_ref()),
+        above,
+        latency_optimized: tier(Tier::LatencyOptimized, |row| row.latency_optimized.as_ref()),
         input,
         output,
-        cache_read,
-        cache_write_5m,
-        cache_write_1h,
-        max_input,
-        max_output,
-        flex,
-        priority,
-        above: None,
-        latency_optimized,
     })
 }
 
-/// What a product is; `None` for what no call through the gateway can incur.
-fn meaning(attributes: &Attributes) -> Option<(Kind, Tier, bool)> {
+/// A price as it was, or higher by as much as input is.
+fn carried(price: &str, input_before: &str, input: &str) -> Option<String> {
+    let nanos = |text: &str| TokenPrice::per_million(text).ok().map(TokenPrice::nanos_per_million);
+    let (price, before, now) = (nanos(price)?, nanos(input_before)?, nanos(input)?);
+    let higher = if before > 0 && now > before {
+        (i128::from(price) * i128::from(now) + i128::from(before) - 1).div_euclid(i128::from(before))
+    } else {
+        i128::from(price)
+    };
+    Some(TokenPrice::from_nanos_per_million(i64::try_from(higher).ok()?).to_string())
+}
+
+/// What a product is.
+enum Meaning {
+    /// A price, of `global` profiles or not.
+    Price(Kind, Tier, bool),
+    /// A price of calls with long input.
+    LongContext,
+    /// Nothing that a call through the gateway can incur.
+    Nothing,
+}
+
+fn meaning(attributes: &Attributes) -> Meaning {
     let feature = attributes.feature.to_ascii_lowercase();
     if !feature.is_empty() && !feature.contains("on-demand") {
-        return None;
+        return Meaning::Nothing;
     }
     // "USE1-MP:USE1_InputTokenCount_Global-Units", "USE1-NovaLite-input-tokens-cross-region-global", "Input tokens flex"
     let usage = attributes.usagetype.to_ascii_lowercase().replace(['-', '_'], "");
@@ -183,26 +234,29 @@ fn meaning(attributes: &Attributes) -> Option<(Kind, Tier, bool)> {
     let other =
         ["batch", "custom", "provisioned", "longcontext", "lctx", "image", "video", "audio", "speech", "reserved"];
     if other.iter().any(|word| either(word)) {
-        return None;
+        return Meaning::Nothing;
+    }
+    if either("longcontext") || either("lctx") {
+        return Meaning::LongContext;
     }
     // Where there is a word for the kind it says it; otherwise the usage type does.
     let said = if words.is_empty() { &usage } else { &words };
     let kind = if said.contains("cache") {
         if said.contains("read") {
             Kind::CacheRead
-        } else if either("1h") {
+        } else if said.contains("write1h") || words.contains("1h") {
             Kind::CacheWrite1h
         } else if said.contains("write") {
             Kind::CacheWrite5m
         } else {
-            return None;
+            return Meaning::Nothing;
         }
     } else if said.contains("inputtoken") {
         Kind::Input
     } else if said.contains("outputtoken") || said.contains("responsetoken") {
         Kind::Output
     } else {
-        return None;
+        return Meaning::Nothing;
     };
     let tier = if either("latency") {
         Tier::LatencyOptimized
@@ -213,7 +267,7 @@ fn meaning(attributes: &Attributes) -> Option<(Kind, Tier, bool)> {
     } else {
         Tier::Standard
     };
-    Some((kind, tier, either("global")))
+    Meaning::Price(kind, tier, either("global"))
 }
 
 fn price(dimension: &Dimension) -> Result<String, String> {
@@ -247,6 +301,9 @@ impl Names {
             let Some((provider, rest)) = base.split_once('.') else { continue };
             let rest = rest.split(':').next().unwrap_or(rest);
             let words: Vec<_> = rest.split('-').filter(|word| !is_date(word) && !is_version(word)).collect();
+            if words.is_empty() {
+                continue;
+            }
             for name in [words.concat(), format!("{provider}{}", words.concat())] {
                 names.entry(plain(&name)).or_default().insert(base.clone());
             }
@@ -267,7 +324,7 @@ impl Names {
 }
 
 fn plain(name: &str) -> String {
-    let name = name.to_ascii_lowercase().replace(".0", "");
+    let name = name.to_ascii_lowercase().replace(".0", "").replace('+', "plus");
     name.chars().filter(char::is_ascii_alphanumeric).collect()
 }
 

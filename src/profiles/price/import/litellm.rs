@@ -62,10 +62,15 @@ fn price_row(row: &Row) -> Result<PriceRow, String> {
     }
     let standard = rates(row, "")?.ok_or("no price by the token")?;
     let tokens = |key: &str| row.get(key).and_then(|tokens| whole(tokens.get()));
-    let thresholds: BTreeSet<u64> = row
-        .keys()
-        .filter_map(|field| field.strip_prefix("input_cost_per_token_above_")?.strip_suffix("k_tokens")?.parse().ok())
-        .collect();
+    let mut thresholds = BTreeSet::new();
+    for (field, length) in row.keys().filter_map(|field| Some((field, field.split_once("_above_")?.1))) {
+        // An hour in the cache is no length, and batches are not made here.
+        if length.starts_with("1hr") || field.contains("batch") {
+            continue;
+        }
+        let thousands = length.split('_').next().and_then(|length| length.strip_suffix('k')?.parse::<u64>().ok());
+        thresholds.insert(thousands.ok_or_else(|| format!("{field} is no price that is known"))?);
+    }
     let above = match thresholds.iter().collect::<Vec<_>>().as_slice() {
         [] => None,
         [thousands] => {
@@ -102,8 +107,10 @@ fn rates(row: &Row, suffix: &str) -> Result<Option<RatesRow>, String> {
         };
         shifted(text, PER_MILLION).map(Some).ok_or_else(|| format!("{field} = {text} is no price"))
     };
-    let (Some(input), Some(output)) = (price("input_cost_per_token")?, price("output_cost_per_token")?) else {
-        return Ok(None);
+    let (input, output) = match (price("input_cost_per_token")?, price("output_cost_per_token")?) {
+        (Some(input), Some(output)) => (input, output),
+        (None, None) => return Ok(None),
+        _ => return Err(format!("it has half of a price{suffix}")),
     };
     Ok(Some(RatesRow {
         input,

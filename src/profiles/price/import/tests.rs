@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::profiles::price::PriceTable;
+use crate::profiles::price::{PriceRow, PriceTable};
 
 const LITELLM: &str = include_str!("../../../../tests/fixtures/prices/litellm.json");
 const AWS: &str = include_str!("../../../../tests/fixtures/prices/aws-bedrock.json");
@@ -55,6 +55,19 @@ fn a_whole_list_takes_the_place_of_the_other_and_a_partial_one_is_added() {
     let shipped = PriceList::shipped().unwrap();
     let whole = shipped.updated(&read(LITELLM));
     assert_eq!(whole.rows().count(), 8);
+    // A row that is there and is not understood stays as it was.
+    let strange = LITELLM.replacen(
+        "\"input_cost_per_token\"",
+        "\"input_cost_per_token_above_1m_tokens\": 1, \"input_cost_per_token\"",
+        1,
+    );
+    let imported = read(&strange);
+    assert_eq!(
+        left(&imported)[0],
+        "amazon.nova-lite-v1:0: input_cost_per_token_above_1m_tokens is no price that is known"
+    );
+    let updated = shipped.updated(&imported);
+    assert_eq!(updated.models["amazon.nova-lite-v1:0"], shipped.models["amazon.nova-lite-v1:0"]);
     let partial = shipped.updated(&read(AWS));
     assert_eq!(partial.models, shipped.models);
     let changed = shipped.differences(&partial);
@@ -102,6 +115,12 @@ fn prices_of_the_marketplace_are_read_for_regions_and_for_global_profiles() {
     assert_eq!(kinds.map(|price| price.as_deref()), [Some("0.33"), Some("4.125"), Some("6.6")]);
     let global = imported.list.row(None, &format!("global.{sonnet}")).unwrap();
     assert_eq!((global.input.as_str(), global.output.as_str()), ("3", "15"));
+    // What the list is silent about is as it was, or dearer by as much as input is.
+    let above =
+        |row: &PriceRow| row.above.as_ref().map(|above| (above.tokens, above.input.clone(), above.output.clone()));
+    assert_eq!(above(global), Some((200_000, "6".to_owned(), "22.5".to_owned())));
+    assert_eq!(above(regional), Some((200_000, "6.6".to_owned(), "24.75".to_owned())));
+    assert_eq!(global.cache_write_1h.as_deref(), Some("6"));
     let opus = imported.list.row(Some("us-west-2"), "anthropic.claude-opus-5-5").unwrap();
     assert_eq!((opus.input.as_str(), opus.output.as_str()), ("4.4", "22"));
     assert_eq!(imported.list.row(None, "global.anthropic.claude-opus-5-5").unwrap().output, "20");
