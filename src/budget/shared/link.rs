@@ -45,6 +45,13 @@ pub enum Topology {
     Cluster,
 }
 
+/// Why there is no answer.
+pub(super) struct Unanswered {
+    pub(super) error: StoreError,
+    /// The question may have arrived.
+    pub(super) sent: bool,
+}
+
 /// A way to the store that is found again when it is lost.
 pub(super) struct Link {
     source: Source,
@@ -109,7 +116,13 @@ impl Link {
 
     /// Asks on the connection, which is made where there is none. The question may have arrived also when this fails.
     pub(super) async fn ask<T: FromRedisValue + Send>(&self, question: &impl Question) -> Result<T, StoreError> {
-        let (number, mut connection) = self.connection().await?;
+        self.try_asking(question).await.map_err(|unanswered| unanswered.error)
+    }
+
+    /// The same, telling whether the question can have arrived.
+    pub(super) async fn try_asking<T: FromRedisValue + Send>(&self, question: &impl Question) -> Result<T, Unanswered> {
+        let connected = self.connection().await;
+        let (number, mut connection) = connected.map_err(|error| Unanswered { error, sent: false })?;
         // The library's own time limit is for one command; a script that has to be sent first is two.
         let done = match tokio::time::timeout(self.timeout * 2, question.put(&mut connection)).await {
             Ok(done) => done,
@@ -124,7 +137,7 @@ impl Link {
                         current.connection = None;
                     }
                 }
-                Err(self.failed(&error))
+                Err(Unanswered { error: self.failed(&error), sent: true })
             }
         }
     }

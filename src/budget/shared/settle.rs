@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::Shared;
 use super::holding::{Here, Placed, Row, Sent, countable};
+use super::link::Unanswered;
 use super::reserve::whole_ms;
 use crate::budget::bill::{Entry, hour_of};
 use crate::budget::store::{Charge, ReservationId, Settlement, StoreError, Unit};
@@ -84,9 +85,13 @@ impl Shared {
 
     async fn tell_until_taken(&self, told: &Told) {
         let Ok(_turn) = self.telling.acquire().await else { return };
-        let (began, mut pause) = (Instant::now(), SHORTEST_PAUSE);
+        // Since when the store may have taken it.
+        let mut sent: Option<Instant> = None;
+        let mut pause = SHORTEST_PAUSE;
         loop {
-            match self.tell(told, began.elapsed() > REMEMBERED_FOR_SURE).await {
+            let long_ago = sent.is_some_and(|sent| sent.elapsed() > REMEMBERED_FOR_SURE);
+            let began = Instant::now();
+            match self.tell(told, long_ago).await {
                 Ok(taken) => {
                     if !taken && told.charge != Charge::Nothing {
                         tracing::warn!(
@@ -96,8 +101,11 @@ impl Shared {
                     }
                     return;
                 }
-                Err(error) => {
-                    self.answers(Some(&error));
+                Err(unanswered) => {
+                    if unanswered.sent {
+                        sent.get_or_insert(began);
+                    }
+                    self.answers(Some(&unanswered.error));
                     if self.closing.load(Ordering::Relaxed) {
                         return;
                     }
@@ -109,7 +117,7 @@ impl Shared {
     }
 
     /// Tells the store of a settlement; false where it had been settled before.
-    async fn tell(&self, told: &Told, long_ago: bool) -> Result<bool, StoreError> {
+    async fn tell(&self, told: &Told, long_ago: bool) -> Result<bool, Unanswered> {
         let hour = hour_of(told.at);
         let mut script = self.scripts.settle.prepare_invoke();
         script.key(self.keys.held(&told.gateway)).key(&self.keys.counters).key(self.keys.ended(told.id));
@@ -134,7 +142,7 @@ impl Shared {
             script.key(&line.key).arg(line.slice.text()).arg(line.amount).arg(charged);
             script.arg(whole_ms(line.keep(now)));
         }
-        self.link.ask::<bool>(&script).await
+        self.link.try_asking::<bool>(&script).await
     }
 
     /// Settles the calls of a gateway whose lease has ended at their reservation.
@@ -202,7 +210,7 @@ impl Shared {
             let charge = Charge::AsHeld;
             let told = Told { id, gateway, placed, charge, entry, at: made, sent: Sent::Known, collected };
             // Another gateway may settle the same: the first counts. Where no answer arrives, the next look asks again.
-            if self.tell(&told, true).await? {
+            if self.tell(&told, true).await.map_err(|unanswered| unanswered.error)? {
                 calls += 1;
                 cost = cost + held_cost.unwrap_or_default();
             }
