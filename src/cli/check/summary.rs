@@ -11,7 +11,7 @@ use serde::Serialize;
 use budgets::Budget;
 use rate_limits::RateLimit;
 
-use crate::config::{Choice, Settings, TlsSettings, show_duration};
+use crate::config::{Choice, Durability, Settings, StoreKind, TlsSettings, show_duration};
 use crate::types::Owners;
 
 /// What a valid file means.
@@ -19,6 +19,10 @@ use crate::types::Owners;
 pub(super) struct Summary {
     listeners: Vec<Listener>,
     upstream: Upstream,
+    /// Where counts of budgets are kept.
+    store: String,
+    price_table: String,
+    webhook: Option<String>,
     access: Vec<Access>,
     operations: Vec<&'static str>,
     guardrails: Vec<Guardrail>,
@@ -75,6 +79,16 @@ impl Summary {
         Self {
             listeners: listeners(settings),
             upstream: upstream(settings),
+            store: store(settings),
+            price_table: settings
+                .price_table
+                .as_ref()
+                .map_or_else(|| "built in".to_owned(), |file| file.path.display().to_string()),
+            // The rest of such a URL may be a secret.
+            webhook: settings.alerts.webhook.as_ref().map(|webhook| {
+                let uri: Option<http::Uri> = webhook.url.parse().ok();
+                uri.and_then(|uri| uri.authority().map(ToString::to_string)).unwrap_or_default()
+            }),
             access: access(settings),
             operations: settings.policy.operations.iter().map(|operation| operation.name()).collect(),
             guardrails: guardrails(settings),
@@ -109,6 +123,26 @@ fn upstream(settings: &Settings) -> Upstream {
         credentials: upstream.aws_profile.as_ref().map_or_else(chain, |profile| format!("AWS profile {profile}")),
         first_byte_timeout: show_duration(upstream.first_byte_timeout),
         idle_timeout: show_duration(upstream.idle_timeout),
+    }
+}
+
+fn store(settings: &Settings) -> String {
+    let store = &settings.store;
+    match (store.kind, &store.redis) {
+        (StoreKind::Memory, _) => "memory: forgotten at the end".to_owned(),
+        (StoreKind::Redis, Some(redis)) => format!(
+            "{}, namespace {}, shared; when it does not answer: {}",
+            redis.urls.join(", "),
+            redis.namespace,
+            redis.on_outage.word()
+        ),
+        (StoreKind::Embedded | StoreKind::Redis, _) => {
+            let survives = match store.durability {
+                Durability::Process => "kill -9",
+                Durability::Power => "kill -9 and a loss of power",
+            };
+            format!("{}, of this gateway alone; survives {survives}", store.path.display())
+        }
     }
 }
 
@@ -174,7 +208,13 @@ impl fmt::Display for Summary {
         let region = region.as_deref().unwrap_or("refused");
         writeln!(f, "{:<11}{endpoint}; without a profile: {region}; credentials: {credentials}", "upstream")?;
         writeln!(f, "{:<11}first byte within {first_byte_timeout}, pauses up to {idle_timeout}", "")?;
-        writeln!(f, "{:<11}{}\n", "operations", self.operations.join(", "))?;
+        writeln!(f, "{:<11}{}", "operations", self.operations.join(", "))?;
+        writeln!(f, "{:<11}{}", "counts", self.store)?;
+        writeln!(f, "{:<11}{}", "prices", self.price_table)?;
+        if let Some(webhook) = &self.webhook {
+            writeln!(f, "{:<11}thresholds of budgets to {webhook}", "webhook")?;
+        }
+        writeln!(f)?;
 
         let access = self.access.iter().map(|row| {
             let profile = row.profile.as_ref();

@@ -33,7 +33,12 @@ fn a_valid_file_is_summed_up_and_ends_with_zero() {
         "operators  http://127.0.0.1:9090",
         "upstream   bedrock-runtime of the profile's Region; without a profile: us-east-1; credentials: the standard AWS chain",
         "operations InvokeModel, InvokeModelWithResponseStream, Converse, ConverseStream, CountTokens, ApplyGuardrail",
+        "prices     built in",
     ] {
+        assert!(
+            out.lines()
+                .any(|printed| printed.starts_with("counts     ") && printed.contains("tollgate.db, of this gateway"))
+        );
         assert!(out.lines().any(|printed| printed.starts_with(line)), "{line}\n{out}");
     }
     let cells = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
