@@ -28,8 +28,8 @@ use server::Server;
 use tollgate::bedrock::Operation;
 use tollgate::budget::{
     Actual, Apart, Applies, Attachments, BudgetRule, Durability, EmbeddedOptions, EmbeddedStore, Enforcement, Estimate,
-    Item, Ledger, Limits, MemoryStore, Models, Outcome, Per, RequestFacts, Reserve, SharedOptions, SharedServer,
-    SharedStore, Store, Topology, Window,
+    Item, Ledger, Limits, MemoryStore, Models, Outcome, Per, RequestFacts, Reserve, SharedOptions, SharedStore, Store,
+    Window,
 };
 use tollgate::identity::Principal;
 use tollgate::profiles::price::{ModelPrice, Rates};
@@ -66,20 +66,8 @@ fn main() {
 }
 
 async fn join(server: &Server) -> SharedStore {
-    let options = SharedOptions {
-        server: SharedServer {
-            urls: vec![server.url()],
-            topology: Topology::Single,
-            user: None,
-            password: None,
-            ca_bundle: None,
-            timeout: Duration::from_secs(10),
-        },
-        namespace: "bench".to_owned(),
-        lease: Duration::from_secs(30),
-        retention: Duration::from_hours(24),
-        allowance: 0,
-    };
+    let mut options = SharedOptions::at(server.url());
+    options.server.timeout = Duration::from_secs(10);
     SharedStore::open(&options, Arc::new(SystemClock)).await.unwrap().0
 }
 

@@ -18,7 +18,6 @@ use super::store::{
     Shortfall, Standing, Store, StoreError, Unit, dollars,
 };
 use super::threshold::{Crossing, Mark, Pending, Told};
-use super::window::Span;
 
 /// The budgets in force and the store that counts them. A new configuration makes a new ledger on the same store; counts
 /// go on under the budgets' names.
@@ -118,7 +117,8 @@ impl Ledger {
                         let own = slices.get(&counter).map(Vec::as_slice).unwrap_or_default();
                         if seen.insert(counter.clone()) && (part.is_none() || !own.is_empty()) {
                             let limit = adjustments.as_ref().map_or(limit, |made| made.limit(&counter, limit, now));
-                            standings.push(Standing { state: in_window(counter, window, own), limit });
+                            let slices = own.iter().map(|slice| (slice.span, slice.spent, slice.reserved));
+                            standings.push(Standing { state: CounterState::in_window(counter, window, slices), limit });
                         }
                     }
                 }
@@ -254,16 +254,6 @@ impl Ledger {
         }
         Ok(lines)
     }
-}
-
-/// The slices of a counter that lie in a window, as one count.
-fn in_window(counter: CounterId, window: Span, slices: &[CounterState]) -> CounterState {
-    let inside = slices.iter().filter(|slice| window.start <= slice.span.start && slice.span.end <= window.end);
-    inside.fold(CounterState { counter, span: window, spent: 0, reserved: 0 }, |sum, slice| CounterState {
-        spent: sum.spent.saturating_add(slice.spent),
-        reserved: sum.reserved.saturating_add(slice.reserved),
-        ..sum
-    })
 }
 
 /// Gives back what a store may have granted: to a request that nobody waits for any more, or without being able to say so.

@@ -38,7 +38,7 @@ mod words;
 
 pub use adjustment::{Adjustment, Adjustments, Change, Effect};
 pub use bill::{Bill, BillRow, Entry, Heading, Item, Outcome, ReservedCall, ReservedReason, Settled, UsageRow};
-pub use embedded::{Durability, EmbeddedOptions, EmbeddedStore, OpenError, Recovered, StoreFile, change};
+pub use embedded::{Durability, EmbeddedOptions, EmbeddedStore, OpenError, Recovered, StoreFile, in_use};
 pub use estimate::{Attachments, Estimate, Hold, RequestFacts};
 pub use ledger::{Ledger, RuleError};
 pub use memory::MemoryStore;

@@ -104,6 +104,18 @@ pub struct Booking {
     pub lines: Vec<Line>,
 }
 
+impl Booking {
+    /// Whether a limit that refuses holds something for it: then it must not run unless that is written down.
+    pub(super) fn is_under_a_hard_limit(&self) -> bool {
+        self.lines.iter().any(|line| line.amount > 0 && line.enforcement == Enforcement::Hard)
+    }
+
+    /// Whether it can cost something. What cannot would be settled at nothing, and nobody else need know of it.
+    pub(super) fn can_cost(&self) -> bool {
+        self.held_cost != Some(Money::ZERO) || self.lines.iter().any(|line| line.amount > 0)
+    }
+}
+
 /// Identifies a reservation among those of every gateway on the same store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ReservationId(Uuid);
@@ -234,6 +246,16 @@ pub struct CounterState {
 }
 
 impl CounterState {
+    /// Slices of a counter (when, spent, reserved), as far as they lie in a window, as one count.
+    pub(super) fn in_window(counter: CounterId, window: Span, slices: impl Iterator<Item = (Span, u64, u64)>) -> Self {
+        let inside = slices.filter(|(slice, ..)| window.start <= slice.start && slice.end <= window.end);
+        inside.fold(Self { counter, span: window, spent: 0, reserved: 0 }, |sum, (_, spent, reserved)| Self {
+            spent: sum.spent.saturating_add(spent),
+            reserved: sum.reserved.saturating_add(reserved),
+            ..sum
+        })
+    }
+
     /// What a limit leaves.
     pub const fn left(&self, limit: u64) -> u64 {
         limit.saturating_sub(self.spent).saturating_sub(self.reserved)

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::adjustment::Effect;
-use super::bill::{Outcome, ReservedReason, Settled};
+use super::bill::{Heading, Outcome, ReservedReason, Settled};
 use super::store::{CounterId, Unit};
 use crate::bedrock::Operation;
-use crate::types::Subject;
+use crate::types::{ModelId, Subject};
 
 pub(super) fn millis(instant: SystemTime) -> i64 {
     let since = instant.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -42,7 +42,7 @@ pub(super) fn operation(name: &str) -> Operation {
 }
 
 /// Whether a settlement is at the usage or at the reservation.
-pub(super) const fn basis(settled: Settled) -> &'static str {
+const fn basis(settled: Settled) -> &'static str {
     match settled {
         Settled::Counted(_) => "counted",
         Settled::AtReservation(_) => AT_RESERVATION,
@@ -50,12 +50,35 @@ pub(super) const fn basis(settled: Settled) -> &'static str {
 }
 
 /// How a call was settled, by the words of [`basis`] and [`Settled::as_str`].
-pub(super) fn settled(basis: &str, outcome: &str) -> Settled {
+fn settled(basis: &str, outcome: &str) -> Settled {
     if basis == AT_RESERVATION {
         return Settled::AtReservation(reason(outcome));
     }
     let counted = Outcome::ALL.into_iter().find(|known| known.as_str() == outcome);
     Settled::Counted(counted.unwrap_or(Outcome::Complete))
+}
+
+/// A heading as words: principal, model, profile, operation, basis, outcome. What it does not have is empty.
+pub(super) fn heading(heading: &Heading) -> [&str; 6] {
+    [
+        &heading.principal,
+        heading.model.as_ref().map_or("", ModelId::as_str),
+        heading.profile.as_deref().unwrap_or(""),
+        heading.operation.name(),
+        basis(heading.settled),
+        heading.settled.as_str(),
+    ]
+}
+
+/// The heading of the words of [`heading`].
+pub(super) fn heading_of([principal, model, profile, by, basis, outcome]: [String; 6]) -> Heading {
+    Heading {
+        principal,
+        model: model.parse().ok(),
+        profile: Some(profile).filter(|profile| !profile.is_empty()),
+        operation: operation(&by),
+        settled: settled(&basis, &outcome),
+    }
 }
 
 pub(super) fn reason(word: &str) -> ReservedReason {

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::stored::{self, Opened};
+use super::stored;
 use super::{ExitCode, Streams};
+use crate::budget::StoreFile;
 
 /// The command line.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
@@ -42,7 +43,7 @@ pub enum Action {
 pub async fn run(arguments: &Arguments, streams: &mut Streams<'_>) -> anyhow::Result<ExitCode> {
     let Some(stored) = stored::open(&arguments.config, streams).await? else { return Ok(ExitCode::Faulty) };
     let Action::Backup { to } = &arguments.action;
-    let Opened::File { path, file } = &stored.store else {
+    let Some(path) = &stored.file else {
         let reason =
             "a shared store is backed up where it is: by the append-only file or the snapshots of Valkey or Redis";
         return stored::told(Err(reason.to_owned()), streams);
@@ -50,7 +51,7 @@ pub async fn run(arguments: &Arguments, streams: &mut Streams<'_>) -> anyhow::Re
     if to.exists() {
         return stored::told(Err(format!("{} is there already: name a new file", to.display())), streams);
     }
-    file.back_up(to)?;
+    StoreFile::open(path)?.back_up(to)?;
     writeln!(streams.err, "{} is a copy of {}.", to.display(), path.display())?;
     Ok(ExitCode::Fine)
 }

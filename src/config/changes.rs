@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::parse_duration;
 use crate::budget::{BudgetRule, Change, Effect, Subject, Unit};
@@ -207,6 +207,50 @@ impl Asking<'_> {
         match subject {
             Subject::Everyone => self.part("everyone"),
             Subject::Principal(_) | Subject::Group(_) => format!("{} {}", self.part(subject.kind()), subject.name()),
+        }
+    }
+}
+
+/// A change as it is shown, with the keys of its JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Made<'a> {
+    /// When it was made; nothing where that is being done.
+    pub made: Option<Timestamp>,
+    /// The budget's name.
+    pub budget: &'a str,
+    /// Whose count: `principal`, `group` or `everyone`.
+    pub subject_kind: &'static str,
+    /// The principal's name, or the group's.
+    pub subject: &'a str,
+    /// What was done: `limit`, `raise`, `configured` or `reset`.
+    pub effect: &'static str,
+    /// In which unit.
+    pub unit: Option<&'static str>,
+    /// How much, dollars in nano-dollars.
+    pub amount: Option<u64>,
+    /// When it ends by itself.
+    pub until: Option<Timestamp>,
+    /// Who asked.
+    pub by: &'a str,
+    /// Why.
+    pub reason: &'a str,
+}
+
+impl<'a> Made<'a> {
+    /// A change, and when it was made.
+    pub fn of(change: &'a Change, made: Option<SystemTime>) -> Self {
+        let (time, amount) = (|instant| Timestamp::try_from(instant).ok(), change.effect.amount());
+        Self {
+            made: made.and_then(time),
+            budget: &change.budget,
+            subject_kind: change.subject.kind(),
+            subject: change.subject.name(),
+            effect: change.effect.word(),
+            unit: amount.map(|(unit, _)| unit.as_str()),
+            amount: amount.map(|(_, amount)| amount),
+            until: change.effect.until().and_then(time),
+            by: &change.by,
+            reason: &change.reason,
         }
     }
 }

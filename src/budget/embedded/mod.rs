@@ -264,11 +264,9 @@ impl fmt::Debug for EmbeddedStore {
     }
 }
 
-/// Writes a change of a budget into a store's file. A gateway that has it open takes it up within a second, any other when it
-/// starts; the answer is whether one has it open.
-pub fn change(path: &Path, change: &Change, now: SystemTime) -> Result<bool, StoreError> {
-    changes::add(path, change, now)?;
-    Ok(matches!(lock(path), Err(OpenError::InUse(_))))
+/// Whether a gateway has a store's file open.
+pub fn in_use(path: &Path) -> bool {
+    matches!(lock(path), Err(OpenError::InUse(_)))
 }
 
 /// Sees to it that no other process has the file.

@@ -15,11 +15,11 @@ use crate::budget::adjustment::{Adjustment, Adjustments, Effect};
 use crate::budget::bill::{BillRow, Entry, Heading, LISTED_CALLS, ReservedCall, UsageRow, hour_of};
 use crate::budget::counts::{Counts, Held};
 use crate::budget::store::{
-    Booking, Charge, CounterId, CounterState, Enforcement, ReservationId, ReserveError, Settlement, StoreError,
+    Booking, Charge, CounterId, CounterState, ReservationId, ReserveError, Settlement, StoreError,
 };
 use crate::budget::threshold::Mark;
 use crate::budget::window::Span;
-use crate::types::{Clock, Money};
+use crate::types::Clock;
 
 /// What the owner is asked for.
 pub(super) enum Work {
@@ -181,15 +181,13 @@ impl Owner {
     fn reserve(&mut self, booking: Booking, answer: Granting) -> Option<Granted> {
         let now = self.clock.now();
         let id = booking.id;
-        let hard = booking.lines.iter().any(|line| line.amount > 0 && line.enforcement == Enforcement::Hard);
-        let costs = booking.held_cost != Some(Money::ZERO) || booking.lines.iter().any(|line| line.amount > 0);
+        let (hard, costs) = (booking.is_under_a_hard_limit(), booking.can_cost());
         let mut counts = lock(&self.shared.counts);
         let known = counts.held(id).is_some();
         let reserved = counts.reserve(booking, now);
         drop(counts);
         match reserved {
             Ok(states) => {
-                // What holds nothing would settle at nothing: the file need not know.
                 if costs && !known {
                     self.unwritten.made.insert(id, now);
                 }

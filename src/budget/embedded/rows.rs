@@ -5,12 +5,12 @@ use std::time::SystemTime;
 use rusqlite::{Connection, Row, params};
 use serde_json::{Value, json};
 
-use crate::budget::bill::{BillRow, Heading, Item, ReservedCall, UsageRow};
+use crate::budget::bill::{BillRow, Item, ReservedCall, UsageRow};
 use crate::budget::counts::{Held, HeldLine, Written};
 use crate::budget::store::{Booking, CounterId, ReservationId};
 use crate::budget::threshold::{Mark, Pending};
 use crate::budget::window::Span;
-use crate::budget::words::{basis, counter, instant, millis, operation, reason, settled, signed, unsigned};
+use crate::budget::words::{self, counter, instant, millis, operation, reason, signed, unsigned};
 use crate::types::{ModelId, Money, TokenUsage};
 
 /// What is held in one slice, as a reservation's row tells it.
@@ -151,6 +151,7 @@ pub(super) fn reservations(connection: &Connection) -> rusqlite::Result<Vec<Stor
 /// Adds a row to what stands under the same hour and heading.
 pub(super) fn add_usage(connection: &Connection, usage: &UsageRow) -> rusqlite::Result<()> {
     let UsageRow { hour, group, row: BillRow { heading, calls, unpriced, usage, cost } } = usage;
+    let [principal, model, profile, operation, basis, outcome] = words::heading(heading);
     connection
         .prepare_cached(
             "INSERT INTO usage VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
@@ -164,12 +165,12 @@ pub(super) fn add_usage(connection: &Connection, usage: &UsageRow) -> rusqlite::
         .execute(params![
             millis(*hour),
             group,
-            heading.principal,
-            heading.model.as_ref().map_or("", ModelId::as_str),
-            heading.profile.as_deref().unwrap_or(""),
-            heading.operation.name(),
-            basis(heading.settled),
-            heading.settled.as_str(),
+            principal,
+            model,
+            profile,
+            operation,
+            basis,
+            outcome,
             signed(*calls),
             signed(*unpriced),
             signed(usage.input),
@@ -194,13 +195,7 @@ pub(super) fn usage(connection: &Connection, since: SystemTime) -> rusqlite::Res
 
 fn usage_row(row: &Row<'_>) -> rusqlite::Result<UsageRow> {
     let number = |place: usize| row.get(place).map(unsigned);
-    let heading = Heading {
-        principal: row.get(2)?,
-        model: row.get::<_, String>(3)?.parse().ok(),
-        profile: Some(row.get::<_, String>(4)?).filter(|profile| !profile.is_empty()),
-        operation: operation(&row.get::<_, String>(5)?),
-        settled: settled(&row.get::<_, String>(6)?, &row.get::<_, String>(7)?),
-    };
+    let heading = words::heading_of([row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?]);
     let usage = TokenUsage {
         input: number(10)?,
         output: number(11)?,

@@ -11,7 +11,7 @@ use super::*;
 use crate::budget::adjustment::Effect;
 use crate::budget::bill::ReservedReason;
 use crate::budget::store::{Enforcement, Unit};
-use crate::budget::tests::calls::{booking, dollars_of, line, released, settlement};
+use crate::budget::tests::calls::{booking, dollars_of, eventually, line, released, settlement};
 use crate::types::{ManualClock, Money, Subject};
 
 const NOON: u64 = 1_795_262_400;
@@ -203,16 +203,6 @@ fn asked(effect: Effect) -> Change {
     Change { budget, subject, effect, by: "root".to_owned(), reason: "a deadline".to_owned() }
 }
 
-/// Waits for the owner's next look at the file.
-async fn eventually(what: &str, mut there: impl AsyncFnMut() -> bool) {
-    let asking = async {
-        while !there().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_mins(1), asking).await.unwrap_or_else(|_| panic!("never came: {what}"));
-}
-
 #[tokio::test]
 async fn changes_written_by_another_process_are_taken_up_while_the_store_runs_and_once() {
     let place = Place::new();
@@ -222,9 +212,12 @@ async fn changes_written_by_another_process_are_taken_up_while_the_store_runs_an
     reserve(&store, &spent).await.unwrap();
     store.settle(settlement(&spent, 600));
     reserve(&store, &running).await.unwrap();
-    assert!(change(&path, &asked(Effect::Raise(Unit::Usd, 50, SystemTime::now())), place.clock.now()).unwrap());
-    assert!(change(&path, &asked(Effect::Limit(Unit::Usd, 2_000)), place.clock.now()).unwrap());
-    assert!(change(&path, &asked(Effect::Reset), place.clock.now()).unwrap());
+    changes::add(&path, &asked(Effect::Raise(Unit::Usd, 50, SystemTime::now())), place.clock.now()).unwrap();
+    assert!(in_use(&path));
+    changes::add(&path, &asked(Effect::Limit(Unit::Usd, 2_000)), place.clock.now()).unwrap();
+    assert!(in_use(&path));
+    changes::add(&path, &asked(Effect::Reset), place.clock.now()).unwrap();
+    assert!(in_use(&path));
     eventually("the reset", async || usd(&store, "alice").await == (0, 100)).await;
     let counter = line("alice", Unit::Usd, 0, Enforcement::Hard).counter;
     assert_eq!(store.adjustments().unwrap().limit(&counter, 1_000, SystemTime::now()), 2_000);
@@ -234,7 +227,8 @@ async fn changes_written_by_another_process_are_taken_up_while_the_store_runs_an
     let bill = store.bill().await.unwrap();
     assert_eq!(bill.cost().nanos(), 900, "a reset changes counts, not the bill");
     drop(store);
-    assert!(!change(&path, &asked(Effect::Configured), place.clock.now()).unwrap());
+    changes::add(&path, &asked(Effect::Configured), place.clock.now()).unwrap();
+    assert!(!in_use(&path));
     let (store, recovered) = place.open();
     assert_eq!(recovered.calls, 1);
     assert_eq!(usd(&store, "alice").await, (400, 0));

@@ -70,6 +70,20 @@ pub struct SharedOptions {
     pub allowance: u64,
 }
 
+impl SharedOptions {
+    /// One server at an address, for whoever may connect; everything else is as the configuration has it where it says nothing.
+    pub fn at(url: String) -> Self {
+        let (user, password, ca_bundle, timeout) = (None, None, None, Duration::from_secs(1));
+        Self {
+            server: SharedServer { urls: vec![url], topology: Topology::Single, user, password, ca_bundle, timeout },
+            namespace: "default".to_owned(),
+            lease: Duration::from_secs(30),
+            retention: Duration::from_hours(400 * 24),
+            allowance: 0,
+        }
+    }
+}
+
 /// Counts on a server that gateways share.
 pub struct SharedStore(Arc<Shared>);
 
@@ -172,12 +186,13 @@ impl SharedStore {
 
 impl Scripts {
     fn new() -> Self {
+        let timed = |script| Script::new(&[include_str!("scripts/common.lua"), script].concat());
         Self {
-            reserve: Script::new(include_str!("scripts/reserve.lua")),
-            settle: Script::new(include_str!("scripts/settle.lua")),
-            beat: Script::new(include_str!("scripts/beat.lua")),
+            reserve: timed(include_str!("scripts/reserve.lua")),
+            settle: timed(include_str!("scripts/settle.lua")),
+            beat: timed(include_str!("scripts/beat.lua")),
             bury: Script::new(include_str!("scripts/bury.lua")),
-            change: Script::new(include_str!("scripts/change.lua")),
+            change: timed(include_str!("scripts/change.lua")),
             claim: Script::new(include_str!("scripts/claim.lua")),
         }
     }

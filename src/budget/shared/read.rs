@@ -14,7 +14,7 @@ use crate::budget::bill::{Bill, BillRow, Heading, LISTED_CALLS, ReservedCall, Us
 use crate::budget::store::{CounterId, CounterState, StoreError, Unit};
 use crate::budget::threshold::{Mark, Pending};
 use crate::budget::window::Span;
-use crate::budget::words::{effect, instant, millis, operation, reason, settled, signed, unsigned};
+use crate::budget::words::{self, effect, instant, millis, reason, signed, unsigned};
 use crate::types::{Money, Subject, TokenUsage};
 
 /// Counts as they were seen last.
@@ -54,14 +54,9 @@ impl Seen {
 
     /// A counter in a window.
     pub(super) fn state(&self, counter: &CounterId, window: Span) -> CounterState {
-        let mut state = CounterState { counter: counter.clone(), span: window, spent: 0, reserved: 0 };
-        for (slice, amounts) in self.counts.get(counter).into_iter().flatten() {
-            if window.start <= slice.span.start && slice.span.end <= window.end {
-                state.spent = state.spent.saturating_add(amounts.spent);
-                state.reserved = state.reserved.saturating_add(amounts.reserved);
-            }
-        }
-        state
+        let slices = self.counts.get(counter).into_iter().flatten();
+        let slices = slices.map(|(slice, amounts)| (slice.span, amounts.spent, amounts.reserved));
+        CounterState::in_window(counter.clone(), window, slices)
     }
 
     fn drop_old(&mut self, now: SystemTime) {
@@ -263,19 +258,14 @@ fn adjustment(place: usize, text: &str) -> Option<Adjustment> {
 fn usage_rows(hour: SystemTime, fields: &[(String, String)]) -> Vec<UsageRow> {
     let mut rows: BTreeMap<(String, Heading), BillRow> = BTreeMap::new();
     for (name, amount) in fields {
-        let Some((what, words)) = name.split_once(' ') else { continue };
-        let (Ok([group, principal, model, profile, by, basis, outcome]), Ok(amount)) =
-            (serde_json::from_str::<[String; 7]>(words), amount.parse::<i64>())
+        let Some((what, told)) = name.split_once(' ') else { continue };
+        let (Ok((group, principal, model, profile, operation, basis, outcome)), Ok(amount)) =
+            (serde_json::from_str(told), amount.parse::<i64>())
         else {
             continue;
         };
-        let heading = Heading {
-            principal,
-            model: model.parse().ok(),
-            profile: Some(profile).filter(|profile| !profile.is_empty()),
-            operation: operation(&by),
-            settled: settled(&basis, &outcome),
-        };
+        let group: String = group;
+        let heading = words::heading_of([principal, model, profile, operation, basis, outcome]);
         let row = rows.entry((group, heading)).or_insert_with_key(|(_, heading)| BillRow::empty(heading.clone()));
         add(row, what, amount);
     }

@@ -13,7 +13,6 @@ use crate::budget::store::{
 };
 use crate::budget::window::Span;
 use crate::budget::words::{instant, millis};
-use crate::types::Money;
 
 /// What the script answers.
 enum Said {
@@ -31,9 +30,7 @@ impl Shared {
         if self.here().get(&id).is_some_and(|here| here.sent == Sent::Known || here.allowed.is_some()) {
             return Ok(self.last_seen(&booking.lines));
         }
-        let holds = booking.lines.iter().any(|line| line.amount > 0);
-        if !holds && booking.held_cost == Some(Money::ZERO) {
-            // What holds nothing would be settled at nothing: the store need not know.
+        if !booking.can_cost() {
             let placed = self.place(&booking.lines, self.time.now()).map_err(ReserveError::Store)?;
             self.here().insert(id, Here { placed, sent: Sent::Never, allowed: None });
             return Ok(self.last_seen(&booking.lines));
@@ -133,7 +130,9 @@ impl Shared {
         for (place, ((line, window), [spent, reserved, eases, fits])) in
             lines.iter().zip(windows).zip(chunks).enumerate()
         {
-            let amount = |text: &str| text.parse::<u64>().map_err(|_| unreadable());
+            // Sums of what stands at the highest can be higher still.
+            let amount = |text: &str| text.parse::<u128>().map_err(|_| unreadable());
+            let amount = |text: &str| amount(text).map(|amount| u64::try_from(amount).unwrap_or(u64::MAX));
             let end = eases.parse::<i64>().map_or(window.end, instant);
             let span = Span { start: window.start, end };
             let counter = line.counter.clone();
@@ -152,7 +151,7 @@ impl Shared {
 
     /// Lets a call through without the store: always where no limit refuses, otherwise within the allowance.
     fn without(&self, booking: &Booking) -> Option<Vec<CounterState>> {
-        let hard = booking.lines.iter().any(|line| line.amount > 0 && line.enforcement == Enforcement::Hard);
+        let hard = booking.is_under_a_hard_limit();
         // A store that has other counts than it had is not away: nothing says how much is left.
         if hard && self.lost.load(Ordering::Relaxed) {
             return None;

@@ -13,8 +13,8 @@ use super::link::Unanswered;
 use super::reserve::whole_ms;
 use crate::budget::bill::{Entry, hour_of};
 use crate::budget::store::{Charge, ReservationId, Settlement, StoreError, Unit};
-use crate::budget::words::{basis, millis, signed};
-use crate::types::{ModelId, Money};
+use crate::budget::words::{self, millis, signed};
+use crate::types::Money;
 
 /// A settlement on its way to the store.
 struct Told {
@@ -46,10 +46,12 @@ impl Shared {
     pub(super) fn settle(self: &Arc<Self>, settlement: Settlement) {
         let Settlement { id, charge, entry } = settlement;
         // It is in one of the two at any time, so that a check of the rows finds it known.
-        self.telling_of().insert(id);
+        let first = self.telling_of().insert(id);
         let found = self.here().remove(&id);
         let Some(Here { placed, sent, allowed }) = found else {
-            self.telling_of().remove(&id);
+            if first {
+                self.telling_of().remove(&id);
+            }
             return;
         };
         let spent = allowed.map_or(0, |held| charge.of(Unit::Usd, held));
@@ -259,15 +261,8 @@ impl Told {
 /// What an entry adds to which fields of an hour.
 fn usage(entry: &Entry) -> Vec<(String, i64)> {
     let heading = entry.heading();
-    let words = json!([
-        entry.group,
-        heading.principal,
-        heading.model.as_ref().map_or("", ModelId::as_str),
-        heading.profile.as_deref().unwrap_or(""),
-        heading.operation.name(),
-        basis(heading.settled),
-        heading.settled.as_str(),
-    ]);
+    let [principal, model, profile, operation, basis, outcome] = words::heading(&heading);
+    let words = json!([entry.group, principal, model, profile, operation, basis, outcome]);
     let cost = entry.cost.unwrap_or_default().nanos();
     let amounts = [
         ("calls", 1),

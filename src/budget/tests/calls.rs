@@ -39,3 +39,15 @@ pub(in crate::budget) fn dollars_of(states: &[CounterState], who: Option<&str>) 
     };
     states.iter().filter(own).fold((0, 0), |(spent, held), state| (spent + state.spent, held + state.reserved))
 }
+
+/// Asks until it is there, for what a store does by itself.
+pub(in crate::budget) async fn eventually(what: &str, mut there: impl AsyncFnMut() -> bool) {
+    let asking = async {
+        let mut ticks = tokio::time::interval(std::time::Duration::from_millis(5));
+        while !there().await {
+            ticks.tick().await;
+        }
+    };
+    let in_time = tokio::time::timeout(std::time::Duration::from_mins(1), asking).await;
+    in_time.unwrap_or_else(|_| panic!("never came: {what}"));
+}

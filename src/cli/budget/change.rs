@@ -1,12 +1,11 @@
 //! What an operator changes about a budget, and the history of that.
 
 use jiff::Timestamp;
-use serde::Serialize;
 
 use super::super::stored::{printable, table};
 use super::super::{Output, Streams};
 use crate::budget::Adjustment;
-use crate::config::changes::Asked;
+use crate::config::changes::{Asked, Made};
 
 /// Whose count of which budget, and why it is changed.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
@@ -84,64 +83,31 @@ pub(super) fn asked(whose: &Whose, amount: &Amount, until: &Until, configured: b
 }
 
 /// Changes that were made, for show.
-pub(super) struct History<'a>(Vec<Row<'a>>);
-
-#[derive(Serialize)]
-pub(super) struct Row<'a> {
-    made: Option<Timestamp>,
-    budget: &'a str,
-    subject_kind: &'static str,
-    subject: &'a str,
-    effect: &'static str,
-    unit: Option<&'static str>,
-    /// Dollars in nano-dollars.
-    amount: Option<u64>,
-    until: Option<Timestamp>,
-    by: &'a str,
-    reason: &'a str,
-    #[serde(skip)]
-    shown: String,
-}
+pub(super) struct History<'a>(Vec<&'a Adjustment>);
 
 impl<'a> History<'a> {
     pub(super) fn of(made: &'a [Adjustment], budget: Option<&str>) -> Self {
         let named = |adjustment: &&Adjustment| budget.is_none_or(|name| adjustment.change.budget.as_ref() == name);
-        let row = |adjustment: &'a Adjustment| {
-            let Adjustment { made, change, .. } = adjustment;
-            let amount = change.effect.amount();
-            Row {
-                made: Timestamp::try_from(*made).ok(),
-                budget: &change.budget,
-                subject_kind: change.subject.kind(),
-                subject: change.subject.name(),
-                effect: change.effect.word(),
-                unit: amount.map(|(unit, _)| unit.as_str()),
-                amount: amount.map(|(_, amount)| amount),
-                until: change.effect.until().and_then(|until| Timestamp::try_from(until).ok()),
-                by: &change.by,
-                reason: &change.reason,
-                shown: amount.map(|(unit, amount)| unit.show(amount)).unwrap_or_default(),
-            }
-        };
-        Self(made.iter().filter(named).map(row).collect())
+        Self(made.iter().filter(named).collect())
     }
 
-    pub(super) fn rows(&self) -> &[Row<'a>] {
-        &self.0
+    pub(super) fn rows(&self) -> Vec<Made<'a>> {
+        self.0.iter().map(|adjustment| Made::of(&adjustment.change, Some(adjustment.made))).collect()
     }
 
     pub(super) fn show(&self, output: Output, streams: &mut Streams<'_>) -> std::io::Result<()> {
         if output == Output::Json {
-            return streams.json(&self.0);
+            return streams.json(&self.rows());
         }
         let time = |at: Option<Timestamp>| at.map(|at| format!("{at:.0}")).unwrap_or_default();
-        let cells = self.0.iter().map(|row| {
+        let cells = self.0.iter().zip(self.rows()).map(|(adjustment, row)| {
+            let amount = adjustment.change.effect.amount();
             [
                 time(row.made),
                 printable(row.budget),
                 printable(&format!("{} {}", row.subject_kind, row.subject)),
                 row.effect.to_owned(),
-                row.shown.clone(),
+                amount.map(|(unit, amount)| unit.show(amount)).unwrap_or_default(),
                 time(row.until),
                 printable(row.by),
                 printable(row.reason),

@@ -13,7 +13,7 @@ use std::time::SystemTime;
 
 use clap::Subcommand;
 
-use super::stored::{self, InForce, Stored};
+use super::stored::{self, Stored};
 use super::{ExitCode, Output, Streams};
 use crate::config::changes::{Asked, Doing};
 use change::{Amount, History, Until, Whose};
@@ -130,21 +130,20 @@ async fn make(
         Ok(changes) => changes,
         Err(reason) => return Ok(Err(reason)),
     };
-    let mut in_force = InForce::AtTheNextStart;
     for change in &changes {
-        in_force = stored.store.change(change, now).await?;
+        stored.store.change(change.clone(), now).await?;
     }
     let history = stored.store.history().await?;
     let latest = history.len().saturating_sub(changes.len());
     let made = History::of(history.get(latest..).unwrap_or_default(), None);
-    let running = in_force == InForce::Soon;
+    let running = stored.in_use();
     match output {
         Output::Json => streams.json(&serde_json::json!({ "changes": made.rows(), "gateway_running": running }))?,
         Output::Table => {
             made.show(output, streams)?;
-            let when = match in_force {
-                InForce::Soon => "gateways that run have it in force within two seconds",
-                InForce::AtTheNextStart => "in force when the gateway starts",
+            let when = match running {
+                Some(false) => "in force when the gateway starts",
+                Some(true) | None => "gateways that run have it in force within two seconds",
             };
             writeln!(streams.err, "Noted; {when}.")?;
         }

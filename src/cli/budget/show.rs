@@ -29,7 +29,7 @@ pub(super) async fn run(
     }
     let seconds = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::at_unix_seconds(seconds));
-    let ledger = Ledger::new(stored.rules.clone(), stored.store.into_store(), clock)?;
+    let ledger = Ledger::new(stored.rules.clone(), Arc::clone(&stored.store), clock)?;
     let standings = ledger.standings(&principals).await?;
     let named = |standing: &&Standing| budget.is_none_or(|name| standing.state.counter.budget.as_ref() == name);
     let rows: Vec<_> = standings.iter().filter(named).filter_map(|standing| Row::of(standing, &stored.rules)).collect();

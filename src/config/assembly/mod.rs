@@ -3,6 +3,7 @@
 //! Nothing is fetched and nothing listens before [`Assembled::bind`]; what is wrong with the surroundings (a certificate, a
 //! keys file, a CA bundle) is an error here and not a surprise at the first request.
 
+mod files;
 mod pages;
 mod run;
 mod stages;
@@ -292,25 +293,23 @@ fn pool(upstream: &UpstreamSettings) -> Result<Arc<Pool>, AssemblyError> {
 
 /// A token that nobody guesses.
 fn token(path: &std::path::Path) -> Result<Secret, AssemblyError> {
-    let text = std::fs::read_to_string(path).map_err(failed("admin.token_file"))?;
-    let token = text.trim_end_matches(['\r', '\n']);
-    if token.len() < SHORTEST_TOKEN {
+    let token = files::secret(path, "admin.token_file")?;
+    if token.expose().len() < SHORTEST_TOKEN {
         let why = format!("the token has fewer than {SHORTEST_TOKEN} characters: openssl rand -hex 32 makes one");
         return Err(AssemblyError { what: "admin.token_file", why });
     }
-    Ok(Secret::new(token.to_owned()))
+    Ok(token)
 }
 
 fn webhook(settings: &WebhookSettings) -> Result<Webhook, AssemblyError> {
-    let bundle = settings.ca_bundle.as_ref().map(std::fs::read).transpose().map_err(failed("alerts.ca_bundle"))?;
+    let bundle = files::read(settings.ca_bundle.as_ref(), "alerts.ca_bundle")?;
     let connector = Connector::new(bundle.as_deref()).map_err(failed("alerts.ca_bundle"))?;
-    let secret = std::fs::read_to_string(&settings.secret_file).map_err(failed("alerts.secret_file"))?;
-    let secret = Secret::new(secret.trim_end_matches(['\r', '\n']).to_owned());
+    let secret = files::secret(&settings.secret_file, "alerts.secret_file")?;
     Webhook::new(connector, &settings.url, &secret).map_err(failed("alerts"))
 }
 
 fn ca_bundle(upstream: &UpstreamSettings) -> Result<Option<Vec<u8>>, AssemblyError> {
-    upstream.ca_bundle.as_ref().map(std::fs::read).transpose().map_err(failed("upstream.ca_bundle"))
+    files::read(upstream.ca_bundle.as_ref(), "upstream.ca_bundle")
 }
 
 fn endpoints(upstream: &UpstreamSettings) -> Result<Endpoints, AssemblyError> {

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::admin::ChangeError;
-use crate::budget::{BillRow, Change, Ledger, Settled};
-use crate::config::changes::{Asked, Asking, Doing};
+use crate::budget::{BillRow, Ledger, Settled};
+use crate::config::changes::{Asked, Asking, Doing, Made};
 use crate::identity::Principal;
 use crate::types::Money;
 
@@ -85,7 +85,7 @@ pub(super) async fn budgets(ledger: &Ledger, principals: &[Principal]) -> Result
 /// What operators have changed, oldest first.
 pub(super) async fn history(ledger: &Ledger) -> Result<Value, String> {
     let history = ledger.history().await.map_err(|error| error.to_string())?;
-    Ok(Value::Array(history.iter().map(|made| made_change(&made.change, Some(made.made))).collect()))
+    Ok(Value::Array(history.iter().map(|made| json!(Made::of(&made.change, Some(made.made)))).collect()))
 }
 
 /// Changes a budget as a body asks.
@@ -106,26 +106,10 @@ pub(super) async fn change(
     let rules = ledger.rules();
     let asking = Asking { rules: &rules, principals, prefix: "" };
     let changes = asking.changes(doing, &asked, now).map_err(ChangeError::Asked)?;
-    let shown: Vec<_> = changes.iter().map(|change| made_change(change, None)).collect();
+    let shown = json!(changes.iter().map(|change| Made::of(change, None)).collect::<Vec<_>>());
     ledger.change(changes).await.map_err(|error| ChangeError::Store(error.to_string()))?;
     tracing::warn!(budget = asked.budget, action, by = asked.by, reason = asked.reason, "a budget was changed");
     Ok(json!({ "changes": shown }))
-}
-
-fn made_change(change: &Change, made: Option<SystemTime>) -> Value {
-    let amount = change.effect.amount();
-    json!({
-        "made": made.and_then(time),
-        "budget": change.budget.as_ref(),
-        "subject_kind": change.subject.kind(),
-        "subject": change.subject.name(),
-        "effect": change.effect.word(),
-        "unit": amount.map(|(unit, _)| unit.as_str()),
-        "amount": amount.map(|(_, amount)| amount),
-        "until": change.effect.until().and_then(time),
-        "by": change.by,
-        "reason": change.reason,
-    })
 }
 
 /// What has been settled since an instant: a row for an hour, a group and a heading of the bill.

@@ -1,14 +1,13 @@
 //! The store that the settings name, opened.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use super::{AssemblyError, failed};
+use super::{AssemblyError, failed, files};
 use crate::budget::{
     self, EmbeddedOptions, EmbeddedStore, MemoryStore, Recovered, SharedOptions, SharedServer, SharedStore, Store,
 };
 use crate::config::settings::{Durability, OnOutage, RedisSettings, StoreKind, StoreSettings, Topology};
-use crate::types::{Clock, Secret};
+use crate::types::Clock;
 
 /// Opening a file can take a while after a crash: it is done beside the runtime.
 pub(super) async fn open(settings: &StoreSettings, clock: Arc<dyn Clock>) -> Result<Arc<dyn Store>, AssemblyError> {
@@ -49,10 +48,8 @@ async fn embedded(settings: &StoreSettings, clock: Arc<dyn Clock>) -> Result<Arc
 
 /// How the settings want a shared store to be used.
 pub fn shared(settings: &StoreSettings, redis: &RedisSettings) -> Result<SharedOptions, AssemblyError> {
-    let read = |path: &Path, key| std::fs::read(path).map_err(|error| failed(key)(Unreadable(path.into(), error)));
-    let password = redis.password_file.as_deref().map(|path| read(path, "store.redis.password_file")).transpose()?;
-    let password = password.map(String::from_utf8).transpose().map_err(failed("store.redis.password_file"))?;
-    let ca_bundle = redis.ca_bundle.as_deref().map(|path| read(path, "store.redis.ca_bundle")).transpose()?;
+    let password = redis.password_file.as_deref().map(|path| files::secret(path, "store.redis.password_file"));
+    let ca_bundle = files::read(redis.ca_bundle.as_ref(), "store.redis.ca_bundle")?;
     let allowance = match redis.on_outage {
         OnOutage::Deny => None,
         OnOutage::AllowWithin => redis.allow_within_usd,
@@ -66,8 +63,7 @@ pub fn shared(settings: &StoreSettings, redis: &RedisSettings) -> Result<SharedO
                 (Topology::Single | Topology::Sentinel, _) => budget::Topology::Single,
             },
             user: redis.user.clone(),
-            // An editor leaves a line end behind.
-            password: password.map(|text| Secret::new(text.trim_end_matches(['\r', '\n']).to_owned())),
+            password: password.transpose()?,
             ca_bundle,
             timeout: redis.timeout,
         },
@@ -77,7 +73,3 @@ pub fn shared(settings: &StoreSettings, redis: &RedisSettings) -> Result<SharedO
         allowance: allowance.and_then(|money| u64::try_from(money.nanos()).ok()).unwrap_or(0),
     })
 }
-
-#[derive(Debug, thiserror::Error)]
-#[error("{0} cannot be read: {1}")]
-struct Unreadable(std::path::PathBuf, std::io::Error);

@@ -1,5 +1,6 @@
 //! `[store]` and `[store.redis]`: where counts and the bill are kept.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::values::{self, Zero};
@@ -54,24 +55,10 @@ fn redis(entry: &Entry<'_>, around: &Surroundings<'_>, report: &mut Report) -> O
         _ => {}
     }
     let namespace = report.read(entry.text("namespace"), values::name);
-    let bounds = |least: Duration, most: Duration, hint: &'static str| {
-        move |span: &Duration| {
-            let fits = (least..=most).contains(span);
-            if fits { None } else { Some(Wrong::new("is out of bounds").hint(hint)) }
-        }
-    };
-    let (ms, s) = (Duration::from_millis, Duration::from_secs);
-    let mut span = |name: &str, wrong: &dyn Fn(&Duration) -> Option<Wrong>| {
-        let span = values::span(entry, name, Zero::Refused, report)?;
-        if let Some(wrong) = wrong(&span) {
-            report.error(&entry.place_of(name), wrong);
-            return None;
-        }
-        Some(span)
-    };
-    let timeout =
-        span("timeout", &bounds(ms(10), s(10), "from \"10ms\" to \"10s\": every call waits for the store once"));
-    let lease = span("lease", &bounds(s(3), s(3_600), "from \"3s\" to \"1h\": it is renewed every second"));
+    let waits = "from \"10ms\" to \"10s\": every call that can cost something waits for the store once";
+    let timeout = values::span_within(entry, "timeout", &TIMEOUTS, waits, report);
+    let renewed = "from \"3s\" to \"1h\": it is renewed every second";
+    let lease = values::span_within(entry, "lease", &LEASES, renewed, report);
     let on_outage = values::choice(entry, "on_outage", report);
     let allow_within_usd = values::dollars(entry, "allow_within_usd", report);
     if allow_within_usd.is_some_and(|allowance| allowance <= Money::ZERO) {
@@ -158,3 +145,5 @@ fn clear(url: &str) -> Option<Wrong> {
 }
 
 const SHORTEST: Duration = Duration::from_hours(24);
+const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(10);
+const LEASES: RangeInclusive<Duration> = Duration::from_secs(3)..=Duration::from_hours(1);

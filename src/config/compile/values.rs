@@ -32,6 +32,22 @@ pub(super) fn span(entry: &Entry<'_>, name: &str, zero: Zero, report: &mut Repor
     })
 }
 
+/// A span of time within bounds, which the hint names.
+pub(super) fn span_within(
+    entry: &Entry<'_>,
+    name: &str,
+    bounds: &RangeInclusive<Duration>,
+    hint: &str,
+    report: &mut Report,
+) -> Option<Duration> {
+    let span = span(entry, name, Zero::Refused, report)?;
+    if bounds.contains(&span) {
+        return Some(span);
+    }
+    report.error(&entry.place_of(name), Wrong::new("is out of bounds").hint(hint));
+    None
+}
+
 /// A whole number within bounds.
 pub(super) fn number<T: TryFrom<i64>>(
     entry: &Entry<'_>,

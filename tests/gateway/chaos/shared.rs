@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
-use tollgate::budget::{SharedOptions, SharedServer, SharedStore, Store, Topology};
+use tollgate::budget::{SharedOptions, SharedStore, Store};
 use tollgate::types::SystemClock;
 
 use super::*;
@@ -108,20 +108,7 @@ impl Fleet {
     }
 
     async fn look(&self) -> SharedStore {
-        let options = SharedOptions {
-            server: SharedServer {
-                urls: vec![self.server.url()],
-                topology: Topology::Single,
-                user: None,
-                password: None,
-                ca_bundle: None,
-                timeout: Duration::from_secs(5),
-            },
-            namespace: "default".to_owned(),
-            lease: LEASE,
-            retention: Duration::from_hours(400 * 24),
-            allowance: 0,
-        };
+        let options = SharedOptions::at(self.server.url());
         SharedStore::look(&options, Arc::new(SystemClock)).await.unwrap()
     }
 }

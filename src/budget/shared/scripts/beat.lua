@@ -1,14 +1,9 @@
 -- Renews a gateway's lease, and tells what has changed.
 --
 -- KEYS  leases, epoch, changes
--- ARGV  now (empty: by the server's clock), gateway (empty: only looks), lease in ms, epoch to begin with where there is none
+-- ARGV  now, gateway (empty: only looks), lease in ms, epoch to begin with where there is none
 -- Answer: the server's time in ms, the epoch, the number of changes, and the gateways whose lease has ended.
 
-local now = tonumber(ARGV[1])
-if not now then
-  local time = redis.call('TIME')
-  now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-end
 if ARGV[4] ~= '' then redis.call('SET', KEYS[2], ARGV[4], 'NX') end
 local ended = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. now, 'LIMIT', 0, 64)
 if ARGV[2] ~= '' then redis.call('ZADD', KEYS[1], now + tonumber(ARGV[3]), ARGV[2]) end

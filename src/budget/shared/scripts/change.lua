@@ -1,14 +1,9 @@
 -- Writes a change of a budget down; what it resets counts no more from this instant on.
 --
 -- KEYS  changes, index; then each counter to reset
--- ARGV  now (empty: by the server's clock), change
+-- ARGV  now, change
 -- Answer: the number of changes. One that is asked for twice, word for word and with its id, is written once.
 
-local now = tonumber(ARGV[1])
-if not now then
-  local time = redis.call('TIME')
-  now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-end
 for _, made in ipairs(redis.call('LRANGE', KEYS[1], -20, -1)) do
   if made == ARGV[2] then return redis.call('LLEN', KEYS[1]) end
 end

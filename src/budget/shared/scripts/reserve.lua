@@ -1,7 +1,7 @@
 -- Holds every line of a booking or none.
 --
 -- KEYS  held, leases, index, ended, epoch; then a counter for each line
--- ARGV  now (empty: by the server's clock), epoch, id, gateway, lease in ms, row; then seven for each line:
+-- ARGV  now, epoch, id, gateway, lease in ms, row; then seven for each line:
 --       window start, window end, slice ("start:end:leaves"), amount, limit, "1" where the limit refuses, ms to keep
 -- Answer: a word, the server's time in ms, and four for each line: spent, reserved, when it eases ("" where nothing counts),
 --       "1" where it fits. The words: ok; full (a line does not fit); moved (a slice is not the open one: ask again with
@@ -9,11 +9,6 @@
 --
 -- Amounts are decimal strings of up to 19 digits, and a Lua number is exact up to 2^53: sums are kept in two parts.
 
-local now = tonumber(ARGV[1])
-if not now then
-  local time = redis.call('TIME')
-  now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-end
 if redis.call('GET', KEYS[5]) ~= ARGV[2] then return { 'lost', tostring(now) } end
 if redis.call('EXISTS', KEYS[4]) == 1 then return { 'ended', tostring(now) } end
 
@@ -41,14 +36,6 @@ end
 local function above(sum, text)
   local high, low = parts(text)
   return sum.high > high or (sum.high == high and sum.low > low)
-end
-
--- What no number of 64 bits can hold stays at the highest.
-local function bump(key, field, amount)
-  local answer = redis.pcall('HINCRBY', key, field, amount)
-  if type(answer) ~= 'table' or not answer.err then return end
-  if not string.find(answer.err, 'overflow') then error(answer.err) end
-  redis.call('HSET', key, field, '9223372036854775807')
 end
 
 for line = 1, lines do

@@ -1,7 +1,7 @@
 -- Settles what is held under an id, once: what was held is given back, what was spent is counted and written on the bill.
 --
 -- KEYS  held, index, ended, hours, usage of the hour, listed, listed in all, leases; then a counter for each line
--- ARGV  now (empty: by the server's clock), id, "1" where the gateway knows that the id is held, "1" where this was asked
+-- ARGV  now, id, "1" where the gateway knows that the id is held, "1" where this was asked
 --       for so long ago that an ended id may have been forgotten, "1" where the call of a dead gateway is settled, ms to remember
 --       the id, hour in ms, ms to keep usage, listed call (or ""), how many of those to keep, number of usage fields, gateway;
 --       then a name and an amount for each usage field; then four for each line: slice ("start:end:leaves"), held, charged,
@@ -11,11 +11,6 @@
 -- A settled id is remembered, so that neither a reservation that arrives late nor a second settlement finds it new. An id
 -- that is neither held nor remembered was never reserved (the store did not answer then), or its reservation is lost.
 
-local now = tonumber(ARGV[1])
-if not now then
-  local time = redis.call('TIME')
-  now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-end
 
 if ARGV[5] == '1' then
   local lease = redis.call('ZSCORE', KEYS[8], ARGV[12])
@@ -27,14 +22,6 @@ if not row then
   if ARGV[3] == '1' and ARGV[4] == '1' then return 0 end
 end
 redis.call('SET', KEYS[3], '1', 'PX', ARGV[6])
-
--- What no number of 64 bits can hold stays at the highest.
-local function bump(key, field, amount)
-  local answer = redis.pcall('HINCRBY', key, field, amount)
-  if type(answer) ~= 'table' or not answer.err then return answer end
-  if not string.find(answer.err, 'overflow') then error(answer.err) end
-  redis.call('HSET', key, field, '9223372036854775807')
-end
 
 local FIXED, PER_LINE, KEYS_BEFORE = 12, 4, 8
 local fields = tonumber(ARGV[11])

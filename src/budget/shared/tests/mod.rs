@@ -12,7 +12,7 @@ use super::*;
 use crate::budget::adjustment::{Change, Effect};
 use crate::budget::bill::ReservedReason;
 use crate::budget::store::{Enforcement, Line, Unit};
-use crate::budget::tests::calls::{booking, dollars_of, line, released, settlement};
+use crate::budget::tests::calls::{booking, dollars_of, eventually, line, released, settlement};
 use crate::budget::window::Window;
 use crate::types::{ManualClock, Secret, Subject};
 use holding::{Placed, Sent};
@@ -27,26 +27,20 @@ struct Place {
     clock: Arc<ManualClock>,
 }
 
+/// Waits longer than a busy machine needs.
+fn patient(url: String) -> SharedOptions {
+    let mut options = SharedOptions { namespace: "test".to_owned(), lease: LEASE, ..SharedOptions::at(url) };
+    options.server.timeout = Duration::from_secs(5);
+    options
+}
+
 impl Place {
     fn new() -> Self {
         Self { server: Server::start(), clock: Arc::new(ManualClock::at_unix_seconds(NOON)) }
     }
 
     fn options(&self) -> SharedOptions {
-        SharedOptions {
-            server: SharedServer {
-                urls: vec![self.server.url()],
-                topology: Topology::Single,
-                user: None,
-                password: None,
-                ca_bundle: None,
-                timeout: Duration::from_secs(5),
-            },
-            namespace: "test".to_owned(),
-            lease: LEASE,
-            retention: Duration::from_hours(400 * 24),
-            allowance: 0,
-        }
+        patient(self.server.url())
     }
 
     /// A gateway that keeps in touch when it is told to.
@@ -83,15 +77,6 @@ async fn usd(store: &SharedStore, who: &str) -> (u64, u64) {
     assert!(store.0.told(Duration::from_mins(1)).await);
     store.0.look_in().await.unwrap();
     dollars_of(&store.counters().await.unwrap(), Some(who))
-}
-
-async fn eventually(what: &str, mut there: impl AsyncFnMut() -> bool) {
-    let asking = async {
-        while !there().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_mins(1), asking).await.unwrap_or_else(|_| panic!("never came: {what}"));
 }
 
 #[tokio::test]

@@ -3,23 +3,6 @@
 use super::*;
 use crate::types::SystemClock;
 
-fn options(urls: Vec<String>, topology: Topology) -> SharedOptions {
-    SharedOptions {
-        server: SharedServer {
-            urls,
-            topology,
-            user: None,
-            password: None,
-            ca_bundle: None,
-            timeout: Duration::from_secs(2),
-        },
-        namespace: "test".to_owned(),
-        lease: LEASE,
-        retention: Duration::from_hours(400 * 24),
-        allowance: 0,
-    }
-}
-
 fn words(text: &str) -> Vec<String> {
     text.split(' ').map(str::to_owned).collect()
 }
@@ -54,7 +37,7 @@ async fn tls_is_spoken_with_a_server_of_the_named_authority_and_with_no_other() 
             "--tls-port {port} --tls-cert-file {certificate} --tls-key-file {key} --tls-auth-clients no --appendonly yes"
         ))
     });
-    let mut trusting = options(vec![format!("rediss://localhost:{port}")], Topology::Single);
+    let mut trusting = patient(format!("rediss://localhost:{port}"));
     trusting.server.ca_bundle = Some(own.cert.pem().into_bytes());
     let (store, warnings) = SharedStore::open(&trusting, Arc::new(SystemClock)).await.unwrap();
     assert_eq!(warnings, Vec::<String>::new());
@@ -75,7 +58,8 @@ async fn a_cluster_keeps_a_store_in_one_slot() {
     let _: String = server.ask(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
     eventually("the cluster is up", async || server.ask::<String>(&["CLUSTER", "INFO"]).contains("cluster_state:ok"))
         .await;
-    let options = options(vec![format!("redis://127.0.0.1:{port}")], Topology::Cluster);
+    let mut options = patient(format!("redis://127.0.0.1:{port}"));
+    options.server.topology = Topology::Cluster;
     let (store, _) = SharedStore::open(&options, Arc::new(SystemClock)).await.unwrap();
     works(&store).await;
     let keys: Vec<String> = server.ask(&["KEYS", "*"]);
@@ -109,7 +93,8 @@ async fn the_master_that_sentinels_name_is_followed() {
         sentinel.ask::<String>(&["INFO", "sentinel"]).contains("slaves=1")
     })
     .await;
-    let options = options(vec![format!("redis://127.0.0.1:{port}")], Topology::Sentinel("mymaster".to_owned()));
+    let mut options = patient(format!("redis://127.0.0.1:{port}"));
+    options.server.topology = Topology::Sentinel("mymaster".to_owned());
     let (store, _) = SharedStore::open(&options, Arc::new(SystemClock)).await.unwrap();
     works(&store).await;
     let offset = |server: &Server| {
