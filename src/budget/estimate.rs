@@ -3,12 +3,13 @@
 //! Input: every token encodes at least one byte of the request's text, so the body's length bounds the text; what is not
 //! text has documented bounds of its own, and the model's own wrapping (turn markers, the tool-use prompt) a small
 //! constant. Output: `max_tokens`, or the model's maximum. Price: the dearest kind of input that the request can cause,
-//! the dearest tier it can ask for, the long-context price where the bound is long. Nothing is tokenised here.
+//! the dearest tier it can ask for, the long-context price where the bound is long. What is charged by the piece is counted in the request; a model
+//! that is charged by nothing else uses no tokens. Nothing is tokenised here.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use crate::profiles::price::{CacheLifetime, GuardrailPrice, ModelPrice};
+use crate::profiles::price::{CacheLifetime, GuardrailPrice, ModelPrice, Pieces};
 use crate::types::{ModelId, Money, ServiceTier};
 
 use super::rule::Reserve;
@@ -28,6 +29,8 @@ pub struct RequestFacts {
     pub cache: CacheLifetime,
     /// The service tier asked for ([`ServiceTier::Default`] where none is); `None` where that is not known.
     pub tier: Option<ServiceTier>,
+    /// What is charged by the piece, where the model is.
+    pub pieces: Pieces,
 }
 
 /// What a prompt holds beside text.
@@ -144,8 +147,9 @@ impl Estimate {
             Subject::Model { facts, price, .. } => {
                 let input = input_tokens(facts, price.as_deref(), reserve);
                 let output = output_tokens(facts, price.as_deref());
-                let cost = price.as_ref().map(|price| price.worst_case(input, output, facts.tier, facts.cache));
-                let cost = cost.map(|cost| cost + guarding);
+                let cost = price.as_ref().map(|price| {
+                    price.worst_case(input, output, facts.tier, facts.cache) + price.pieces(&facts.pieces) + guarding
+                });
                 Hold { input_tokens: input, output_tokens: output, cost, requests: 1 }
             }
         }
@@ -161,6 +165,9 @@ impl Estimate {
 }
 
 fn input_tokens(facts: &RequestFacts, price: Option<&ModelPrice>, reserve: Reserve) -> u64 {
+    if price.is_some_and(ModelPrice::is_by_piece) {
+        return 0;
+    }
     let bytes_per_token = match reserve {
         Reserve::WorstCase => NonZeroU32::MIN,
         Reserve::Expected { bytes_per_token } => bytes_per_token,
@@ -176,6 +183,9 @@ fn input_tokens(facts: &RequestFacts, price: Option<&ModelPrice>, reserve: Reser
 }
 
 fn output_tokens(facts: &RequestFacts, price: Option<&ModelPrice>) -> u64 {
+    if price.is_some_and(ModelPrice::is_by_piece) {
+        return 0;
+    }
     facts.max_tokens.or_else(|| price.and_then(ModelPrice::max_output)).unwrap_or(UNKNOWN_OUTPUT_TOKENS)
 }
 

@@ -17,6 +17,7 @@ use super::stored::{printable, table, told};
 use super::{ExitCode, Output, Streams, price_known};
 use crate::config::Settings;
 use crate::profiles::price::{Difference, Imported, PriceList, PriceRow, RatesRow};
+use crate::types::Money;
 
 /// The command line.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
@@ -114,6 +115,8 @@ impl InForce {
                 }
             },
         };
+        let dollars =
+            |price: Money| (price > Money::ZERO).then(|| price.to_string().trim_start_matches('$').to_owned());
         let overrides = settings.prices.iter().map(|own| {
             let row = PriceRow {
                 input: own.input.to_string(),
@@ -128,6 +131,9 @@ impl InForce {
                 }),
                 max_input: own.max_input,
                 max_output: own.max_output,
+                per_image: dollars(own.pieces.image_made),
+                per_input_image: dollars(own.pieces.image_read),
+                per_query: dollars(own.pieces.query),
                 ..PriceRow::default()
             };
             (own.model.to_string(), row)
@@ -215,6 +221,12 @@ fn show(
     Ok(())
 }
 
+/// The prices of a row that are for a piece.
+fn pieces(row: &PriceRow) -> impl Iterator<Item = String> {
+    let pieces = [("image", &row.per_image), ("input image", &row.per_input_image), ("query", &row.per_query)];
+    pieces.into_iter().filter_map(|(what, price)| Some(format!("{} per {what}", printable(price.as_ref()?))))
+}
+
 /// Which other prices a row has.
 fn also(row: &PriceRow) -> String {
     let above = row.above.as_ref().map(|above| format!("above {}", above.tokens));
@@ -223,7 +235,7 @@ fn also(row: &PriceRow) -> String {
         row.priority.as_ref().map(|_| "priority"),
         row.latency_optimized.as_ref().map(|_| "latency-optimised"),
     ];
-    let also: Vec<_> = tiers.into_iter().flatten().map(str::to_owned).chain(above).collect();
+    let also: Vec<_> = tiers.into_iter().flatten().map(str::to_owned).chain(above).chain(pieces(row)).collect();
     if also.is_empty() { "-".to_owned() } else { also.join(", ") }
 }
 
@@ -313,7 +325,10 @@ fn changes(found: &Difference) -> Vec<[String; 5]> {
         let [model, region] = place();
         [model, region, what.to_owned(), printable(now), printable(then)]
     };
-    let both = |row: &PriceRow| format!("{} / {}", row.input, row.output);
+    let both = |row: &PriceRow| {
+        let tokens = format!("{} / {}", row.input, row.output);
+        std::iter::once(tokens).chain(pieces(row)).collect::<Vec<_>>().join(", ")
+    };
     match (&found.before, &found.after) {
         (Some(before), Some(after)) => {
             let (before, after) = (flat(before), flat(after));

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::bedrock::Operation;
 use crate::identity::Principal;
-use crate::profiles::price::PriceTable;
+use crate::profiles::price::{PiecePrices, PriceTable};
 use crate::types::{ModelId, Owners, ProfileArn, Region, TokenPrice};
 
 pub use budgets::{BudgetSettings, WindowSettings};
@@ -192,6 +192,8 @@ pub struct PriceSettings {
     pub cache_write_1h: Option<TokenPrice>,
     /// Input and output of latency-optimised inference.
     pub latency_optimized: Option<(TokenPrice, TokenPrice)>,
+    /// Images and queries.
+    pub pieces: PiecePrices,
     /// The largest input in tokens.
     pub max_input: Option<u64>,
     /// The largest output in tokens.

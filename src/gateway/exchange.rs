@@ -10,7 +10,7 @@ use http::StatusCode;
 use crate::bedrock::usage::{CacheWriteSplit, Ending, Intervention, Reading, UsageReader};
 use crate::budget::{Actual, Outcome, Reservation, ReservedReason};
 use crate::limits::Admitted;
-use crate::profiles::price::{CacheLifetime, ModelPrice, PriceTable};
+use crate::profiles::price::{CacheLifetime, ModelPrice, Pieces, PriceTable};
 use crate::telemetry::{
     Conclusion, Downstream, Ended, FaultKind, FaultName, Forwarded, Guardrail, Held, Metrics, Record, Settlement,
 };
@@ -58,6 +58,8 @@ pub(super) struct Tariff {
     pub(super) table: Arc<PriceTable>,
     /// The longest cache lifetime that the request asked for: it prices writes that Bedrock does not tell apart.
     pub(super) cache: CacheLifetime,
+    /// What is charged by the piece, by the request.
+    pub(super) pieces: Pieces,
 }
 
 impl Exchange {
@@ -89,7 +91,7 @@ impl Exchange {
 
     /// Settles the reservation, gives the place among the running calls back, and finishes the record.
     pub(super) fn conclude(self, closing: Closing) {
-        let reading = self.meter.finish();
+        let reading = self.tariff.by_piece(self.meter.finish());
         // Tokens may be known where a price is not. What is not known stays as it was taken.
         match reading.exact_usage() {
             Some(usage) => self.admitted.settle(usage.total()),
@@ -151,6 +153,17 @@ impl Closing {
 }
 
 impl Tariff {
+    /// A model that is charged by the piece alone counts no tokens: an answer of it is whole without them.
+    fn by_piece(&self, reading: Reading) -> Reading {
+        let ending = match reading.ending {
+            Ending::Complete | Ending::NoCounts if self.model.as_ref().is_some_and(|price| price.is_by_piece()) => {
+                Ending::Complete
+            }
+            _ => return reading,
+        };
+        Reading { ending, usage: None, ..reading }
+    }
+
     /// What a call cost, or why that is not known.
     fn cost(&self, reading: &Reading) -> Result<Money, ReservedReason> {
         let usage = match &reading.ending {
@@ -161,8 +174,13 @@ impl Tariff {
             Ending::NoCounts => return Err(ReservedReason::NoCounts),
         };
         let guardrail = self.table.guardrail().cost(&reading.guardrail.unwrap_or_default());
+        // Nothing ran where a guardrail stopped the prompt or Bedrock refused the call.
+        let pieces = match (&reading.ending, &self.model) {
+            (Ending::Complete, Some(price)) => price.pieces(&self.pieces),
+            _ => Money::ZERO,
+        };
         if usage == TokenUsage::default() {
-            return Ok(guardrail);
+            return Ok(pieces + guardrail);
         }
         let unsplit = reading.cache_write_split == CacheWriteSplit::Unknown && self.cache == CacheLifetime::OneHour;
         let priced = if unsplit {
@@ -174,7 +192,7 @@ impl Tariff {
         let tier =
             if reading.unknown_tier.is_some() { ServiceTier::Priority } else { reading.tier.unwrap_or_default() };
         let price = self.model.as_ref().ok_or(ReservedReason::PriceUnknown)?;
-        Ok(price.cost(&priced, tier) + guardrail)
+        Ok(price.cost(&priced, tier) + pieces + guardrail)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::identity::IdentityError;
 use crate::limits::Limited;
 use crate::policy::Denied;
 use crate::profiles::look_alike::QueryError;
-use crate::profiles::price::CacheLifetime;
+use crate::profiles::price::{CacheLifetime, Pieces};
 use crate::profiles::{ResolveError, Target};
 use crate::telemetry::RefusalReason as Reason;
 use crate::types::ServiceTier;
@@ -186,6 +186,11 @@ pub(super) fn facts(guarded: &Guarded, sent: &HeaderMap) -> RequestFacts {
             CacheWrites::OneHour => CacheLifetime::OneHour,
         },
         tier: asked_tier(guarded.permitted().operation(), read.tier(), sent),
+        pieces: Pieces {
+            images_made: read.images_made(),
+            images_read: u64::from(media.images).max(u64::from(media.referenced)),
+            queries: read.queries(),
+        },
     }
 }
 

@@ -211,7 +211,7 @@ impl Gateway {
     fn price(&self, guarded: &Guarded, sent: &HeaderMap) -> (Estimate, Tariff) {
         let facts = from::facts(guarded, sent);
         let guardrail = *self.prices.guardrail();
-        let (cache, table) = (facts.cache, Arc::clone(&self.prices));
+        let (cache, pieces, table) = (facts.cache, facts.pieces, Arc::clone(&self.prices));
         match guarded.permitted().target() {
             Target::Profile(profile) => {
                 let price = self.prices.price(profile.source(), profile.arn().region());
@@ -222,12 +222,12 @@ impl Gateway {
                 };
                 let estimate = Estimate::model(facts, profile.source().clone(), price.clone());
                 let estimate = if guarded.is_guarded() { estimate.with_guardrail(guardrail) } else { estimate };
-                (estimate, Tariff { model: price, table, cache })
+                (estimate, Tariff { model: price, table, cache, pieces })
             }
-            Target::BaseModel(_) => (Estimate::free(), Tariff { model: None, table, cache }),
+            Target::BaseModel(_) => (Estimate::free(), Tariff { model: None, table, cache, pieces }),
             Target::Guardrail { .. } => {
                 let estimate = Estimate::guardrail(facts.body_bytes, from::images(guarded), guardrail);
-                (estimate, Tariff { model: None, table, cache })
+                (estimate, Tariff { model: None, table, cache, pieces })
             }
         }
     }

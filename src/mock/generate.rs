@@ -138,12 +138,14 @@ impl Calls {
     }
 
     fn cost(&self, family: Family, model: &str, ask: &Ask, wanted: u64) -> (TokenUsage, Stop) {
-        let mut usage = if family.caches(model) {
+        let mut usage = if !family.counts_tokens() {
+            TokenUsage::default()
+        } else if family.caches(model) {
             self.cache.split(model, &ask.prompt)
         } else {
             TokenUsage { input: ask.prompt.tokens(), ..TokenUsage::default() }
         };
-        if family.embeds() {
+        if !family.generates_text() {
             return (usage, Stop::EndTurn);
         }
         let most = ask.max_tokens.unwrap_or(u64::MAX).max(1);

@@ -92,7 +92,7 @@ pub(super) fn check(operation: Operation, family: Family, request: &Value) -> Re
     if operation.is_converse() {
         return check_converse(family, request);
     }
-    if operation.streams() && family.embeds() {
+    if operation.streams() && !family.generates_text() {
         return Err(Refusal::validation("The model is unsupported for streaming."));
     }
     for key in family.required() {
@@ -106,7 +106,7 @@ pub(super) fn check(operation: Operation, family: Family, request: &Value) -> Re
 }
 
 fn check_converse(family: Family, request: &Value) -> Result<(), Refusal> {
-    if family.embeds() {
+    if !family.generates_text() {
         return Err(Refusal::validation(
             "This action doesn't support the model that you provided. Try again with a supported text or chat model.",
         ));

@@ -164,6 +164,42 @@ async fn the_operators_own_price_is_the_one_on_the_bill() {
 }
 
 #[tokio::test]
+async fn images_and_queries_are_charged_by_the_piece_and_count_no_tokens() {
+    let many = vec!["\"short\""; 101].join(",");
+    for (source, body, cost, why) in [
+        (
+            "amazon.nova-canvas-v1:0",
+            r#"{"imageGenerationConfig":{"numberOfImages":3}}"#.to_owned(),
+            "0.24",
+            "three images",
+        ),
+        ("stability.sd3-5-large-v1:0", r#"{"prompt":"a gate"}"#.to_owned(), "0.08", "one where nothing is said"),
+        ("cohere.rerank-v3-5:0", r#"{"query":"q","documents":["a","b"]}"#.to_owned(), "0.002", "one query"),
+        ("amazon.rerank-v1:0", format!(r#"{{"query":"q","documents":[{many}]}}"#), "0.002", "two of a tenth of a cent"),
+    ] {
+        let arn = crate::harness::arn("carol-pieces");
+        let table = format!(
+            "[[profiles]]\nname = \"carol-pieces\"\narn = \"{arn}\"\nsource = \"{source}\"\nprincipals = [\"carol\"]"
+        );
+        let knows = |mock: &mut tollgate::mock::MockConfig| {
+            let mut added = mock.profiles[0].clone();
+            (added.arn, added.source) = (arn.parse().unwrap(), source.parse().unwrap());
+            mock.profiles.push(added);
+        };
+        let limit = format!("usd = \"{cost}\"\ntokens = 1");
+        let scene = Plan::default().profile(&table).with(&daily(&limit)).mock(knows).open().await;
+        let call = || send(scene.data, Wire::Http1, scene.post("carol", "/model/carol-pieces/invoke", body.clone()));
+        let answer = call().await;
+        assert_eq!(answer.status, StatusCode::OK, "{why}: {:?}", answer.body);
+        let bill = scene.bill_of(1).await;
+        let (outcome, input, output, charged) = bill.only();
+        assert_eq!((outcome.as_str(), input, output, charged), ("complete", 0, 0, cost.parse().unwrap()), "{why}");
+        assert!(bill.at_reservation().is_empty(), "{why}");
+        assert_eq!(call().await.refusal(), (402, "ServiceQuotaExceededException", "budget_exhausted"), "{why}");
+    }
+}
+
+#[tokio::test]
 async fn latency_optimised_inference_has_no_price_and_is_refused_under_a_budget_in_dollars() {
     let scene = with_budget("usd = \"5\"").await;
     let plain = converse("hello");

@@ -8,6 +8,7 @@
 
 mod answer_bound;
 mod guard_fields;
+mod pieces;
 mod survey;
 
 pub use guard_fields::{Config, ConfigFields, Field, GuardContent, GuardFields, Suspect};
@@ -16,6 +17,7 @@ use crate::bedrock::Operation;
 use crate::bedrock::json::JsonError;
 use crate::types::{ModelId, ServiceTier};
 use answer_bound::AnswerBound;
+use pieces::Pieces;
 
 /// The facts of one request's body.
 #[derive(Clone, Debug)]
@@ -26,6 +28,7 @@ pub struct RequestFacts {
     cache: CacheWrites,
     tier: Option<ServiceTier>,
     latency: Latency,
+    pieces: Pieces,
     bound: AnswerBound,
     guard_fields: Result<GuardFields, JsonError>,
 }
@@ -74,6 +77,7 @@ impl RequestFacts {
             cache: CacheWrites::None,
             tier: None,
             latency: Latency::Standard,
+            pieces: Pieces::default(),
             bound: AnswerBound::None,
             guard_fields: Ok(GuardFields::default()),
         };
@@ -86,6 +90,7 @@ impl RequestFacts {
                 facts.cache = CacheWrites::OneHour;
                 facts.tier = Some(ServiceTier::Priority);
                 facts.bound = AnswerBound::Unknown;
+                facts.pieces = Pieces::unknown(body.len());
                 facts.media = Media { referenced: u32::MAX, ..Media::default() };
                 facts.guard_fields = Err(error);
                 facts
@@ -131,6 +136,16 @@ impl RequestFacts {
     /// How fast the body asks for an answer (Converse only).
     pub const fn latency(&self) -> Latency {
         self.latency
+    }
+
+    /// The most images that a model of images makes: one where the body does not say.
+    pub const fn images_made(&self) -> u64 {
+        self.pieces.images_made()
+    }
+
+    /// The most queries that a reranker charges for the body's documents: one for every hundred, long ones counting as several.
+    pub const fn queries(&self) -> u64 {
+        self.pieces.queries()
     }
 
     /// What the body says of guardrails, or why it could not be read.

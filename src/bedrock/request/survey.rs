@@ -5,10 +5,13 @@
 
 use super::answer_bound::{Additional, AnswerBound, ConverseNumbers, InvokeNumbers, Number, is_limit};
 use super::guard_fields::{CONVERSE_CONFIG, GuardContent, GuardFields, INVOKE_CONFIG};
+use super::pieces::Pieces;
 use super::{CacheWrites, Latency, Media, RequestFacts};
 use crate::bedrock::Operation;
 use crate::bedrock::json::{Fault, JsonError, Kind, Member, Reader, Text};
 use crate::types::ServiceTier;
+
+mod media;
 
 /// The two shapes of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +50,7 @@ pub(super) fn read(operation: Operation, body: &[u8]) -> Result<RequestFacts, Js
         latency: Latency::Standard,
         converse: ConverseNumbers::default(),
         invoke: InvokeNumbers::default(),
+        pieces: Pieces::default(),
         guard: GuardFields::default(),
     };
     survey.guard.opening = reader.object(|reader, member| match shape {
@@ -67,6 +71,7 @@ struct Survey<'a> {
     latency: Latency,
     converse: ConverseNumbers,
     invoke: InvokeNumbers,
+    pieces: Pieces,
     guard: GuardFields,
 }
 
@@ -157,6 +162,15 @@ impl<'a> Survey<'a> {
                 }
                 reader.skip().map(drop)
             })?,
+            "imageGenerationConfig" => self.object_or_watch(reader, |survey, reader, member| {
+                if member.name().equals("numberOfImages") {
+                    return survey.pieces.image_count(reader, survey.body);
+                }
+                survey.note(&member);
+                survey.watch(reader)
+            })?,
+            "samples" => self.pieces.image_count(reader, body)?,
+            "documents" => self.documents(reader)?,
             "images" | "image" | "inputImage" => self.top_level_image(reader)?,
             // Models of OpenAI's shape may know it and the others ignore it, so it can raise an estimate and not lower one.
             "service_tier" => {
@@ -277,56 +291,6 @@ impl<'a> Survey<'a> {
         })
     }
 
-    /// The value of `image`, `document`, `video`: gives the bytes of base64 in `source.bytes`.
-    fn media_source(&mut self, reader: &mut Reader<'a>) -> Result<usize, JsonError> {
-        let mut bytes = 0;
-        self.object_or_watch(reader, |survey, reader, member| {
-            if member.name().equals("source") {
-                bytes = survey.source(reader)?;
-                return Ok(());
-            }
-            survey.note(&member);
-            survey.watch(reader)
-        })?;
-        Ok(bytes)
-    }
-
-    /// The value of `source`: gives the bytes of base64 in `bytes` or `data`.
-    fn source(&mut self, reader: &mut Reader<'a>) -> Result<usize, JsonError> {
-        let mut bytes = 0;
-        self.object_or_watch(reader, |survey, reader, member| {
-            match &*member.name().decode() {
-                "bytes" | "data" if reader.kind() == Kind::String => bytes += reader.skip()?.len(),
-                "s3Location" | "url" | "uri" | "file_id" => {
-                    survey.media.referenced = survey.media.referenced.saturating_add(1);
-                    survey.watch(reader)?;
-                }
-                _ => {
-                    survey.note(&member);
-                    survey.watch(reader)?;
-                }
-            }
-            Ok(())
-        })?;
-        Ok(bytes)
-    }
-
-    /// An image, or a list of them, beside the prompt (Llama, Titan embeddings). Its base64 counts as text.
-    fn top_level_image(&mut self, reader: &mut Reader<'a>) -> Step {
-        let mut images = 0_u32;
-        if reader.kind() == Kind::Array {
-            reader.array(|reader| {
-                images = images.saturating_add(1);
-                self.watch(reader)
-            })?;
-        } else {
-            images = 1;
-            self.watch(reader)?;
-        }
-        self.media.images = self.media.images.saturating_add(images);
-        Ok(())
-    }
-
     /// Reads an object by its members, or watches a value that is none.
     fn object_or_watch(
         &mut self,
@@ -380,6 +344,7 @@ impl<'a> Survey<'a> {
             cache: self.cache,
             tier: self.tier,
             latency: self.latency,
+            pieces: self.pieces,
             bound: match self.shape {
                 Shape::Converse => AnswerBound::Converse(self.converse),
                 Shape::Invoke => AnswerBound::Invoke(self.invoke),

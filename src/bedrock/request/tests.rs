@@ -327,3 +327,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn pieces_are_bounded_by_the_request() {
+    let long = "x".repeat(600);
+    for (body, images, queries, why) in [
+        (r"{}".to_owned(), 1, 1, "an image model makes one, a reranker charges one"),
+        (r#"{"imageGenerationConfig":{"numberOfImages":4,"width":512}}"#.to_owned(), 4, 1, "Titan and Nova Canvas"),
+        (r#"{"imageGenerationConfig":{"numberOfImages":"4"}}"#.to_owned(), 10, 1, "no number: the most"),
+        (r#"{"imageGenerationConfig":{"numberOfImages":null}}"#.to_owned(), 1, 1, "null says nothing"),
+        (r#"{"samples":3,"imageGenerationConfig":{"numberOfImages":2}}"#.to_owned(), 3, 1, "the larger"),
+        (format!(r#"{{"documents":[{}]}}"#, ["\"a\""; 100].join(",")), 1, 1, "a hundred documents are one query"),
+        (format!(r#"{{"documents":[{}]}}"#, ["\"a\""; 101].join(",")), 1, 2, "one more are two"),
+        (format!(r#"{{"documents":[{}]}}"#, vec![format!("\"{long}\""); 40].join(",")), 1, 2, "long ones are several"),
+        (format!(r#"{{"documents":[{}]}}"#, [r#"{"text":"a"}"#; 201].join(",")), 1, 3, "objects are documents too"),
+    ] {
+        let facts = RequestFacts::read(Operation::InvokeModel, body.as_bytes());
+        assert_eq!((facts.images_made(), facts.queries()), (images, queries), "{why}: {body}");
+    }
+    let unreadable = RequestFacts::read(Operation::InvokeModel, &[b'['; 3_000]);
+    assert_eq!((unreadable.images_made(), unreadable.queries()), (10, 11));
+}

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::profiles::price::PriceTable;
+use crate::profiles::price::{Pieces, PriceTable};
 
 fn sonnet() -> Arc<ModelPrice> {
     let source = "us.anthropic.claude-sonnet-4-5-20250929-v1:0".parse().unwrap();
@@ -17,6 +17,25 @@ fn facts(body_bytes: u64) -> RequestFacts {
         attachments: Attachments::None,
         cache: CacheLifetime::FiveMinutes,
         tier: Some(ServiceTier::Default),
+        pieces: Pieces::NONE,
+    }
+}
+
+#[test]
+fn pieces_are_held_beside_tokens_or_instead_of_them() {
+    let price = |source: &str| PriceTable::shipped().price(&source.parse().unwrap(), &"us-east-1".parse().unwrap());
+    let pieces = Pieces { images_made: 3, images_read: 2, queries: 4 };
+    for (source, input, output, dollars) in [
+        ("amazon.nova-canvas-v1:0", 0, 0, "0.24"),
+        ("cohere.rerank-v3-5:0", 0, 0, "0.008"),
+        // 0.8 dollars a million tokens of text beside two images.
+        ("amazon.titan-embed-image-v1", 11_024, 1_000, "0.0089392"),
+    ] {
+        let facts = RequestFacts { pieces, cache: CacheLifetime::None, ..facts(10_000) };
+        let estimate = Estimate::model(facts, source.parse().unwrap(), price(source));
+        let hold = estimate.hold(Reserve::WorstCase);
+        let cost: Money = dollars.parse().unwrap();
+        assert_eq!((hold.input_tokens, hold.output_tokens, hold.cost), (input, output, Some(cost)), "{source}");
     }
 }
 

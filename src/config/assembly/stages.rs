@@ -40,6 +40,7 @@ pub(super) fn prices(table: PriceTable, overrides: &[PriceSettings]) -> PriceTab
         let optimized = own.latency_optimized.map(|(input, output)| price::Rates::new(input, output));
         let price_of = ModelPrice::new(rates)
             .with_latency_optimized(optimized)
+            .with_pieces(own.pieces)
             .with_tiers(Some(rates), Some(priority))
             .with_limits(own.max_input, own.max_output);
         table.with_override(own.model.clone(), price_of)

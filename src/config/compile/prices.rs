@@ -8,8 +8,8 @@ use crate::config::Surroundings;
 use crate::config::diagnostics::{Placed, Report, Wrong, quoted};
 use crate::config::schema::Entry;
 use crate::config::settings::{PriceFile, PriceSettings};
-use crate::profiles::price::PriceTable;
-use crate::types::ModelId;
+use crate::profiles::price::{PiecePrices, PriceTable};
+use crate::types::{ModelId, Money};
 
 pub(super) fn compile(file: &Entry<'_>, report: &mut Report) -> Vec<Placed<PriceSettings>> {
     file.named("prices").into_iter().filter_map(|(model, entry)| price(model, &entry, report)).collect()
@@ -48,10 +48,14 @@ fn price(model: Placed<&str>, entry: &Entry<'_>, report: &mut Report) -> Option<
             Wrong::new(format!("{}: {error}", quoted(text))).hint(hint)
         })
     });
+    let mut piece = |kind| values::dollars(entry, kind, report).unwrap_or(Money::ZERO);
+    let pieces =
+        PiecePrices { image_made: piece("per_image"), image_read: piece("per_input_image"), query: piece("per_query") };
     let mut per_million = |kind| values::price(entry, kind, report);
     let (input, output) = (per_million("input"), per_million("output"));
     let optimized = (per_million(OPTIMIZED[0]), per_million(OPTIMIZED[1]));
     let value = PriceSettings {
+        pieces,
         // Those that may be absent first, so that their faults are reported before a `?` ends the reading.
         cache_read: per_million("cache_read"),
         cache_write_5m: per_million("cache_write_5m"),

@@ -135,6 +135,9 @@ const PRICE: &[Key] = &[
     optional("cache_write_1h", Shape::Dollars),
     optional("latency_optimized_input", Shape::Dollars),
     optional("latency_optimized_output", Shape::Dollars),
+    optional("per_image", Shape::Dollars),
+    optional("per_input_image", Shape::Dollars),
+    optional("per_query", Shape::Dollars),
     optional("max_input", Shape::Integer),
     optional("max_output", Shape::Integer),
 ];

@@ -4,7 +4,8 @@ use std::num::NonZeroU64;
 
 use super::*;
 use crate::budget::{Apart, Enforcement, Limits};
-use crate::types::{Models, Owners, Per};
+use crate::profiles::price::PiecePrices;
+use crate::types::{Models, Money, Owners, Per};
 
 /// One value other than the default for every key.
 pub(super) const EVERY_KEY: &str = r#"
@@ -98,6 +99,9 @@ cache_write_5m = "4"
 cache_write_1h = "5"
 latency_optimized_input = "8"
 latency_optimized_output = "9"
+per_image = "0.1"
+per_input_image = "0.2"
+per_query = "0.3"
 max_input = 6
 max_output = 7
 [price_table]
@@ -167,7 +171,7 @@ fn wanted_budgets() -> Vec<BudgetSettings> {
             window: WindowSettings::Week(jiff::civil::Weekday::Sunday),
             zone: jiff::tz::TimeZone::get("Europe/Berlin").unwrap(),
             limits: Limits {
-                usd: Some(crate::types::Money::from_nanos(15_500_000_000)),
+                usd: Some(Money::from_nanos(15_500_000_000)),
                 tokens: Some(16),
                 input_tokens: Some(17),
                 output_tokens: Some(18),
@@ -176,7 +180,7 @@ fn wanted_budgets() -> Vec<BudgetSettings> {
             enforcement: Enforcement::Soft,
             reserve: Reserve::Expected,
             caps: Limits {
-                usd: Some(crate::types::Money::from_nanos(1_500_000_000)),
+                usd: Some(Money::from_nanos(1_500_000_000)),
                 tokens: Some(20),
                 input_tokens: Some(20),
                 output_tokens: Some(20),
@@ -272,6 +276,11 @@ fn every_key_is_honoured() {
             cache_write_5m: Some(price(4)),
             cache_write_1h: Some(price(5)),
             latency_optimized: Some((price(8), price(9))),
+            pieces: PiecePrices {
+                image_made: Money::from_nanos(100_000_000),
+                image_read: Money::from_nanos(200_000_000),
+                query: Money::from_nanos(300_000_000),
+            },
             max_input: Some(6),
             max_output: Some(7),
         }],

@@ -10,6 +10,7 @@ pub(super) mod guardrail;
 mod llama;
 mod mistral;
 mod nova;
+mod pieces;
 mod titan;
 
 use std::fmt::Write as _;
@@ -33,6 +34,8 @@ pub(super) enum Family {
     CohereCommand,
     CohereChat,
     CohereEmbed,
+    Images,
+    Rerank,
 }
 
 impl Family {
@@ -44,6 +47,9 @@ impl Family {
             "anthropic" => Some(Self::Anthropic),
             "meta" => Some(Self::Llama),
             "mistral" => Some(Self::Mistral),
+            "stability" => Some(Self::Images),
+            "amazon" if name.starts_with("nova-canvas") || name.starts_with("titan-image") => Some(Self::Images),
+            "amazon" | "cohere" if name.starts_with("rerank") => Some(Self::Rerank),
             "amazon" if name.starts_with("nova-") => Some(Self::Nova),
             "amazon" if name.starts_with("titan-embed") => Some(Self::TitanEmbed),
             "amazon" if name.starts_with("titan-") => Some(Self::Titan),
@@ -54,9 +60,14 @@ impl Family {
         }
     }
 
-    /// Whether it answers with vectors.
-    pub(super) const fn embeds(self) -> bool {
-        matches!(self, Self::TitanEmbed | Self::CohereEmbed)
+    /// Whether it answers with text, rather than with vectors, images or ranks.
+    pub(super) const fn generates_text(self) -> bool {
+        !matches!(self, Self::TitanEmbed | Self::CohereEmbed) && self.counts_tokens()
+    }
+
+    /// Whether it is billed by the token, and its answers say how many.
+    pub(super) const fn counts_tokens(self) -> bool {
+        !matches!(self, Self::Images | Self::Rerank)
     }
 
     /// What an InvokeModel body must have.
@@ -68,7 +79,8 @@ impl Family {
             Self::Llama | Self::CohereCommand => &["prompt"],
             Self::CohereChat => &["message"],
             // Mistral takes a prompt or a chat, Cohere's embedder texts or images.
-            Self::Mistral | Self::CohereEmbed => &[],
+            Self::Mistral | Self::CohereEmbed | Self::Images => &[],
+            Self::Rerank => &["query", "documents"],
         }
     }
 
@@ -206,6 +218,8 @@ impl Reply<'_> {
             Family::CohereCommand => cohere::generations(self),
             Family::CohereChat => cohere::chat(self),
             Family::CohereEmbed => cohere::embedding(self),
+            Family::Images => pieces::images(self),
+            Family::Rerank => pieces::ranks(self),
         };
         self.guarded(json, Extras::Final)
     }
@@ -229,8 +243,8 @@ impl Reply<'_> {
             Family::Mistral => mistral::chunks(self),
             Family::CohereCommand => cohere::generation_chunks(self),
             Family::CohereChat => cohere::chat_chunks(self),
-            // Embedders do not stream; such a request was refused.
-            Family::TitanEmbed | Family::CohereEmbed => Vec::new(),
+            // These do not stream; such a request was refused.
+            Family::TitanEmbed | Family::CohereEmbed | Family::Images | Family::Rerank => Vec::new(),
         };
         let numbered = chunks.into_iter().enumerate();
         numbered.map(|(at, chunk)| envelope(&self.finished(chunk), at + 1)).collect()
@@ -238,14 +252,18 @@ impl Reply<'_> {
 
     /// The headers that tell the counts of an InvokeModel answer. An input that was blocked never reached the model.
     pub(super) fn count_headers(&self) -> Vec<(&'static str, u64)> {
-        if self.operation != Operation::InvokeModel || !self.tells() || self.is_blocked() {
+        if self.operation != Operation::InvokeModel
+            || !self.family.counts_tokens()
+            || !self.tells()
+            || self.is_blocked()
+        {
             return Vec::new();
         }
         let mut headers = vec![
             ("x-amzn-bedrock-input-token-count", self.usage.input),
             ("x-amzn-bedrock-invocation-latency", self.latency_ms),
         ];
-        if !self.family.embeds() {
+        if self.family.generates_text() {
             headers.push(("x-amzn-bedrock-output-token-count", self.usage.output));
         }
         if self.caches() {

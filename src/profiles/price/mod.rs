@@ -10,7 +10,10 @@
 //! say is never taken for cheap: where a row lacks a kind of token, a tier or a geography, the dearest of what it might
 //! be is charged, and where nothing can be derived there is no price, which a budget in USD refuses.
 //!
-//! Not here: models priced per image, second or query (they have no row, hence no price), batch and commitment prices
+//! Images and queries are priced by the piece ([`PiecePrices`]), and counted by the request, because no answer counts them: a row
+//! holds the dearest of a model's sizes and qualities.
+//!
+//! Not here: models priced by the second of sound or video (they have no row, hence no price), batch and commitment prices
 //! (no call through the gateway can incur them), and the `ultrafast` tier (Bedrock's Runtime API cannot ask for it).
 //!
 //! <https://aws.amazon.com/bedrock/pricing/>
@@ -19,6 +22,7 @@ mod guardrail;
 mod import;
 mod list;
 mod model;
+mod pieces;
 mod row;
 mod table;
 
@@ -26,6 +30,7 @@ pub use guardrail::GuardrailPrice;
 pub use import::{Imported, Left};
 pub use list::{Difference, PriceList};
 pub use model::{CacheLifetime, LongContext, ModelPrice, Rates};
+pub use pieces::{PiecePrices, Pieces};
 pub use row::{AboveRow, PriceError, PriceRow, RatesRow};
 pub use table::PriceTable;
 

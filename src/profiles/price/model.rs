@@ -2,6 +2,8 @@
 
 use crate::types::{Money, ServiceTier, TokenPrice, TokenUsage};
 
+use super::pieces::{PiecePrices, Pieces};
+
 /// What a million tokens of each kind cost. Every kind has a price: see [`Rates::new`] for those a row does not name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rates {
@@ -86,6 +88,7 @@ pub struct ModelPrice {
     priority: Option<Rates>,
     long: Option<LongContext>,
     latency_optimized: Option<Rates>,
+    pieces: PiecePrices,
     max_input: Option<u64>,
     max_output: Option<u64>,
 }
@@ -99,6 +102,7 @@ impl ModelPrice {
             priority: None,
             long: None,
             latency_optimized: None,
+            pieces: PiecePrices { image_made: Money::ZERO, image_read: Money::ZERO, query: Money::ZERO },
             max_input: None,
             max_output: None,
         }
@@ -132,6 +136,22 @@ impl ModelPrice {
         Some(Self { standard: rates, flex: Some(rates), priority, long, latency_optimized: Some(rates), ..*self })
     }
 
+    /// With prices of pieces.
+    #[must_use]
+    pub const fn with_pieces(self, pieces: PiecePrices) -> Self {
+        Self { pieces, ..self }
+    }
+
+    /// Whether calls are charged by the piece alone: such models count no tokens.
+    pub fn is_by_piece(&self) -> bool {
+        self.pieces != PiecePrices::default() && self.dearest() == Rates::new(TokenPrice::ZERO, TokenPrice::ZERO)
+    }
+
+    /// What the pieces of a call cost, beside its tokens.
+    pub fn pieces(&self, pieces: &Pieces) -> Money {
+        self.pieces.cost(pieces)
+    }
+
     /// With the largest input and output in tokens, where they are known.
     #[must_use]
     pub const fn with_limits(self, max_input: Option<u64>, max_output: Option<u64>) -> Self {
@@ -155,7 +175,7 @@ impl ModelPrice {
         &self.standard
     }
 
-    /// What a call cost: the tier is the one that Bedrock says served it, and the sum is rounded once, upwards. A tier
+    /// What a call's tokens cost: the tier is the one that Bedrock says served it, and the sum is rounded once, upwards. A tier
     /// that the row has no prices of costs as much as the dearest that it has. Input longer than the long-context
     /// threshold (cached or not) makes the whole call cost those prices, in any tier the dearer of the two.
     pub fn cost(&self, usage: &TokenUsage, tier: ServiceTier) -> Money {
@@ -163,7 +183,7 @@ impl ModelPrice {
         self.rates(Some(tier), input).charge(usage)
     }
 
-    /// The most that a call can cost whose input and output stay within these bounds, whatever the cache does: all
+    /// The most that a call's tokens can cost whose input and output stay within these bounds, whatever the cache does: all
     /// input at the dearest kind that `lifetime` leaves possible. `tier` is the one asked for; `None` is "not known",
     /// and means the dearest.
     pub fn worst_case(&self, input: u64, output: u64, tier: Option<ServiceTier>, lifetime: CacheLifetime) -> Money {
@@ -192,6 +212,7 @@ impl ModelPrice {
                 (Some(own), Some(others)) => Some(own.dearer(others)),
                 (one, None) | (None, one) => one,
             },
+            pieces: self.pieces.dearer(other.pieces),
             max_input: self.max_input.max(other.max_input),
             max_output: self.max_output.max(other.max_output),
         }

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::{MoneyError, TokenPrice};
+use crate::types::{Money, MoneyError, TokenPrice};
 
 use super::model::{LongContext, ModelPrice, Rates};
+use super::pieces::PiecePrices;
 
 /// One model's row.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -41,6 +42,15 @@ pub struct PriceRow {
     /// Prices of latency-optimised inference.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency_optimized: Option<RatesRow>,
+    /// Dollars for an image that the model makes, of the dearest size and quality.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_image: Option<String>,
+    /// Dollars for an image in the prompt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_input_image: Option<String>,
+    /// Dollars for a query of a reranker.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_query: Option<String>,
 }
 
 /// The prices of one tier.
@@ -130,11 +140,21 @@ impl TryFrom<&PriceRow> for ModelPrice {
             rates(&row.input, &row.output, &[&row.cache_read, &row.cache_write_5m, &row.cache_write_1h])
                 .map(|rates| LongContext { above: row.tokens, rates })
         };
+        let piece = |kind: &str, text: &Option<String>| {
+            let amount = text.as_deref().map_or(Ok(Money::ZERO), str::parse);
+            amount.map_err(|source| PriceError::Amount { kind: kind.to_owned(), source })
+        };
+        let pieces = PiecePrices {
+            image_made: piece("per_image", &row.per_image)?,
+            image_read: piece("per_input_image", &row.per_input_image)?,
+            query: piece("per_query", &row.per_query)?,
+        };
         let standard = rates(&row.input, &row.output, &[&row.cache_read, &row.cache_write_5m, &row.cache_write_1h])?;
         Ok(Self::new(standard)
             .with_tiers(row.flex.as_ref().map(tier).transpose()?, row.priority.as_ref().map(tier).transpose()?)
             .with_latency_optimized(row.latency_optimized.as_ref().map(tier).transpose()?)
             .with_long_context(row.above.as_ref().map(above).transpose()?)
+            .with_pieces(pieces)
             .with_limits(row.max_input, row.max_output))
     }
 }

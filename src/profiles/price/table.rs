@@ -98,7 +98,7 @@ impl PriceTable {
         &self.guardrail
     }
 
-    /// The day on which the snapshot was taken, `2026-11-21`.
+    /// The day on which the snapshot was taken, `2026-11-27`.
     pub fn taken(&self) -> &str {
         &self.taken
     }

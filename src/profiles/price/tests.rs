@@ -70,7 +70,7 @@ fn every_shipped_row_is_read_and_covers_the_providers_that_are_promised() {
     ] {
         assert!(sources.iter().any(|source| source.base().as_str().starts_with(start)), "{start}");
     }
-    assert_eq!(table.taken(), "2026-11-21");
+    assert_eq!(table.taken(), "2026-11-27");
 }
 
 // The amounts were calculated apart from this code, with Python's decimal module, from the file's own strings.
@@ -134,7 +134,7 @@ fn a_source_is_priced_by_the_row_that_fits_or_by_the_dearest_that_might() {
         ("ca.amazon.nova-lite-v1:0".to_owned(), "ca-central-1", Some("0.078"), "the dearest geography"),
         ("mistral.mistral-large-2402-v1:0".to_owned(), "us-gov-west-1", None, "GovCloud is never guessed"),
         ("us-gov.mistral.mistral-large-2402-v1:0".to_owned(), "us-gov-west-1", None, "GovCloud is never guessed"),
-        ("amazon.titan-embed-image-v1".to_owned(), "us-east-1", None, "priced per image"),
+        ("twelvelabs.pegasus-1-2-v1:0".to_owned(), "us-east-1", None, "priced by the second"),
         ("us.nobody.no-such-model-v1:0".to_owned(), "us-east-1", None, "no row at all"),
     ] {
         let found = price(&source, place).map(|price| price.standard().input);

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::owners;
 use crate::budget::{self, Attachments, Enforcement, Estimate, Hold, RequestFacts, Unit};
 use crate::config::{BudgetSettings, Choice, OnOutage, Reserve, Settings, WindowSettings, assembly, show_duration};
-use crate::profiles::price::CacheLifetime;
+use crate::profiles::price::{CacheLifetime, Pieces};
 use crate::types::{Models, Money};
 
 #[derive(Debug, Serialize)]
@@ -123,6 +123,7 @@ fn bound(budget: &BudgetSettings, settings: &Settings) -> String {
             attachments,
             cache: CacheLifetime::default(),
             tier: None,
+            pieces: Pieces::default(),
         };
         // What the model takes bounds the input that can be charged, however long the body is.
         let most = Estimate::model(

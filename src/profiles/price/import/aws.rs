@@ -195,6 +195,9 @@ fn row(prices: &BTreeMap<(Tier, Kind), String>, known: &[&PriceRow]) -> Option<P
         priority: tier(Tier::Priority, |row| row.priority.as_ref()),
         above,
         latency_optimized: tier(Tier::LatencyOptimized, |row| row.latency_optimized.as_ref()),
+        per_image: known.iter().find_map(|row| row.per_image.clone()),
+        per_input_image: known.iter().find_map(|row| row.per_input_image.clone()),
+        per_query: known.iter().find_map(|row| row.per_query.clone()),
         input,
         output,
     })

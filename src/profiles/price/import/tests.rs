@@ -35,10 +35,13 @@ fn rows_of_litellm_are_those_that_are_shipped() {
         [
             (None, "amazon.nova-2-lite-v1:0"),
             (None, "amazon.nova-lite-v1:0"),
+            (None, "amazon.titan-embed-image-v1"),
             (None, "amazon.titan-embed-text-v2:0"),
             (None, "anthropic.claude-sonnet-4-5-20250929-v1:0"),
+            (None, "cohere.rerank-v3-5:0"),
             (None, "global.anthropic.claude-sonnet-4-5-20250929-v1:0"),
             (None, "openai.gpt-oss-20b-1:0"),
+            (None, "stability.sd3-large-v1:0"),
             (None, "us.anthropic.claude-sonnet-4-5-20250929-v1:0"),
             (Some("us-east-1"), "anthropic.claude-v1"),
         ]
@@ -47,14 +50,49 @@ fn rows_of_litellm_are_those_that_are_shipped() {
         assert_eq!(Some(row), shipped.row(region, id), "{id}");
     }
     assert_eq!((&imported.list.guardrail, imported.list.taken.as_str()), (&shipped.guardrail, "2026-11-27"));
-    assert_eq!(left(&imported), ["amazon.titan-embed-image-v1: input_cost_per_image is no price by the token"]);
+    assert_eq!(
+        left(&imported),
+        [
+            "twelvelabs.pegasus-1-2-v1:0: input_cost_per_video_per_second is no price by the token, the image or the query"
+        ]
+    );
+}
+
+#[test]
+fn an_image_costs_what_the_dearest_of_its_sizes_costs() {
+    let list = |id: &str, price: &str| {
+        format!(r#""{id}":{{"litellm_provider":"bedrock","mode":"image_generation","output_cost_per_image":{price}}}"#)
+    };
+    for (rows, id, dearest, why) in [
+        (vec![("stability.sd3-large-v1:0", "0.08")], "stability.sd3-large-v1:0", "0.08", "its only price"),
+        (vec![("amazon.nova-canvas-v1:0", "0.06")], "amazon.nova-canvas-v1:0", "0.08", "AWS has a dearer size"),
+        (vec![("us.amazon.nova-canvas-v1:0", "0.09")], "us.amazon.nova-canvas-v1:0", "0.09", "dearer than all known"),
+        (
+            vec![("stability.a-v1", "4e-2"), ("1024-x-1024/max-steps/stability.a-v1", "0.07")],
+            "stability.a-v1",
+            "0.07",
+            "a row for a size",
+        ),
+        (
+            vec![("stability.a-v1", "0.04"), ("1024-x-1024/max-steps/stability.a-v11", "0.07")],
+            "stability.a-v1",
+            "0.04",
+            "a row of another model",
+        ),
+    ] {
+        let rows: Vec<_> = rows.into_iter().map(|(id, price)| list(id, price)).collect();
+        let imported = read(&format!("{{{}}}", rows.join(",")));
+        let row = imported.list.row(None, id).unwrap();
+        assert_eq!(row.per_image.as_deref(), Some(dearest), "{why}");
+        assert_eq!((row.input.as_str(), row.output.as_str(), row.max_output), ("0", "0", Some(0)), "{why}");
+    }
 }
 
 #[test]
 fn a_whole_list_takes_the_place_of_the_other_and_a_partial_one_is_added() {
     let shipped = PriceList::shipped().unwrap();
     let whole = shipped.updated(&read(LITELLM));
-    assert_eq!(whole.rows().count(), 8);
+    assert_eq!(whole.rows().count(), 11);
     // A row that is there and is not understood stays as it was.
     let strange = LITELLM.replacen(
         "\"input_cost_per_token\"",
