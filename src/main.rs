@@ -64,7 +64,7 @@ async fn run(command: Command, streams: &mut Streams<'_>) -> anyhow::Result<Exit
         Command::Demo(arguments) => cli::demo::run(&arguments, streams).await,
         Command::Serve(arguments) => cli::serve::run(&arguments, streams).await,
         Command::Check(arguments) => Ok(cli::check::run(&arguments, &cli::price_known, streams)?),
-        Command::Key(arguments) => cli::key::run_configured(&arguments, SystemTime::now(), streams),
+        Command::Key(arguments) => cli::key::run_configured(&arguments, SystemTime::now(), streams).await,
         Command::Budget(arguments) => cli::budget::run(&arguments, SystemTime::now(), streams).await,
         Command::Usage(arguments) => cli::usage::run(&arguments, SystemTime::now(), streams).await,
         Command::Prices(arguments) => cli::prices::run(&arguments, SystemTime::now(), streams),

@@ -99,7 +99,7 @@ fn what_the_chart_renders_is_a_valid_configuration() {
             unexpected.iter().filter(|line| !line.contains("is reachable from other machines")).collect();
         assert!(unexpected.is_empty(), "{}: {unexpected:?}", path.display());
         if let Some(settings) = settings {
-            assert_eq!(settings.identity.keys_file, Path::new("/etc/tollgate/keys/keys.json"));
+            assert_eq!(settings.identity.keys_file.as_deref(), Some(Path::new("/etc/tollgate/keys/keys.json")));
             assert!(!settings.admin.listen.ip().is_loopback(), "the kubelet could not probe it");
         }
     }

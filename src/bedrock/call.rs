@@ -46,11 +46,11 @@ impl Call {
     /// Reads method and path. `base_path` is the configured prefix without a trailing slash, empty where there is none.
     ///
     /// A query is understood by the control plane's two GETs only; on any other operation it is refused, because it would
-    /// have to be signed, and none of them has one.
+    /// have to be signed, and none of them has one. What a presigned request has in its query is its credential, and none of it.
     pub fn parse(method: &Method, uri: &Uri, base_path: &str) -> Result<Self, PathError> {
         let path = uri.path().strip_prefix(base_path).ok_or(PathError::UnknownOperation)?;
         let route = route(method, path)?;
-        let query = uri.query().unwrap_or_default();
+        let query = without_signature(uri.query().unwrap_or_default());
         let takes_query = matches!(route.operation, Operation::ListInferenceProfiles | Operation::GetInferenceProfile);
         if !query.is_empty() && !takes_query {
             return Err(PathError::NotCanonical("this operation takes no query string"));
@@ -65,7 +65,7 @@ impl Call {
             (_, Some(label), _) => Subject::Model { name: ModelName::classify(&label), text: label.into_owned() },
             (_, None, _) => Subject::None,
         };
-        Ok(Self { operation: route.operation, subject, query: query.to_owned() })
+        Ok(Self { operation: route.operation, subject, query })
     }
 
     /// The operation.
@@ -91,6 +91,13 @@ impl Call {
             Subject::None => "",
         }
     }
+}
+
+/// A query without the parameters of a presigned request.
+fn without_signature(query: &str) -> String {
+    let own = query.split('&').filter(|parameter| !parameter.is_empty());
+    let own = own.filter(|parameter| parameter.get(..6).is_none_or(|start| !start.eq_ignore_ascii_case("X-Amz-")));
+    own.collect::<Vec<_>>().join("&")
 }
 
 #[cfg(test)]

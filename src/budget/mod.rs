@@ -38,14 +38,14 @@ mod words;
 
 pub use adjustment::{Adjustment, Adjustments, Change, Effect};
 pub use bill::{Bill, BillRow, Entry, Heading, Item, Outcome, ReservedCall, ReservedReason, Settled, UsageRow};
-pub use embedded::{Durability, EmbeddedOptions, EmbeddedStore, OpenError, Recovered, StoreFile, in_use};
+pub use embedded::{Durability, EmbeddedKeys, EmbeddedOptions, EmbeddedStore, OpenError, Recovered, StoreFile, in_use};
 pub use estimate::{Attachments, Estimate, Hold, RequestFacts};
 pub use ledger::{Ledger, RuleError};
 pub use memory::MemoryStore;
 pub use refusal::{Exhausted, Refused};
 pub use reservation::{Actual, Reservation};
 pub use rule::{Apart, Applies, BudgetRule, Limits, Reserve};
-pub use shared::{SharedOptions, SharedServer, SharedStore, Topology};
+pub use shared::{SharedKeys, SharedOptions, SharedServer, SharedStore, Topology};
 pub use store::{
     Answer, Booking, Charge, CounterId, CounterState, Enforcement, Health, Line, ReservationId, ReserveError,
     Settlement, Shortfall, Spend, Standing, Store, StoreError, Unit,

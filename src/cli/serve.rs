@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{ExitCode, Output, Streams, price_known, stop_signal};
 use crate::config::Choice as _;
 use crate::config::assembly::{AwsIdentity, Bound, assemble};
-use crate::config::{LogFormat, LogSettings, Settings};
+use crate::config::{Listen, LogFormat, LogSettings, Settings};
 use crate::telemetry;
 use crate::types::SystemClock;
 
@@ -68,10 +68,14 @@ fn install_log(log: &LogSettings) -> anyhow::Result<()> {
 }
 
 fn announce(bound: &Bound, output: Output, streams: &mut Streams<'_>) -> io::Result<()> {
-    let (data, admin) = (bound.data_address()?, bound.admin_address()?);
+    let (callers, admin) = (bound.callers()?, bound.admin_address()?);
     let base = &bound.gateway().base_path;
-    let (plain, admin) = (format!("http://{data}{base}"), format!("http://{admin}"));
-    let tls = bound.speaks_tls().then(|| format!("https://{data}{base}"));
+    let plain = match &callers {
+        Listen::Tcp(address) => format!("http://{address}{base}"),
+        socket @ Listen::Unix(_) => socket.to_string(),
+    };
+    let admin = format!("http://{admin}");
+    let tls = bound.speaks_tls().then(|| format!("https://{callers}{base}"));
     let bundle = bound.ca_certificate().map(|path| path.display().to_string());
     match output {
         Output::Json => {

@@ -9,11 +9,14 @@ use super::{ExitCode, Streams, price_known};
 use crate::budget::{self, BudgetRule, SharedStore, Store, StoreFile};
 use crate::config::changes::Asking;
 use crate::config::{Settings, StoreKind, assembly};
+use crate::identity::Principal;
+use crate::identity::keys::KeyRing;
 use crate::types::SystemClock;
 
 /// The settings, and the store that they name.
 pub(super) struct Stored {
-    pub(super) settings: Settings,
+    /// Everybody of whom the configuration or a key knows.
+    pub(super) people: Vec<Arc<Principal>>,
     pub(super) rules: Vec<BudgetRule>,
     pub(super) store: Arc<dyn Store>,
     /// The file of the embedded store.
@@ -53,7 +56,8 @@ pub(super) async fn open(config: &Path, streams: &mut Streams<'_>) -> anyhow::Re
     match opened {
         Ok((store, file)) => {
             let rules = assembly::budget_rules(&settings);
-            Ok(Some(Stored { settings, rules, store, file }))
+            let people = people(&settings).await;
+            Ok(Some(Stored { people, rules, store, file }))
         }
         Err(reason) => {
             writeln!(streams.err, "error: {reason}")?;
@@ -62,10 +66,23 @@ pub(super) async fn open(config: &Path, streams: &mut Streams<'_>) -> anyhow::Re
     }
 }
 
+/// The principals of the configuration, and those that keys describe. Keys that cannot be read describe nobody.
+async fn people(settings: &Settings) -> Vec<Arc<Principal>> {
+    let mut people: Vec<_> = settings.principals.iter().cloned().map(Arc::new).collect();
+    let Ok(keys) = assembly::key_store(settings) else { return people };
+    let Ok(ring) = KeyRing::open(keys).await else { return people };
+    for described in ring.described(std::time::SystemTime::now()) {
+        if people.iter().all(|known| known.name() != described.name()) {
+            people.push(described);
+        }
+    }
+    people
+}
+
 impl Stored {
     /// Against what the options ask for changes.
     pub(super) fn asking(&self) -> Asking<'_> {
-        Asking { rules: &self.rules, principals: &self.settings.principals, prefix: "--" }
+        Asking { rules: &self.rules, principals: &self.people, prefix: "--" }
     }
 
     /// Whether a gateway uses the store; nothing where that cannot be seen.

@@ -1,5 +1,6 @@
 //! What an operator asks to be changed about a budget, made into changes: for the commands and for the admin listener.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
@@ -62,7 +63,7 @@ pub struct Asking<'a> {
     /// The budgets.
     pub rules: &'a [BudgetRule],
     /// The principals.
-    pub principals: &'a [Principal],
+    pub principals: &'a [Arc<Principal>],
     /// What stands before the name of a part: `--` for an option.
     pub prefix: &'a str,
 }
@@ -125,7 +126,7 @@ impl Asking<'_> {
     }
 
     /// A principal of the configuration.
-    pub fn principal(&self, name: &str) -> Result<&Principal, String> {
+    pub fn principal(&self, name: &str) -> Result<&Arc<Principal>, String> {
         self.principals.iter().find(|principal| principal.name() == name).ok_or_else(|| {
             format!(
                 "{} {name}: the configuration lists nobody of that name; `tollgate check` shows who is listed",

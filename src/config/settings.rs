@@ -5,9 +5,11 @@
 
 mod budgets;
 mod rate_limits;
+mod server;
 mod store;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +20,7 @@ use crate::types::{ModelId, Owners, ProfileArn, Region, TokenPrice};
 
 pub use budgets::{BudgetSettings, WindowSettings};
 pub use rate_limits::RateLimitSettings;
+pub use server::{Listen, ServerSettings, TlsSettings};
 pub use store::{RedisSettings, StoreSettings};
 
 /// One file.
@@ -57,46 +60,6 @@ pub struct Settings {
     pub log: LogSettings,
 }
 
-/// The callers' side.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServerSettings {
-    /// Where callers connect.
-    pub listen: SocketAddr,
-    /// What stands before every path: empty, or `/prefix` without a slash at its end.
-    pub base_path: String,
-    /// The largest request body.
-    pub max_body_bytes: usize,
-    /// How long a request's head may take.
-    pub header_timeout: Duration,
-    /// How long a request's body may take.
-    pub body_timeout: Duration,
-    /// How long open streams are waited for at shutdown.
-    pub drain_timeout: Duration,
-    /// How many connections are held at once.
-    pub max_connections: usize,
-    /// `[server.tls]`
-    pub tls: TlsSettings,
-}
-
-/// Where the server's certificate comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TlsSettings {
-    /// No TLS.
-    Off,
-    /// PEM files.
-    Files {
-        /// The chain, leaf first.
-        certificate: PathBuf,
-        /// The private key.
-        key: PathBuf,
-    },
-    /// A certificate authority of Tollgate's own, made on first use.
-    LocalCa {
-        /// The folder that holds it.
-        dir: PathBuf,
-    },
-}
-
 /// The operators' side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdminSettings {
@@ -132,8 +95,14 @@ pub struct UpstreamSettings {
 /// How callers prove who they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentitySettings {
-    /// The file of hashed keys.
-    pub keys_file: PathBuf,
+    /// The file of callers' keys, where they are not in the store.
+    pub keys_file: Option<PathBuf>,
+    /// The files of root keys, the newest first; without one there are no access keys for SigV4.
+    pub root_key_files: Vec<PathBuf>,
+    /// The Regions that callers may sign for; none means any.
+    pub regions: Vec<Region>,
+    /// How many times a minute one source may fail; nothing means without limit.
+    pub failures_per_minute: Option<NonZeroU32>,
 }
 
 /// An application inference profile and whose it is.

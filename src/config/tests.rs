@@ -87,7 +87,7 @@ fn the_smallest_file_is_valid_without_a_warning_and_has_the_documented_defaults(
     assert_eq!(server.tls, TlsSettings::Off);
     assert_eq!(settings.upstream.region.as_ref().unwrap().as_str(), "us-east-1", "the Region of the only profile");
     assert_eq!(settings.upstream.first_byte_timeout, Duration::from_mins(15));
-    assert_eq!(settings.identity.keys_file, repository("config/keys.json"));
+    assert_eq!(settings.identity.keys_file, None);
     assert_eq!(settings.policy.operations.len(), 6);
     assert_eq!((settings.log.format, settings.log.level), (LogFormat::Json, LogLevel::Info));
 }

@@ -155,13 +155,11 @@ impl Closing {
 impl Tariff {
     /// A model that is charged by the piece alone counts no tokens: an answer of it is whole without them.
     fn by_piece(&self, reading: Reading) -> Reading {
-        let ending = match reading.ending {
-            Ending::Complete | Ending::NoCounts if self.model.as_ref().is_some_and(|price| price.is_by_piece()) => {
-                Ending::Complete
-            }
-            _ => return reading,
-        };
-        Reading { ending, usage: None, ..reading }
+        let by_piece = self.model.as_ref().is_some_and(|price| price.is_by_piece());
+        if by_piece && matches!(reading.ending, Ending::Complete | Ending::NoCounts) {
+            return Reading { ending: Ending::Complete, usage: None, ..reading };
+        }
+        reading
     }
 
     /// What a call cost, or why that is not known.

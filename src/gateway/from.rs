@@ -11,6 +11,7 @@ use crate::bedrock::{CacheWrites, Latency, Operation, PathError};
 use crate::budget::{Attachments, Refused, RequestFacts, StoreError};
 use crate::guardrail::{Guarded, GuardrailError};
 use crate::identity::IdentityError;
+use crate::identity::sigv4::SignatureFault;
 use crate::limits::Limited;
 use crate::policy::Denied;
 use crate::profiles::look_alike::QueryError;
@@ -41,12 +42,31 @@ impl From<PathError> for Rejection {
 
 impl From<IdentityError> for Rejection {
     fn from(error: IdentityError) -> Self {
-        let reason = match error {
+        let reason = match &error {
             IdentityError::Missing => Reason::MissingCredentials,
             IdentityError::Several => Reason::AmbiguousCredentials,
             IdentityError::Expired { .. } => Reason::ExpiredKey,
+            IdentityError::Signature(fault) => match fault {
+                SignatureFault::Expired { .. } => Reason::ExpiredKey,
+                SignatureFault::AccessKeyId(_) | SignatureFault::SessionToken | SignatureFault::ShortTerm(_) => {
+                    Reason::UnknownKey
+                }
+                SignatureFault::Incomplete(_) => Reason::IncompleteSignature,
+                SignatureFault::Algorithm
+                | SignatureFault::Malformed(_)
+                | SignatureFault::Payload
+                | SignatureFault::Service(_)
+                | SignatureFault::Region(_)
+                | SignatureFault::Terminator
+                | SignatureFault::Day { .. }
+                | SignatureFault::NotSigned(_)
+                | SignatureFault::TooOld { .. }
+                | SignatureFault::TooNew { .. }
+                | SignatureFault::ContentHash
+                | SignatureFault::Mismatch => Reason::InvalidSignature,
+            },
+            IdentityError::TooManyFailures { .. } => Reason::TooManyFailures,
             IdentityError::TooLong
-            | IdentityError::Signed
             | IdentityError::Scheme
             | IdentityError::Malformed(_)
             | IdentityError::Unknown { .. }

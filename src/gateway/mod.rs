@@ -21,6 +21,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap, HeaderValue, USER_AGENT};
 use http::{Request, Response, StatusCode, request::Parts};
 use http_body::Body as HttpBody;
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 pub use body::Body;
@@ -33,7 +34,7 @@ use crate::bedrock::headers::{REQUEST_ID, SINGLE};
 use crate::bedrock::{Call, Latency, Operation, Subject};
 use crate::budget::{Estimate, Item, Ledger, Reservation, Reserve};
 use crate::guardrail::{Guarded, Guardrails};
-use crate::identity::{Identity, Principal};
+use crate::identity::{Authentication, Identity, Origin, Principal, Shown};
 use crate::limits::{Admitted, Limits};
 use crate::policy::Policies;
 use crate::profiles::price::PriceTable;
@@ -94,14 +95,14 @@ struct Begun {
 
 impl Gateway {
     /// Answers a request, whatever it is.
-    pub async fn handle<B>(self: Arc<Self>, request: Request<B>) -> Response<Body>
+    pub async fn handle<B>(self: Arc<Self>, request: Request<B>, origin: &Origin) -> Response<Body>
     where
         B: HttpBody<Data = Bytes> + Unpin,
     {
         let (head, mut body) = request.into_parts();
         let request_id = Uuid::new_v4().to_string();
         let mut record = Record::begin(Arc::clone(&self.metrics), request_id, client(&head));
-        match self.way(&head, &mut body, &mut record).await {
+        match self.way(&head, origin, &mut body, &mut record).await {
             Ok(Passage::Signed(begun)) => {
                 let tasks = self.drains.tasks().clone();
                 Persistent::new(&tasks, self.forward(begun, record)).await
@@ -117,13 +118,19 @@ impl Gateway {
     }
 
     /// The request's way, up to the signature.
-    async fn way<B>(&self, head: &Parts, body: &mut B, record: &mut Record) -> Result<Passage, Rejection>
+    async fn way<B>(
+        &self,
+        head: &Parts,
+        origin: &Origin,
+        body: &mut B,
+        record: &mut Record,
+    ) -> Result<Passage, Rejection>
     where
         B: HttpBody<Data = Bytes> + Unpin,
     {
         let call = Call::parse(&head.method, &head.uri, &self.base_path)?;
         record.asks(call.operation(), Some(call.requested()).filter(|name| !name.is_empty()));
-        let principal = self.identity.authenticate(&head.headers, self.signer.now())?;
+        let (principal, early) = self.authenticate(&Shown::of(head, origin), body).await?;
         record.is_from(&principal);
         if call.operation().forwarded().is_none() {
             return self.answer(&principal, &call).map(Passage::Answered);
@@ -134,7 +141,10 @@ impl Gateway {
             record.goes_through(ProfileLabel::configured(profile.name()), ModelLabel::of_profile(profile.source()));
         }
         let permitted = self.policies.authorize(Arc::clone(&principal), target, call.operation())?;
-        let body = read_body(body, self.body_limits).await?;
+        let body = match early {
+            Some(body) => body,
+            None => read_body(body, self.body_limits).await?,
+        };
         record.received(u64::try_from(body.len()).unwrap_or(u64::MAX));
         let guarded = self.guardrails.enforce(permitted, &head.headers, &body)?;
         let (estimate, tariff) = self.price(&guarded, &head.headers);
@@ -152,6 +162,27 @@ impl Gateway {
             record.reserved(held);
         }
         Ok(Passage::Signed(Box::new(Begun { operation: call.operation(), signed, admitted, reservation, tariff })))
+    }
+
+    /// Tells who sends a request. A signature is over the body too, so that is read here where there is one; it is of somebody who
+    /// names a key that there is, and nothing is done with it before the signature has been verified.
+    async fn authenticate<B>(
+        &self,
+        shown: &Shown<'_>,
+        body: &mut B,
+    ) -> Result<(Arc<Principal>, Option<Bytes>), Rejection>
+    where
+        B: HttpBody<Data = Bytes> + Unpin,
+    {
+        match self.identity.authenticate(shown, self.signer.now())? {
+            Authentication::Known(principal) => Ok((principal, None)),
+            Authentication::Claimed(claim) => {
+                let body = read_body(body, self.body_limits).await?;
+                let hash = hex::encode(Sha256::digest(&body));
+                let principal = self.identity.prove(&claim, shown, &hash, self.signer.now())?;
+                Ok((principal, Some(body)))
+            }
+        }
     }
 
     /// The metrics that its requests are counted in.

@@ -65,8 +65,12 @@ impl Rejection {
             R::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "ValidationException"),
             R::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "ValidationException"),
             R::MissingCredentials => (StatusCode::UNAUTHORIZED, "MissingAuthenticationTokenException"),
-            R::UnknownKey | R::AmbiguousCredentials => (StatusCode::UNAUTHORIZED, "UnrecognizedClientException"),
+            R::UnknownKey | R::AmbiguousCredentials | R::TooManyFailures => {
+                (StatusCode::UNAUTHORIZED, "UnrecognizedClientException")
+            }
             R::ExpiredKey => (StatusCode::UNAUTHORIZED, "ExpiredTokenException"),
+            R::InvalidSignature => (StatusCode::UNAUTHORIZED, "InvalidSignatureException"),
+            R::IncompleteSignature => (StatusCode::UNAUTHORIZED, "IncompleteSignatureException"),
             R::NoSuchModel => (StatusCode::NOT_FOUND, "ResourceNotFoundException"),
             R::ModelUnmapped | R::ModelRefusedKind | R::ProfileNotYours | R::PolicyDenied => {
                 (StatusCode::FORBIDDEN, "AccessDeniedException")

@@ -7,26 +7,58 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName};
 
 use super::error::IdentityError;
-use super::keys::PresentedKey;
+use super::keys::{KeyFormatError, PresentedKey};
+use super::shown::Shown;
+use super::sigv4::{Presented, Query, SHORT_TERM_PREFIX, ShortTermKey, is_presigned};
 
 /// What a request offers as proof.
 #[derive(Debug)]
 pub(super) enum Credential<'a> {
     /// A bearer key whose form is right.
     Key(PresentedKey<'a>),
+    /// A SigV4 signature over the request.
+    Signature(Presented<'a>),
+    /// A short-term Bedrock API key.
+    ShortTerm(ShortTermKey),
 }
 
-/// Reads `Authorization` and `x-api-key`.
-pub(super) fn read(headers: &HeaderMap) -> Result<Credential<'_>, IdentityError> {
-    let bearer = match only(headers, &AUTHORIZATION)? {
+/// Reads `Authorization`, `x-api-key` and the query.
+pub(super) fn read<'a>(shown: &Shown<'a>) -> Result<Credential<'a>, IdentityError> {
+    let authorization = only(shown.headers, &AUTHORIZATION)?;
+    let api_key = only(shown.headers, &X_API_KEY)?;
+    let query = shown.uri.query().unwrap_or_default();
+    if is_presigned(query) {
+        if authorization.is_some() || api_key.is_some() {
+            return Err(IdentityError::Several);
+        }
+        return Ok(Credential::Signature(Presented::in_query(&Query::read(query))?));
+    }
+    if let Some(value) = authorization
+        && is_signature(value)
+    {
+        if api_key.is_some() {
+            return Err(IdentityError::Several);
+        }
+        let value = std::str::from_utf8(value).map_err(|_| IdentityError::Scheme)?;
+        return Ok(Credential::Signature(Presented::in_header(value, shown.headers)?));
+    }
+    let bearer = match authorization {
         Some(value) => bearer_token(value)?,
         None => None,
     };
-    let token = match (bearer, only(headers, &X_API_KEY)?) {
-        (None, None) => return Err(IdentityError::Missing),
-        (Some(one), Some(other)) if one != other => return Err(IdentityError::Several),
-        (Some(token), _) | (None, Some(token)) => token,
-    };
+    match (bearer, api_key) {
+        (None, None) => Err(IdentityError::Missing),
+        (Some(one), Some(other)) if one != other => Err(IdentityError::Several),
+        (Some(token), _) | (None, Some(token)) => of_token(token),
+    }
+}
+
+/// What kind of token it is, by how it begins.
+fn of_token(token: &[u8]) -> Result<Credential<'_>, IdentityError> {
+    let text = std::str::from_utf8(token).map_err(|_| IdentityError::Malformed(KeyFormatError::Prefix))?;
+    if text.starts_with(SHORT_TERM_PREFIX) {
+        return Ok(Credential::ShortTerm(ShortTermKey::read(text)?));
+    }
     PresentedKey::parse(token).map(Credential::Key).map_err(IdentityError::Malformed)
 }
 
@@ -43,6 +75,11 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]
     Ok(Some(value.as_bytes().trim_ascii()).filter(|value| !value.is_empty()))
 }
 
+/// SigV4 and SigV4a: `AWS4-HMAC-SHA256 Credential=…`, `AWS4-ECDSA-P256-SHA256 Credential=…`.
+fn is_signature(value: &[u8]) -> bool {
+    value.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"AWS4-"))
+}
+
 /// What follows `Bearer`, in whatever case the scheme is written (RFC 9110, section 11.1).
 fn bearer_token(value: &[u8]) -> Result<Option<&[u8]>, IdentityError> {
     let end = value.iter().position(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(value.len());
@@ -50,12 +87,11 @@ fn bearer_token(value: &[u8]) -> Result<Option<&[u8]>, IdentityError> {
     if scheme.eq_ignore_ascii_case(b"Bearer") {
         return Ok(Some(rest.trim_ascii()).filter(|token| !token.is_empty()));
     }
-    // SigV4 and SigV4a: `AWS4-HMAC-SHA256 Credential=…`, `AWS4-ECDSA-P256-SHA256 Credential=…`.
-    let signed = scheme.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"AWS4-"));
-    Err(if signed { IdentityError::Signed } else { IdentityError::Scheme })
+    Err(IdentityError::Scheme)
 }
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// The longest header that is looked at. A key has 65 bytes; a `SigV4` header, which gets an answer of its own, has hundreds.
-const MAX_CREDENTIAL_BYTES: usize = 4_096;
+/// The longest header that is looked at. A key has 65 bytes, a `SigV4` header hundreds, a token with a hundred groups in it
+/// thousands.
+const MAX_CREDENTIAL_BYTES: usize = 16_384;

@@ -4,9 +4,12 @@
 //! owner is gone read the same. The log's text says which it was. Neither holds a secret: a key's id is public, and only an
 //! id of the right form is repeated.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::keys::{KeyFormatError, KeyId};
+use super::sigv4::SignatureFault;
 
 /// Why a caller is not known. All of these are the caller's side's to mend.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,9 +20,14 @@ pub enum IdentityError {
     Several,
     /// A header longer than any credential.
     TooLong,
-    /// A request signed with SigV4.
-    Signed,
-    /// An `Authorization` scheme other than `Bearer`.
+    /// A signature that does not hold.
+    Signature(SignatureFault),
+    /// Too many failures from one source.
+    TooManyFailures {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// An `Authorization` scheme that is not known.
     Scheme,
     /// A bearer token that is no key of this gateway, or a mistyped one.
     Malformed(KeyFormatError),
@@ -61,14 +69,18 @@ impl IdentityError {
     pub fn caller_text(&self) -> String {
         match self {
             Self::Missing => "Missing Authentication Token: send the key you were given for this gateway as \
-                 `Authorization: Bearer tg_…` or `x-api-key: tg_…` (AWS SDKs and the AWS CLI send it from AWS_BEARER_TOKEN_BEDROCK)."
+                 `Authorization: Bearer tg_…` or `x-api-key: tg_…` (AWS SDKs and the AWS CLI send it from AWS_BEARER_TOKEN_BEDROCK), or \
+                 sign with the access key you were given for it."
                 .to_owned(),
+            Self::Signature(fault) => fault.caller_text(),
+            Self::TooManyFailures { retry_after } => format!(
+                "Too many requests from your address did not prove who sent them. Check the credential that your client sends; \
+                 it is looked at again in {} s.",
+                retry_after.as_secs().max(1)
+            ),
             Self::Several => "The request carries more than one credential: send one key, in one header.".to_owned(),
             Self::TooLong => "The credential is too long to be a key of this gateway: send `Authorization: Bearer tg_…`.".to_owned(),
-            Self::Signed => "This gateway does not take requests signed with AWS credentials (SigV4): set AWS_BEARER_TOKEN_BEDROCK to the \
-                 tg_… key you were given for it."
-                .to_owned(),
-            Self::Scheme => "This gateway takes `Authorization: Bearer tg_…` and no other scheme.".to_owned(),
+            Self::Scheme => "This gateway takes `Authorization: Bearer …` and `Authorization: AWS4-HMAC-SHA256 …`, and no other scheme.".to_owned(),
             Self::Malformed(error) => format!("The security token included in the request is invalid: {error}."),
             Self::Expired { id, at } => format!(
                 "The security token included in the request is expired: key {id} was good until {at}. Ask the operator of this \
@@ -89,8 +101,9 @@ impl IdentityError {
             Self::Missing => "no credential".to_owned(),
             Self::Several => "more than one credential, or a credential header twice".to_owned(),
             Self::TooLong => "a credential header that is too long".to_owned(),
-            Self::Signed => "signed with SigV4, which is not taken here".to_owned(),
-            Self::Scheme => "an Authorization scheme other than Bearer".to_owned(),
+            Self::Signature(fault) => fault.log_text(),
+            Self::TooManyFailures { .. } => "too many failures from this source".to_owned(),
+            Self::Scheme => "an Authorization scheme that is not known".to_owned(),
             Self::Malformed(error) => format!("malformed key: {error}"),
             Self::Unknown { id } => format!("no key has the id {id}"),
             Self::WrongSecret { id } => format!("key {id} was presented with a wrong secret"),
@@ -100,6 +113,12 @@ impl IdentityError {
                 format!("key {id} belongs to {principal:?}, which is no principal of the configuration")
             }
         }
+    }
+}
+
+impl From<SignatureFault> for IdentityError {
+    fn from(fault: SignatureFault) -> Self {
+        Self::Signature(fault)
     }
 }
 

@@ -1,59 +1,167 @@
 //! Floor 3: who is asking. Every way of proving it ends in a [`Principal`].
 //!
-//! One way so far: a bearer key that this gateway issued, in `Authorization: Bearer …` or in `x-api-key`. The stage reads
-//! headers only, so that no byte of the body is taken from a caller who is not known.
+//! | proof | where | checked by |
+//! | --- | --- | --- |
+//! | a bearer key that this gateway issued | `Authorization: Bearer`, `x-api-key` | [`keys`] |
+//! | a SigV4 signature with an access key that this gateway issued | `Authorization`, the query | [`sigv4`] |
+//! | a short-term Bedrock API key made of such an access key | `Authorization: Bearer`, `x-api-key` | [`sigv4`] |
+//! | a connection to a listener that trusts whoever can reach it | the listener | the configuration |
 //!
-//! What holds: a request has exactly one credential or is refused; a key proves its owner only if its whole text hashes to
-//! what is stored under its id; no secret leaves this floor, in an error or otherwise. It does not decide what the
+//! What holds: a request has exactly one credential or is refused; nothing is altered before a signature over it has been
+//! verified; a secret proves its owner only as a whole, and is compared in constant time; no secret leaves this floor, in an
+//! error or otherwise. A source that fails too often is not listened to for a while. The stage does not decide what the
 //! principal may do, and it does not say which HTTP status a refusal gets.
 
 mod credential;
 mod error;
+mod failures;
 pub mod keys;
 mod principal;
+mod shown;
+pub mod sigv4;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::HeaderMap;
-
 use self::credential::Credential;
-use self::keys::{KeyRing, Standing};
+use self::failures::Failures;
+use self::keys::{HeldKey, KeyRing, RootKeys, Standing};
+use self::sigv4::{Claim, Verifier};
 
 pub use error::IdentityError;
 pub use principal::{Principal, Principals, PrincipalsError};
+pub use shown::{Origin, Shown, Source};
 
-/// The stage that tells who is asking: the principals there are, and the keys by which they prove it.
+/// The stage that tells who is asking: the principals there are, and the ways in which they prove it.
 #[derive(Debug)]
 pub struct Identity {
     principals: Principals,
     keys: Arc<KeyRing>,
+    verifier: Verifier,
+    failures: Failures,
+}
+
+/// How requests are to be verified.
+#[derive(Clone, Debug, Default)]
+pub struct Verification {
+    /// The root keys that are live, the newest first.
+    pub roots: RootKeys,
+    /// The Regions that a SigV4 scope may name; none means any.
+    pub regions: Vec<String>,
+    /// How many times a minute one source may fail; nothing means without limit.
+    pub failures_per_minute: Option<NonZeroU32>,
+}
+
+/// How far a request has been authenticated.
+#[derive(Debug)]
+pub enum Authentication<'a> {
+    /// It is this principal's.
+    Known(Arc<Principal>),
+    /// It is signed, and the signature is over the body too: [`Identity::prove`] it.
+    Claimed(Box<Claim<'a>>),
 }
 
 impl Identity {
     /// Principals come with the configuration; the ring is shared, because it reloads by itself.
-    pub const fn new(principals: Principals, keys: Arc<KeyRing>) -> Self {
-        Self { principals, keys }
+    pub fn new(principals: Principals, keys: Arc<KeyRing>, verification: Verification) -> Self {
+        let Verification { roots, regions, failures_per_minute } = verification;
+        let (verifier, failures) = (Verifier::new(roots, regions), Failures::new(failures_per_minute));
+        Self { principals, keys, verifier, failures }
     }
 
-    /// The principals there are.
+    /// The principals of the configuration.
     pub const fn principals(&self) -> &Principals {
         &self.principals
     }
 
-    /// Tells who sends a request with these headers, at this time.
-    pub fn authenticate(&self, headers: &HeaderMap, now: SystemTime) -> Result<Arc<Principal>, IdentityError> {
-        let Credential::Key(key) = credential::read(headers)?;
-        let id = key.id();
-        let record = match self.keys.standing(&key, now) {
-            Standing::Live(record) => record,
+    /// The keys that this gateway has issued.
+    pub const fn keys(&self) -> &Arc<KeyRing> {
+        &self.keys
+    }
+
+    /// Everybody of whom it is known that they may call: the principals of the configuration, and those that keys describe.
+    pub fn people(&self, now: SystemTime) -> Vec<Arc<Principal>> {
+        let mut people: Vec<_> = self.principals.iter().map(Arc::clone).collect();
+        people.extend(self.keys.described(now).into_iter().filter(|own| self.principals.named(own.name()).is_none()));
+        people.sort_by(|one, other| one.name().cmp(other.name()));
+        people.dedup_by(|one, other| one.name() == other.name());
+        people
+    }
+
+    /// Tells who sends a request, at this time, or what of it has to be there before that can be told.
+    pub fn authenticate<'a>(&self, shown: &Shown<'a>, now: SystemTime) -> Result<Authentication<'a>, IdentityError> {
+        if let Some(principal) = &shown.origin.trusted_as {
+            return Ok(Authentication::Known(Arc::clone(principal)));
+        }
+        let told = credential::read(shown).and_then(|credential| match credential {
+            Credential::Key(key) => {
+                let id = key.id();
+                let standing = self.keys.standing(&key, now);
+                self.owner(id, standing).map(Authentication::Known)
+            }
+            Credential::Signature(presented) => {
+                self.listen_to(shown)?;
+                let claim = self.verifier.claim(presented, shown, &self.keys, now)?;
+                Ok(Authentication::Claimed(Box::new(claim)))
+            }
+            Credential::ShortTerm(key) => {
+                self.listen_to(shown)?;
+                self.owner_of(&key.verify(&self.verifier, &self.keys, now)?, now).map(Authentication::Known)
+            }
+        });
+        told.map_err(|error| self.failed(shown, error))
+    }
+
+    /// Tells whether a claim holds over a request and its body, whose SHA-256 is given in hexadecimal, and whose it is then.
+    pub fn prove(
+        &self,
+        claim: &Claim<'_>,
+        shown: &Shown<'_>,
+        body_sha256: &str,
+        now: SystemTime,
+    ) -> Result<Arc<Principal>, IdentityError> {
+        let proved = self.verifier.prove(claim, shown, body_sha256).map_err(IdentityError::from);
+        proved.and_then(|key| self.owner_of(&key, now)).map_err(|error| self.failed(shown, error))
+    }
+
+    fn owner_of(&self, key: &Arc<HeldKey>, now: SystemTime) -> Result<Arc<Principal>, IdentityError> {
+        self.owner(key.record.id, key.worth(now))
+    }
+
+    /// Whose a key is. The configuration's word on a principal counts, then the key's own.
+    fn owner(&self, id: keys::KeyId, standing: Standing) -> Result<Arc<Principal>, IdentityError> {
+        let key = match standing {
+            Standing::Live(key) => key,
             Standing::Unknown => return Err(IdentityError::Unknown { id }),
             Standing::WrongSecret => return Err(IdentityError::WrongSecret { id }),
             Standing::Revoked { at } => return Err(IdentityError::Revoked { id, at }),
             Standing::Expired { at } => return Err(IdentityError::Expired { id, at }),
         };
-        let owner = self.principals.named(&record.principal).map(Arc::clone);
-        owner.ok_or_else(|| IdentityError::NoSuchPrincipal { id, principal: record.principal.clone() })
+        let owner = self.principals.named(&key.record.principal).or(key.principal.as_ref()).map(Arc::clone);
+        owner.ok_or_else(|| IdentityError::NoSuchPrincipal { id, principal: key.record.principal.clone() })
+    }
+
+    /// What is dear to check is not checked for who fails too often.
+    fn listen_to(&self, shown: &Shown<'_>) -> Result<(), IdentityError> {
+        match self.failures.shut_out(shown.origin.source) {
+            None => Ok(()),
+            Some(retry_after) => Err(IdentityError::TooManyFailures { retry_after }),
+        }
+    }
+
+    fn failed(&self, shown: &Shown<'_>, error: IdentityError) -> IdentityError {
+        if matches!(error, IdentityError::Missing | IdentityError::TooManyFailures { .. }) {
+            return error;
+        }
+        match self.failures.count(shown.origin.source) {
+            None => error,
+            Some(retry_after) => {
+                // One line for what would be a flood of them.
+                tracing::warn!(source = %shown.origin.source, last = %error, "too many failed authentications from one source");
+                IdentityError::TooManyFailures { retry_after }
+            }
+        }
     }
 }
 

@@ -18,11 +18,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::listener::ServerLimits;
 use crate::gateway::{Body, Gateway};
+use crate::identity::Origin;
 
 /// Serves a connection.
 pub(super) async fn drive<I>(
     io: I,
     gateway: Arc<Gateway>,
+    origin: Arc<Origin>,
     limits: ServerLimits,
     stop: CancellationToken,
 ) -> io::Result<()>
@@ -32,8 +34,8 @@ where
     let requests = Arc::new(Requests::default());
     let service = service_fn(|request| {
         let open = Open::new(&requests);
-        let gateway = Arc::clone(&gateway);
-        async move { Ok::<_, Infallible>(gateway.handle(request).await.map(|body| Answer { body, _open: open })) }
+        let (gateway, origin) = (Arc::clone(&gateway), Arc::clone(&origin));
+        async move { Ok::<_, Infallible>(gateway.handle(request, &origin).await.map(|body| Answer { body, _open: open })) }
     });
     let builder = builder(limits.header_timeout);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));

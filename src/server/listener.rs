@@ -2,11 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ServerConfig;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::connection::drive;
 use crate::gateway::Gateway;
+use crate::identity::{Origin, Principal, Source};
 
 /// Bounds on what a listener holds.
 #[derive(Clone, Copy, Debug)]
@@ -38,10 +40,68 @@ pub enum Plaintext {
     Allow,
 }
 
+/// Where connections come in.
+#[derive(Debug)]
+pub enum Listener {
+    /// An address and a port.
+    Tcp(TcpListener),
+    /// A Unix socket.
+    Unix(UnixListener),
+}
+
+/// A connection that has come in.
+enum Accepted {
+    Tcp(TcpStream, SocketAddr),
+    Unix(UnixStream),
+}
+
+impl Listener {
+    /// Listens on a Unix socket. A socket that nobody listens on any more is replaced; one that somebody does is not.
+    pub fn unix(path: &Path) -> io::Result<Self> {
+        match std::os::unix::net::UnixStream::connect(path) {
+            Ok(_) => {
+                let why = format!("somebody listens on {} already", path.display());
+                return Err(io::Error::new(io::ErrorKind::AddrInUse, why));
+            }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
+            Err(_) => {}
+        }
+        UnixListener::bind(path).map(Self::Unix)
+    }
+
+    async fn accept(&self) -> io::Result<Accepted> {
+        match self {
+            Self::Tcp(listener) => listener.accept().await.map(|(stream, peer)| Accepted::Tcp(stream, peer)),
+            Self::Unix(listener) => listener.accept().await.map(|(stream, _)| Accepted::Unix(stream)),
+        }
+    }
+}
+
+impl Drop for Listener {
+    /// A socket that nobody listens on is not left behind.
+    fn drop(&mut self) {
+        if let Self::Unix(listener) = self
+            && let Ok(address) = listener.local_addr()
+            && let Some(path) = address.as_pathname()
+        {
+            drop(std::fs::remove_file(path));
+        }
+    }
+}
+
+/// What a listener asks of its callers.
+#[derive(Clone, Debug, Default)]
+pub struct Welcome {
+    /// TLS, and who may do without.
+    pub tls: Option<(Arc<ServerConfig>, Plaintext)>,
+    /// Whoever connects is this principal.
+    pub trusted_as: Option<Arc<Principal>>,
+}
+
 /// Serves `listener` until `stop` is cancelled and the open streams have ended or run out of time.
 pub async fn serve(
-    listener: TcpListener,
-    tls: Option<(Arc<ServerConfig>, Plaintext)>,
+    listener: Listener,
+    welcome: Welcome,
     gateway: Arc<Gateway>,
     limits: ServerLimits,
     stop: CancellationToken,
@@ -62,7 +122,7 @@ pub async fn serve(
             () = stop.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
-        let (tcp, peer) = match accepted {
+        let accepted = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, or a connection that was gone before it was accepted: go on, but do not spin.
@@ -71,13 +131,13 @@ pub async fn serve(
                 continue;
             }
         };
-        let (gateway, tls, stop, cut) = (Arc::clone(&gateway), tls.clone(), stop.clone(), cut.clone());
+        let (gateway, welcome, stop, cut) = (Arc::clone(&gateway), welcome.clone(), stop.clone(), cut.clone());
         connections.spawn(async move {
             let _slot = slot;
             let _open = gateway.metrics().connection_opened();
             tokio::select! {
                 () = cut.cancelled() => {}
-                ended = one(tcp, peer, tls, gateway, limits, stop) => if let Err(error) = ended {
+                ended = one(accepted, welcome, gateway, limits, stop) => if let Err(error) = ended {
                     tracing::debug!(%error, "connection ended");
                 },
             }
@@ -94,24 +154,32 @@ pub async fn serve(
 }
 
 async fn one(
-    tcp: TcpStream,
-    peer: SocketAddr,
-    tls: Option<(Arc<ServerConfig>, Plaintext)>,
+    accepted: Accepted,
+    welcome: Welcome,
     gateway: Arc<Gateway>,
     limits: ServerLimits,
     stop: CancellationToken,
 ) -> io::Result<()> {
+    let Welcome { tls, trusted_as } = welcome;
+    let origin = |source| Arc::new(Origin { trusted_as, ..Origin::from(source) });
+    let (tcp, peer) = match accepted {
+        Accepted::Tcp(tcp, peer) => (tcp, peer),
+        Accepted::Unix(stream) => return drive(stream, gateway, origin(Source::Local), limits, stop).await,
+    };
+    let origin = origin(Source::from(peer.ip()));
     tcp.set_nodelay(true)?;
     // A caller whose machine went away without a word would hold its stream, and its reservation, for ever.
     socket2::SockRef::from(&tcp).set_tcp_keepalive(&KEEPALIVE)?;
     let late = || io::Error::new(io::ErrorKind::TimedOut, "no handshake in time");
-    let Some((config, plaintext)) = tls else { return drive(tcp, gateway, limits, stop).await };
+    let Some((config, plaintext)) = tls else { return drive(tcp, gateway, origin, limits, stop).await };
     let mut first = [0];
     let seen = tokio::time::timeout(limits.header_timeout, tcp.peek(&mut first)).await.map_err(|_| late())??;
     if seen == 1 && first != [TLS_HANDSHAKE] {
         return match plaintext {
-            Plaintext::Allow => drive(tcp, gateway, limits, stop).await,
-            Plaintext::Loopback if peer.ip().to_canonical().is_loopback() => drive(tcp, gateway, limits, stop).await,
+            Plaintext::Allow => drive(tcp, gateway, origin, limits, stop).await,
+            Plaintext::Loopback if peer.ip().to_canonical().is_loopback() => {
+                drive(tcp, gateway, origin, limits, stop).await
+            }
             Plaintext::Loopback | Plaintext::Refuse => {
                 Err(io::Error::new(io::ErrorKind::PermissionDenied, "plain text on a TLS listener"))
             }
@@ -119,7 +187,7 @@ async fn one(
     }
     let accepting = TlsAcceptor::from(config).accept(tcp);
     let stream = tokio::time::timeout(limits.header_timeout, accepting).await.map_err(|_| late())??;
-    drive(stream, gateway, limits, stop).await
+    drive(stream, gateway, origin, limits, stop).await
 }
 
 /// A dead peer is noticed after two minutes: one of silence, then three probes.

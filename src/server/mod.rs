@@ -1,6 +1,6 @@
 //! Floor 11: the listener that callers connect to.
 //!
-//! One port speaks HTTP/1.1, HTTP/2 over TLS (by ALPN) and HTTP/2 in plain text with prior knowledge, which is what the AWS
+//! One port, or one Unix socket, speaks HTTP/1.1, HTTP/2 over TLS (by ALPN) and HTTP/2 in plain text with prior knowledge, which is what the AWS
 //! SDK for JavaScript does on `http://`. Everything a stranger can make us hold is bounded: connections, handshakes, heads,
 //! streams of one connection.
 
@@ -9,4 +9,4 @@ mod listener;
 pub mod local_ca;
 pub mod tls;
 
-pub use listener::{Plaintext, ServerLimits, serve};
+pub use listener::{Listener, Plaintext, ServerLimits, Welcome, serve};

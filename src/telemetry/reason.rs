@@ -24,6 +24,12 @@ words! {
         UnknownKey => "unknown_key",
         /// The key has expired.
         ExpiredKey => "expired_key",
+        /// A signature does not hold.
+        InvalidSignature => "invalid_signature",
+        /// A signature lacks a part.
+        IncompleteSignature => "incomplete_signature",
+        /// Too many requests from one source did not prove who sent them.
+        TooManyFailures => "too_many_failures",
         /// More than one credential was sent, and they differ.
         AmbiguousCredentials => "ambiguous_credentials",
         /// The caller has no profile for the model.
@@ -90,6 +96,9 @@ impl RefusalReason {
             | Self::MissingCredentials
             | Self::UnknownKey
             | Self::ExpiredKey
+            | Self::InvalidSignature
+            | Self::IncompleteSignature
+            | Self::TooManyFailures
             | Self::AmbiguousCredentials
             | Self::ModelUnmapped
             | Self::ModelRefusedKind

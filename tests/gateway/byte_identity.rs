@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tollgate::eventstream;
+use tollgate::identity::{Origin, Source};
 
 use crate::client::{Answer, Wire, send};
 use crate::harness::{Plan, Scene};
@@ -336,7 +337,7 @@ async fn pieces_of_an_answer_are_slices_of_the_buffer_that_was_read_and_no_copie
     let upstream = Canned::start(vec![answer], Then::KeepAlive).await;
     let scene = Plan::default().endpoint(upstream.address).open().await;
     let request = scene.post("alice", "/model/sonnet/converse-stream", crate::harness::converse("hello"));
-    let mut body = Arc::clone(&scene.gateway).handle(request).await.into_body();
+    let mut body = Arc::clone(&scene.gateway).handle(request, &Origin::from(Source::Local)).await.into_body();
     let mut frames = Vec::new();
     while let Some(frame) = body.frame().await {
         frames.push(frame.unwrap().into_data().unwrap());

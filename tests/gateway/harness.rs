@@ -46,6 +46,7 @@ pub(crate) fn arn(profile: &str) -> String {
 pub(crate) struct Plan {
     server: String,
     admin: String,
+    identity: String,
     upstream: String,
     rest: String,
     profiles: String,
@@ -71,6 +72,7 @@ impl Default for Plan {
         Self {
             server: String::new(),
             admin: String::new(),
+            identity: String::new(),
             upstream: String::new(),
             rest: String::new(),
             profiles: written,
@@ -98,6 +100,13 @@ impl Plan {
     pub(crate) fn admin(mut self, lines: &str) -> Self {
         self.admin += lines;
         self.admin.push('\n');
+        self
+    }
+
+    /// Adds lines to `[identity]`.
+    pub(crate) fn identity(mut self, lines: &str) -> Self {
+        self.identity += lines;
+        self.identity.push('\n');
         self
     }
 
@@ -150,13 +159,14 @@ impl Plan {
     }
 
     pub(crate) async fn open(self) -> Scene {
-        let Self { server, admin, upstream: more, rest, profiles, endpoint, mock, aws, clock } = self;
+        let Self { server, admin, identity, upstream: more, rest, profiles, endpoint, mock, aws, clock } = self;
         let mock = MockBedrock::start(mock).await.unwrap();
         let folder = TempDir::new().unwrap();
         let upstream = endpoint.map_or_else(|| mock.url(), |address| format!("http://{address}"));
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\n{server}\n[admin]\nlisten = \"127.0.0.1:0\"\n{admin}\n\
-             [upstream]\nendpoint = \"{upstream}\"\nregion = \"us-east-1\"\n{more}\n{PRINCIPALS}\n{profiles}\n{rest}\n"
+             [upstream]\nendpoint = \"{upstream}\"\nregion = \"us-east-1\"\n{more}\n\
+             [identity]\nkeys_file = \"keys.json\"\n{identity}\n{PRINCIPALS}\n{profiles}\n{rest}\n"
         );
         let keyfile = KeyFile::new(folder.path().join("keys.json"));
         let keys = ["alice", "bob", "carol"].map(|name| (name, new_key(&keyfile, name, |_| {}))).into();
@@ -197,7 +207,7 @@ pub(crate) fn new_key(file: &KeyFile, principal: &str, change: impl FnOnce(&mut 
     let key = Key::generate().unwrap();
     let mut record = KeyRecord::of(&key, principal, jiff::Timestamp::now());
     change(&mut record);
-    file.add(record).unwrap();
+    file.add(vec![record]).unwrap();
     key
 }
 

@@ -3,8 +3,10 @@
 use http::{HeaderName, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 
+use tollgate::identity::keys::{AccessKey, Amendment, KeyId, KeyRecord, Proof, Refresh, RootKey};
+
 use crate::client::{Wire, send};
-use crate::harness::{Scene, converse, eventually, new_key};
+use crate::harness::{Plan, Scene, converse, eventually, new_key};
 
 const PATH: &str = "/model/llama/converse";
 
@@ -34,13 +36,14 @@ async fn a_key_is_taken_as_bearer_token_and_as_api_key() {
 
 #[tokio::test]
 async fn whoever_is_not_known_gets_a_typed_error_once_and_bedrock_hears_nothing() {
-    let scene = Scene::new().await;
+    let scene = Plan::default().identity("failures_per_minute = 0").open().await;
     let hour_ago = Timestamp::now().checked_sub(SignedDuration::from_hours(1)).unwrap();
     let key = scene.key("alice").to_owned();
     let never = tollgate::identity::keys::Key::generate().unwrap();
     let mistyped = key.replace(&key[20..22], if &key[20..22] == "00" { "11" } else { "00" });
     let aws =
         "AWS4-HMAC-SHA256 Credential=AKIA/20260101/us-east-1/bedrock/aws4_request, SignedHeaders=host, Signature=0";
+    let incomplete = ("IncompleteSignatureException", "incomplete_signature");
     let bearer = |key: &str| vec![("authorization", format!("Bearer {key}"))];
     let unknown = ("UnrecognizedClientException", "unknown_key");
     let missing = ("MissingAuthenticationTokenException", "missing_credentials");
@@ -54,8 +57,8 @@ async fn whoever_is_not_known_gets_a_typed_error_once_and_bedrock_hears_nothing(
         (bearer("ABSKsomething"), unknown, "Amazon Bedrock API key"),
         (bearer("sk-ant-something"), unknown, "begin with tg_"),
         (vec![("authorization", format!("Basic {key}"))], unknown, "no other scheme"),
-        (vec![("authorization", aws.to_owned())], unknown, "AWS_BEARER_TOKEN_BEDROCK"),
-        (vec![("x-api-key", "a".repeat(5_000))], unknown, "too long"),
+        (vec![("authorization", aws.to_owned())], incomplete, "'X-Amz-Date'"),
+        (vec![("x-api-key", "a".repeat(20_000))], unknown, "too long"),
         (
             vec![("authorization", format!("Bearer {key}")), ("x-api-key", scene.key("bob").to_owned())],
             several,
@@ -96,7 +99,7 @@ async fn whoever_is_not_known_gets_a_typed_error_once_and_bedrock_hears_nothing(
 async fn a_key_made_or_revoked_while_it_runs_takes_effect() {
     let scene = Scene::new().await;
     assert_eq!(scene.converse("alice", "llama", "hello").await.status, StatusCode::OK);
-    scene.keyfile.revoke(scene.key_id("alice"), Timestamp::now()).unwrap();
+    scene.keyfile.amend(scene.key_id("alice"), Amendment::Revoke(Timestamp::now())).unwrap();
     let refused = eventually("the revoked key is refused", async || {
         let answer = scene.converse("alice", "llama", "hello").await;
         (answer.status != StatusCode::OK).then_some(answer)
@@ -145,4 +148,123 @@ async fn the_key_of_somebody_who_is_no_principal_opens_nothing() {
     };
     eventually("bob's new key", async || (ask(bob.expose()).await.status == StatusCode::OK).then_some(())).await;
     assert_eq!(ask(key.expose()).await.refusal(), (401, "UnrecognizedClientException", "unknown_key"));
+}
+
+/// A request signed with an access key that the gateway has issued, as an AWS SDK signs it.
+fn signed(scene: &Scene, key: &AccessKey, path: &str, body: &str) -> http::Request<String> {
+    use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+    let credentials =
+        aws_credential_types::Credentials::new(&key.access_key_id, key.secret_access_key.expose(), None, None, "test");
+    let identity = credentials.into();
+    let params = aws_sigv4::sign::v4::SigningParams::builder()
+        .identity(&identity)
+        .region("us-east-1")
+        .name("bedrock")
+        .time(std::time::SystemTime::now())
+        .settings(SigningSettings::default())
+        .build()
+        .unwrap();
+    let mut request = http::Request::post(format!("http://{}{path}", scene.data)).body(body.to_owned()).unwrap();
+    request.headers_mut().insert("content-type", "application/json".parse().unwrap());
+    let headers = [("content-type", "application/json")];
+    let url = request.uri().to_string();
+    let signable =
+        SignableRequest::new("POST", &url, headers.into_iter(), SignableBody::Bytes(body.as_bytes())).unwrap();
+    let (instructions, _) = sign(signable, &params.into()).unwrap().into_parts();
+    instructions.apply_to_request_http1x(&mut request);
+    request
+}
+
+/// A scene with a root key, and an access key of alice's.
+async fn signing() -> (Scene, AccessKey) {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("root.key");
+    let text = "0123456789abcdef0123456789abcdef";
+    std::fs::write(&file, text).unwrap();
+    let line = format!("root_key_files = [\"{}\"]", file.display());
+    let scene = Plan::default().identity(&line).open().await;
+    let (id, root) = (KeyId::generate().unwrap(), RootKey::read(text).unwrap());
+    let record = KeyRecord::new(id, Proof::SigV4(root.id()), "alice", Timestamp::now());
+    scene.keyfile.add(vec![record]).unwrap();
+    scene.gateway.identity.keys().refresh().await.unwrap_reloaded();
+    (scene, root.access_key(id))
+}
+
+trait Reloaded {
+    fn unwrap_reloaded(self);
+}
+
+impl Reloaded for Refresh {
+    fn unwrap_reloaded(self) {
+        assert!(matches!(self, Self::Reloaded { .. }), "{self:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_signature_opens_the_gate_and_nothing_of_it_reaches_bedrock() {
+    let (scene, key) = signing().await;
+    for wire in [Wire::Http1, Wire::Http2] {
+        let answer = send(scene.data, wire, signed(&scene, &key, "/model/sonnet/converse", &converse("hello"))).await;
+        assert_eq!(answer.status, StatusCode::OK, "{wire:?}: {}", answer.message());
+    }
+    let bill = scene.bill_of(2).await;
+    assert!(bill.rows().iter().all(|row| row["principal"] == "alice"));
+    for received in scene.received(2).await {
+        let sent = format!("{:?}", received.headers);
+        assert!(!sent.contains(&key.access_key_id), "{sent}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_was_changed_after_it_was_signed_is_refused_and_bedrock_hears_nothing() {
+    let (scene, key) = signing().await;
+    let good = || signed(&scene, &key, "/model/sonnet/converse", &converse("hello"));
+    let mut body = good();
+    *body.body_mut() = converse("other");
+    let mut header = good();
+    header.headers_mut().insert("content-type", "text/json".parse().unwrap());
+    let mut path = good();
+    *path.uri_mut() = path.uri().to_string().replace("sonnet", "llama").parse().unwrap();
+    for request in [body, header, path] {
+        for wire in [Wire::Http1, Wire::Http2] {
+            let answer = send(scene.data, wire, request.clone()).await;
+            assert_eq!(answer.refusal(), (401, "InvalidSignatureException", "invalid_signature"));
+            assert!(answer.message().starts_with("The request signature we calculated does not match"));
+        }
+    }
+    assert!(scene.mock.received().is_empty());
+}
+
+#[tokio::test]
+async fn who_fails_too_often_is_told_so_and_whoever_has_a_key_there_is_not_shut_out() {
+    let scene = Plan::default().identity("failures_per_minute = 3").open().await;
+    let wrong = tollgate::identity::keys::Key::generate().unwrap();
+    let mut reasons = Vec::new();
+    for _ in 0..5 {
+        let mut request = scene.post("alice", "/model/sonnet/converse", converse("hello"));
+        request.headers_mut().insert("authorization", format!("Bearer {}", wrong.expose()).parse().unwrap());
+        reasons.push(send(scene.data, Wire::Http1, request).await.refusal().2.to_owned());
+    }
+    assert_eq!(reasons, ["unknown_key", "unknown_key", "unknown_key", "too_many_failures", "too_many_failures"]);
+    assert_eq!(scene.converse("alice", "sonnet", "hello").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_listener_of_ones_own_takes_whoever_connects_for_its_principal() {
+    let scene = Plan::default().server("principal = \"alice\"").open().await;
+    for headers in
+        [vec![], vec![("authorization", "Bearer whatever")], vec![("x-api-key", "a"), ("authorization", "b")]]
+    {
+        let mut request = scene.post("carol", "/model/sonnet/converse", converse("hello"));
+        request.headers_mut().remove("authorization");
+        for (name, value) in headers {
+            request.headers_mut().append(HeaderName::from_static(name), value.parse().unwrap());
+        }
+        assert_eq!(send(scene.data, Wire::Http1, request).await.status, StatusCode::OK);
+    }
+    let bill = scene.bill_of(3).await;
+    assert!(bill.rows().iter().all(|row| row["principal"] == "alice"));
+    for received in scene.received(3).await {
+        assert!(!format!("{:?}", received.headers).contains("whatever"));
+    }
 }

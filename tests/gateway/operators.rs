@@ -85,7 +85,7 @@ impl Program {
         let folder = TempDir::new().unwrap();
         let mut text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[log]\nlevel = \"trace\"\n\
-             [upstream]\nendpoint = \"{endpoint}\"\n[[principals]]\nname = \"alice\"\n"
+             [upstream]\nendpoint = \"{endpoint}\"\n[identity]\nkeys_file = \"keys.json\"\n[[principals]]\nname = \"alice\"\n"
         );
         write!(
             text,

@@ -13,6 +13,7 @@
 //! | a second gateway opens the file | it is refused at its start |
 
 mod changes;
+mod keys;
 mod owner;
 mod read;
 mod recover;
@@ -37,6 +38,7 @@ use super::counts::Counts;
 use super::store::{Answer, Booking, CounterState, Health, ReserveError, Settlement, Store, StoreError};
 use super::threshold::{Mark, Pending};
 use crate::types::Clock;
+pub use keys::EmbeddedKeys;
 use owner::{Owner, Shared, Work};
 pub use read::StoreFile;
 pub use recover::Recovered;

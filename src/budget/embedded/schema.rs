@@ -51,6 +51,13 @@ pub(super) const STEPS: &[&str] = &[
     "
     ALTER TABLE thresholds ADD COLUMN pending_since_ms INTEGER;
 ",
+    "
+    CREATE TABLE keys (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, record TEXT NOT NULL, used_s INTEGER
+    ) STRICT;
+    CREATE TABLE keys_changed (times INTEGER NOT NULL) STRICT;
+    INSERT INTO keys_changed VALUES (0);
+",
 ];
 
 /// Opens a file for its owner and brings its layout up to date.

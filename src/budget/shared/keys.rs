@@ -16,6 +16,9 @@
 //! | `{tollgate:NS}:told:[…]` | string | a threshold that has been told of |
 //! | `{tollgate:NS}:pending` | hash | thresholds of which a webhook has still to be told, and since when |
 //! | `{tollgate:NS}:changes` | list | what operators changed |
+//! | `{tollgate:NS}:keys` | hash | callers' keys: a record as JSON, by its id |
+//! | `{tollgate:NS}:keys:used` | hash | when a caller's key was last taken, in seconds, by its id |
+//! | `{tollgate:NS}:keys:changed` | integer | how often callers' keys were changed |
 //! | `{tollgate:NS}:epoch` | string | names these counts; other ones after a loss of data |
 
 use std::time::SystemTime;
@@ -39,6 +42,9 @@ pub(super) struct Keys {
     pub(super) changes: String,
     pub(super) epoch: String,
     pub(super) pending: String,
+    pub(super) callers: String,
+    pub(super) callers_used: String,
+    pub(super) callers_changed: String,
 }
 
 impl Keys {
@@ -54,6 +60,9 @@ impl Keys {
             changes: named("changes"),
             epoch: named("epoch"),
             pending: named("pending"),
+            callers: named("keys"),
+            callers_used: named("keys:used"),
+            callers_changed: named("keys:changed"),
             tag,
         }
     }

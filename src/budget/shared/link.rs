@@ -195,6 +195,11 @@ impl Link {
         })
     }
 
+    /// Where it leads, without secrets.
+    pub(super) fn shown(&self) -> &str {
+        &self.shown
+    }
+
     /// Whether there are several servers behind it, each with keys of its own.
     pub(super) const fn is_cluster(&self) -> bool {
         matches!(self.source, Source::Cluster(_))

@@ -18,6 +18,7 @@
 //! A call waits for the store once, for its reservation, before anything is sent to Bedrock. A settlement is never waited for.
 
 mod allowance;
+mod callers;
 mod holding;
 mod keys;
 mod link;
@@ -46,6 +47,7 @@ use super::store::{Answer, Booking, CounterState, Health, ReservationId, Reserve
 use super::threshold::{Mark, Pending};
 use crate::types::Clock;
 use allowance::Allowance;
+pub use callers::SharedKeys;
 use holding::Here;
 use keys::Keys;
 use link::Link;

@@ -21,7 +21,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<Result<(), String>> {
     let principals = match only.map(|name| stored.asking().principal(name).cloned()).transpose() {
         Ok(Some(one)) => vec![one],
-        Ok(None) => stored.settings.principals.clone(),
+        Ok(None) => stored.people.clone(),
         Err(reason) => return Ok(Err(reason)),
     };
     if let Some(Err(reason)) = budget.map(|name| stored.asking().rule(name).map(|_| ())) {
@@ -30,7 +30,7 @@ pub(super) async fn run(
     let seconds = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::at_unix_seconds(seconds));
     let ledger = Ledger::new(stored.rules.clone(), Arc::clone(&stored.store), clock)?;
-    let standings = ledger.standings(&principals).await?;
+    let standings = ledger.standings(principals.iter().map(AsRef::as_ref)).await?;
     let named = |standing: &&Standing| budget.is_none_or(|name| standing.state.counter.budget.as_ref() == name);
     let rows: Vec<_> = standings.iter().filter(named).filter_map(|standing| Row::of(standing, &stored.rules)).collect();
     match output {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use budgets::Budget;
 use rate_limits::RateLimit;
 
-use crate::config::{Choice, Durability, Settings, StoreKind, TlsSettings, show_duration};
+use crate::config::{Choice, Durability, Listen, Settings, StoreKind, TlsSettings, show_duration};
 use crate::types::Owners;
 
 /// What a valid file means.
@@ -106,7 +106,10 @@ fn listeners(settings: &Settings) -> Vec<Listener> {
         TlsSettings::Files { certificate, .. } => ("https", Some(certificate.display().to_string())),
         TlsSettings::LocalCa { dir } => ("https", Some(format!("local CA in {}", dir.display()))),
     };
-    let callers = format!("{scheme}://{}{}", server.listen, server.base_path);
+    let callers = match &server.listen {
+        Listen::Tcp(address) => format!("{scheme}://{address}{}", server.base_path),
+        socket @ Listen::Unix(_) => socket.to_string(),
+    };
     vec![
         Listener { purpose: "callers", url: callers, certificate },
         Listener { purpose: "operators", url: format!("http://{}", settings.admin.listen), certificate: None },

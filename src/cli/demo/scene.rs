@@ -90,7 +90,7 @@ fn people(keys_file: &Path) -> anyhow::Result<Vec<Person>> {
     CAST.iter()
         .map(|&(name, about, budget, profiles)| {
             let key = Key::generate().context("the system gives no random bytes")?;
-            file.add(KeyRecord::of(&key, name, now))?;
+            file.add(vec![KeyRecord::of(&key, name, now)])?;
             Ok(Person { name, about, budget, profiles, key: Secret::new(key.expose()) })
         })
         .collect()

@@ -3,13 +3,13 @@
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 
-use super::Create;
+use super::Expiry;
 
 /// The time that the command line asks for. It must lie ahead.
-pub(super) fn of(create: &Create, now: Timestamp) -> Result<Option<Timestamp>, String> {
-    let (option, asked, expires) = match (&create.expires_in, &create.expires_at) {
+pub(super) fn of(expiry: &Expiry, now: Timestamp) -> Result<Option<Timestamp>, String> {
+    let (option, asked, expires) = match (&expiry.expires_in, &expiry.expires_at) {
         (None, None) => return Ok(None),
-        (Some(duration), _) => ("--expires-in", duration, after(duration, now)?),
+        (Some(duration), _) => ("--expires-in", duration, after("--expires-in", duration, now)?),
         (None, Some(time)) => ("--expires-at", time, at(time)?),
     };
     if expires <= now {
@@ -18,9 +18,9 @@ pub(super) fn of(create: &Create, now: Timestamp) -> Result<Option<Timestamp>, S
     Ok(Some(expires))
 }
 
-fn after(duration: &str, now: Timestamp) -> Result<Timestamp, String> {
-    let wrong =
-        |reason: String| format!("--expires-in {duration} is no duration, such as 12h, 30d, 6mo or 1y: {reason}");
+/// So long after now.
+pub(super) fn after(option: &str, duration: &str, now: Timestamp) -> Result<Timestamp, String> {
+    let wrong = |reason: String| format!("{option} {duration} is no duration, such as 12h, 30d, 6mo or 1y: {reason}");
     let span: Span = duration.parse().map_err(|error: jiff::Error| wrong(error.to_string()))?;
     let then = now.to_zoned(TimeZone::UTC).checked_add(span).map_err(|error| wrong(error.to_string()))?;
     Ok(then.timestamp())

@@ -7,7 +7,7 @@ use clap::Parser;
 use serde_json::Value;
 
 use super::*;
-use crate::identity::keys::{KeyRing, Standing};
+use crate::identity::keys::{KeyRing, RootKey, RootKeys, Standing};
 
 /// `tollgate key …` as a program of its own.
 #[derive(Parser)]
@@ -18,6 +18,10 @@ struct Program {
 
 fn noon() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_hours(498_684) // 2026-11-21T12:00:00Z
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().build().unwrap()
 }
 
 struct Shell {
@@ -40,7 +44,12 @@ impl Shell {
         let arguments = Program::try_parse_from(["key"].iter().chain(line)).unwrap().arguments;
         let (mut out, mut err) = (vec![], vec![]);
         let mut streams = Streams { out: &mut out, err: &mut err };
-        let code = run(&arguments, &self.keys_file(), self.principals.as_deref(), self.now, &mut streams).unwrap();
+        let desk = Desk {
+            keys: Arc::new(WatchedFile::new(KeyFile::new(self.keys_file()))),
+            principals: self.principals.clone(),
+            roots: Some(RootKeys::new(vec![RootKey::read(&"root".repeat(8)).unwrap()])),
+        };
+        let code = runtime().block_on(run(&arguments, &desk, self.now, &mut streams)).unwrap();
         (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
     }
 
@@ -61,7 +70,7 @@ impl Shell {
     }
 
     fn standing(&self, key: &str) -> Standing {
-        let ring = KeyRing::open(KeyFile::new(self.keys_file())).unwrap();
+        let ring = KeyRing::holding(KeyFile::new(self.keys_file()).read().unwrap());
         ring.standing(&PresentedKey::parse(key.as_bytes()).unwrap(), self.now)
     }
 }
@@ -72,7 +81,8 @@ fn a_new_key_alone_is_on_standard_output_and_opens_the_gate() {
     let (code, out, err) = shell.run(&["create", "--principal", "alice", "--note", "laptop"]);
     assert_eq!(code, ExitCode::Fine);
     let key = out.strip_suffix('\n').unwrap();
-    let Standing::Live(record) = shell.standing(key) else { panic!("the key is good") };
+    let Standing::Live(held) = shell.standing(key) else { panic!("the key is good") };
+    let record = &held.record;
     assert_eq!((record.principal.as_str(), record.note.as_str(), record.expires), ("alice", "laptop", None));
     assert!(err.contains("shown this once") && !err.contains(key), "{err}");
     assert!(!fs::read_to_string(shell.keys_file()).unwrap().contains(key));

@@ -4,6 +4,7 @@
 //! keys file, a CA bundle) is an error here and not a surprise at the first request.
 
 mod files;
+mod identity;
 mod pages;
 mod run;
 mod stages;
@@ -14,9 +15,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 
+pub use identity::{key_store, root_keys};
 pub use run::Bound;
 pub use store::shared as shared_store;
 
@@ -24,13 +25,13 @@ use super::settings::{Settings, TlsSettings, UpstreamSettings, WebhookSettings};
 use crate::admin::{AdminSources, Changing, Check, State};
 use crate::budget::{BudgetRule, Ledger};
 use crate::gateway::{BodyLimits, Drains, Gateway};
-use crate::identity::keys::{KeyFile, KeyRing};
+use crate::identity::keys::KeyRing;
 use crate::identity::{Identity, Principal, Principals};
 use crate::limits;
 use crate::profiles::Directory;
 use crate::profiles::price::PriceTable;
 use crate::server::local_ca::{LocalCa, Names};
-use crate::server::{Plaintext, ServerLimits, tls};
+use crate::server::{Plaintext, ServerLimits, Welcome, tls};
 use crate::sigv4::AwsCredentials;
 use crate::telemetry::{Metrics, Sources, UpstreamReading};
 use crate::types::{Clock, Region, Secret};
@@ -76,7 +77,7 @@ struct Listening {
     settings: super::settings::ServerSettings,
     admin: std::net::SocketAddr,
     limits: ServerLimits,
-    tls: Option<(Arc<ServerConfig>, Plaintext)>,
+    welcome: Welcome,
     ca: Option<PathBuf>,
 }
 
@@ -96,8 +97,9 @@ pub async fn assemble(
     let limits = limits::Limits::new(settings.rate_limits.iter().map(stages::rate_limit).collect());
     let limits = limits.map_err(failed("rate_limits"))?;
     let principals = Principals::new(settings.principals.iter().cloned()).map_err(failed("principals"))?;
-    let keys =
-        Arc::new(KeyRing::open(KeyFile::new(&settings.identity.keys_file)).map_err(failed("identity.keys_file"))?);
+    let keys = Arc::new(identity::key_ring(settings).await?);
+    let verification = identity::verification(settings)?;
+    let trusted_as = settings.server.principal.as_ref().and_then(|name| principals.named(name).map(Arc::clone));
     let directory =
         Directory::new(settings.profiles.iter().filter_map(stages::grant).collect()).map_err(failed("profiles"))?;
     let pool = pool(&settings.upstream)?;
@@ -109,14 +111,14 @@ pub async fn assemble(
 
     let webhook = settings.alerts.webhook.as_ref().map(webhook).transpose()?;
     let told_by = Arc::clone(&clock);
-    let (watched, counted) = (Arc::clone(&pool), settings.principals.clone());
+    let watched = Arc::clone(&pool);
     let gateway = Arc::new_cyclic(|gateway: &std::sync::Weak<Gateway>| {
         let (ledger_of, health_of) = (std::sync::Weak::clone(gateway), std::sync::Weak::clone(gateway));
         let sources = Sources {
             budgets: Box::new(move || {
                 ledger_of
                     .upgrade()
-                    .map(|gateway| stages::budget_readings(&gateway.ledger, &counted))
+                    .map(|gateway| stages::budget_readings(&gateway.ledger, &people(&gateway)))
                     .unwrap_or_default()
             }),
             store: Box::new(move || health_of.upgrade().map(|gateway| gateway.ledger.health()).unwrap_or_default()),
@@ -127,7 +129,7 @@ pub async fn assemble(
         };
         Gateway {
             base_path: settings.server.base_path.clone(),
-            identity: Identity::new(principals, Arc::clone(&keys)),
+            identity: Identity::new(principals, Arc::clone(&keys), verification),
             directory: directory.dated(clock.now()),
             policies,
             body_limits: BodyLimits {
@@ -149,11 +151,10 @@ pub async fn assemble(
             metrics: Arc::new(Metrics::new(sources)),
         }
     });
-    let principals: Arc<[Principal]> = settings.principals.clone().into();
     let token = settings.admin.token_file.as_deref().map(token).transpose()?;
-    let admin = admin(&gateway, &principals, &credentials, &draining, token);
-    let listener = listening(settings)?;
-    let thresholds = thresholds::Watch { gateway: Arc::clone(&gateway), principals, webhook, clock: told_by };
+    let admin = admin(&gateway, &credentials, &draining, token);
+    let listener = listening(settings, trusted_as)?;
+    let thresholds = thresholds::Watch { gateway: Arc::clone(&gateway), webhook, clock: told_by };
     Ok(Assembled { gateway, keys, credentials, listener, admin, draining, thresholds })
 }
 
@@ -177,29 +178,28 @@ pub fn price_table(settings: &Settings) -> PriceTable {
 
 fn admin(
     gateway: &Arc<Gateway>,
-    principals: &Arc<[Principal]>,
     credentials: &Arc<Credentials>,
     draining: &CancellationToken,
     token: Option<Secret>,
 ) -> AdminSources {
-    let (told, changed, whose) = (Arc::clone(gateway), Arc::clone(gateway), Arc::clone(principals));
+    let (told, changed) = (Arc::clone(gateway), Arc::clone(gateway));
     let changing = token.map(|token| Changing {
         token,
         change: Arc::new(move |action, body| {
-            let (changed, whose) = (Arc::clone(&changed), Arc::clone(&whose));
+            let changed = Arc::clone(&changed);
             Box::pin(async move {
                 let now = changed.signer.now();
-                pages::change(&changed.ledger, &whose, &action, &body, now).await
+                pages::change(&changed.ledger, &people(&changed), &action, &body, now).await
             })
         }),
     });
-    let (standing, people, used) = (Arc::clone(gateway), Arc::clone(principals), Arc::clone(gateway));
+    let (standing, used) = (Arc::clone(gateway), Arc::clone(gateway));
     let (billed, signing, draining) = (Arc::clone(gateway), Arc::clone(credentials), draining.clone());
     AdminSources {
         metrics: Arc::clone(gateway.metrics()),
         budgets: Arc::new(move || {
-            let (standing, people) = (Arc::clone(&standing), Arc::clone(&people));
-            Box::pin(async move { pages::budgets(&standing.ledger, &people).await })
+            let standing = Arc::clone(&standing);
+            Box::pin(async move { pages::budgets(&standing.ledger, &people(&standing)).await })
         }),
         history: Arc::new(move || {
             let told = Arc::clone(&told);
@@ -233,7 +233,12 @@ fn admin(
     }
 }
 
-fn listening(settings: &Settings) -> Result<Listening, AssemblyError> {
+/// Everybody whose budgets are counted.
+fn people(gateway: &Gateway) -> Vec<Arc<Principal>> {
+    gateway.identity.people(gateway.signer.now())
+}
+
+fn listening(settings: &Settings, trusted_as: Option<Arc<Principal>>) -> Result<Listening, AssemblyError> {
     let server = settings.server.clone();
     let (tls, ca) = match &server.tls {
         TlsSettings::Off => (None, None),
@@ -256,7 +261,7 @@ fn listening(settings: &Settings) -> Result<Listening, AssemblyError> {
         },
         admin: settings.admin.listen,
         settings: server,
-        tls: tls.map(|config| (Arc::new(config), Plaintext::default())),
+        welcome: Welcome { tls: tls.map(|config| (Arc::new(config), Plaintext::default())), trusted_as },
         ca,
     })
 }
@@ -329,7 +334,7 @@ fn region(settings: &Settings) -> Result<Region, AssemblyError> {
 
 const SHORTEST_TOKEN: usize = 32;
 
-/// How often the keys file is looked at: a revocation takes effect within this.
+/// How often the keys are looked at: a revocation takes effect within this.
 const KEYS_EVERY: Duration = Duration::from_secs(1);
 
 fn failed<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> AssemblyError {

@@ -1,5 +1,6 @@
 //! What operators read of the ledger, as JSON: amounts of money in nano-dollars, times as RFC 3339.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
@@ -61,8 +62,8 @@ fn row(row: &BillRow) -> Value {
 }
 
 /// Every count of the principals' budgets beside its limit.
-pub(super) async fn budgets(ledger: &Ledger, principals: &[Principal]) -> Result<Value, String> {
-    let standings = ledger.standings(principals).await.map_err(|error| error.to_string())?;
+pub(super) async fn budgets(ledger: &Ledger, principals: &[Arc<Principal>]) -> Result<Value, String> {
+    let standings = ledger.standings(principals.iter().map(AsRef::as_ref)).await.map_err(|error| error.to_string())?;
     let rows = standings.iter().map(|standing| {
         let counter = &standing.state.counter;
         json!({
@@ -91,7 +92,7 @@ pub(super) async fn history(ledger: &Ledger) -> Result<Value, String> {
 /// Changes a budget as a body asks.
 pub(super) async fn change(
     ledger: &Ledger,
-    principals: &[Principal],
+    principals: &[Arc<Principal>],
     action: &str,
     body: &[u8],
     now: SystemTime,

@@ -17,9 +17,10 @@ use tokio_util::task::TaskTracker;
 
 use super::{Assembled, AssemblyError, KEYS_EVERY, failed};
 use crate::admin;
+use crate::config::settings::Listen;
 use crate::gateway::Gateway;
 use crate::identity::keys::{KeyRing, Refresh};
-use crate::server;
+use crate::server::{self, Listener};
 use crate::telemetry::{Reloaded, Success};
 use crate::upstream::Pool;
 
@@ -27,7 +28,7 @@ use crate::upstream::Pool;
 #[derive(Debug)]
 pub struct Bound {
     assembled: Assembled,
-    data: TcpListener,
+    data: Listener,
     admin: TcpListener,
 }
 
@@ -35,7 +36,11 @@ impl Assembled {
     /// Opens both listeners and fetches AWS credentials once. Without credentials the gateway starts all the same, is not
     /// ready, and says why: they may be on their way.
     pub async fn bind(self) -> Result<Bound, AssemblyError> {
-        let data = TcpListener::bind(self.listener.settings.listen).await.map_err(failed("server.listen"))?;
+        let data = match &self.listener.settings.listen {
+            Listen::Tcp(address) => TcpListener::bind(address).await.map(Listener::Tcp),
+            Listen::Unix(path) => Listener::unix(path),
+        };
+        let data = data.map_err(failed("server.listen"))?;
         let admin = TcpListener::bind(self.listener.admin).await.map_err(failed("admin.listen"))?;
         if let Err(error) = self.credentials.fetch().await {
             tracing::error!(%error, "no AWS credentials: calls are refused until there are some");
@@ -46,8 +51,19 @@ impl Assembled {
 
 impl Bound {
     /// Where callers connect.
+    pub fn callers(&self) -> io::Result<Listen> {
+        match &self.data {
+            Listener::Tcp(listener) => listener.local_addr().map(Listen::Tcp),
+            Listener::Unix(_) => Ok(self.assembled.listener.settings.listen.clone()),
+        }
+    }
+
+    /// The address where callers connect; an error where that is a Unix socket.
     pub fn data_address(&self) -> io::Result<SocketAddr> {
-        self.data.local_addr()
+        match self.callers()? {
+            Listen::Tcp(address) => Ok(address),
+            Listen::Unix(_) => Err(io::Error::other("callers connect to a Unix socket")),
+        }
     }
 
     /// Where operators connect.
@@ -62,7 +78,7 @@ impl Bound {
 
     /// Whether the data listener speaks TLS.
     pub const fn speaks_tls(&self) -> bool {
-        self.assembled.listener.tls.is_some()
+        self.assembled.listener.welcome.tls.is_some()
     }
 
     /// The gateway, for who wants to look into it.
@@ -89,7 +105,7 @@ impl Bound {
         });
         let drains = gateway.drains.clone();
         let ending = Arc::clone(&gateway);
-        let served = server::serve(self.data, listener.tls, gateway, listener.limits, stop.clone()).await;
+        let served = server::serve(self.data, listener.welcome, gateway, listener.limits, stop.clone()).await;
         stop.cancel();
         let since = stopped.await.map_or(Duration::ZERO, |stopped| stopped.elapsed());
         if !drains.finished(listener.limits.drain_timeout.saturating_sub(since)).await {
@@ -104,23 +120,30 @@ impl Bound {
 }
 
 async fn watch_keys(keys: Arc<KeyRing>, gateway: Arc<Gateway>, stop: CancellationToken) {
-    let mut ticks = tokio::time::interval(KEYS_EVERY);
+    let (mut ticks, mut looks) = (tokio::time::interval(KEYS_EVERY), 0_u64);
     while tick(&mut ticks, &stop).await {
-        let ring = Arc::clone(&keys);
-        let Ok(refreshed) = tokio::task::spawn_blocking(move || ring.refresh_if_changed()).await else { continue };
-        match refreshed {
+        looks += 1;
+        if looks % NOTE_EVERY == 0
+            && let Err(error) = keys.note_used().await
+        {
+            tracing::warn!(%error, "when keys were last used cannot be written down; it is tried again");
+        }
+        match keys.refresh().await {
             Refresh::Unchanged | Refresh::StillBroken => {}
             Refresh::Reloaded { keys } => {
-                tracing::info!(keys, "the keys file has changed and is in force");
+                tracing::info!(keys, "the keys have changed and are in force");
                 gateway.metrics().reloaded(Reloaded::Keys, Success::Ok);
             }
             Refresh::Broken(error) => {
-                tracing::error!(%error, "the keys file cannot be used; the keys from before stay in force");
+                tracing::error!(%error, "the keys cannot be read; those from before stay in force");
                 gateway.metrics().reloaded(Reloaded::Keys, Success::Failed);
             }
         }
     }
 }
+
+/// Looks at the keys between two notes of when they were last used.
+const NOTE_EVERY: u64 = 60;
 
 async fn close_idle(pool: Arc<Pool>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(Duration::from_secs(5));

@@ -1,6 +1,7 @@
 //! Settings as the stages' own values, and the stages' state as operators see it.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use super::AssemblyError;
@@ -137,8 +138,10 @@ pub(super) const fn on_disconnect(settings: OnDisconnect) -> gateway::OnDisconne
 }
 
 /// Where every budget stands, for the gauges.
-pub(super) fn budget_readings(ledger: &Ledger, principals: &[Principal]) -> Vec<BudgetReading> {
-    let Some(Ok(standings)) = at_once(ledger.standings(principals)) else { return Vec::new() };
+pub(super) fn budget_readings(ledger: &Ledger, principals: &[Arc<Principal>]) -> Vec<BudgetReading> {
+    let Some(Ok(standings)) = at_once(ledger.standings(principals.iter().map(AsRef::as_ref))) else {
+        return Vec::new();
+    };
     let readings = standings.into_iter().map(|standing| {
         let CounterState { counter, spent, reserved, .. } = standing.state;
         BudgetReading {

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::config::Surroundings;
-use crate::identity::keys::{Key, KeyRecord};
+use crate::identity::keys::{Key, KeyFile, KeyRecord};
 use crate::types::{Secret, SystemClock};
 
 struct Running {
@@ -29,7 +29,7 @@ async fn start(server: &str, upstream: &str, answer: Vec<u8>) -> Running {
     let bedrock = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let text = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\n{server}\n[admin]\nlisten = \"127.0.0.1:0\"\n[upstream]\n\
-         endpoint = \"http://{}\"\n{upstream}\n[[principals]]\nname = \"alice\"\n[[profiles]]\nname = \"nova\"\n\
+         endpoint = \"http://{}\"\n{upstream}\n[identity]\nkeys_file = \"keys.json\"\n[[principals]]\nname = \"alice\"\n[[profiles]]\nname = \"nova\"\n\
          arn = \"arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/nova\"\n\
          source = \"us.amazon.nova-lite-v1:0\"\nprincipals = [\"alice\"]\n",
         bedrock.local_addr().unwrap()
@@ -42,7 +42,7 @@ async fn start(server: &str, upstream: &str, answer: Vec<u8>) -> Running {
     let folder = TempDir::new().unwrap();
     let key = Key::generate().unwrap();
     let record = KeyRecord::of(&key, "alice", jiff::Timestamp::now());
-    KeyFile::new(folder.path().join("keys.json")).add(record).unwrap();
+    KeyFile::new(folder.path().join("keys.json")).add(vec![record]).unwrap();
     let around = Surroundings { folder: folder.path(), price_known: &|_, _| true };
     let (settings, _) = Settings::parse(&text, Path::new("tollgate.toml"), &around).unwrap();
     let aws = AwsCredentials {

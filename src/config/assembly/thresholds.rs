@@ -16,7 +16,6 @@ use tokio_util::sync::CancellationToken;
 use super::run::tick;
 use crate::budget::{Crossing, Mark, Pending, Standing, Told};
 use crate::gateway::Gateway;
-use crate::identity::Principal;
 use crate::telemetry::Success;
 use crate::types::Clock;
 use crate::upstream::{Webhook, WebhookError};
@@ -25,7 +24,6 @@ use crate::upstream::{Webhook, WebhookError};
 #[derive(Debug)]
 pub(super) struct Watch {
     pub(super) gateway: Arc<Gateway>,
-    pub(super) principals: Arc<[Principal]>,
     pub(super) webhook: Option<Webhook>,
     pub(super) clock: Arc<dyn Clock>,
 }
@@ -47,8 +45,8 @@ impl Watch {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut deliveries = Deliveries::default();
         while tick(&mut ticks, &stop).await {
-            let ledger = &self.gateway.ledger;
-            match ledger.crossings(self.principals.iter(), &mut told, self.webhook.is_some()).await {
+            let (ledger, people) = (&self.gateway.ledger, super::people(&self.gateway));
+            match ledger.crossings(people.iter().map(AsRef::as_ref), &mut told, self.webhook.is_some()).await {
                 Ok(crossings) => {
                     for crossing in crossings {
                         self.tell(&crossing);
@@ -89,7 +87,7 @@ impl Watch {
         if deliveries.away.1.is_some_and(|again| now < again) {
             return;
         }
-        let pending = match self.gateway.ledger.pending(self.principals.iter()).await {
+        let pending = match self.gateway.ledger.pending(super::people(&self.gateway).iter().map(AsRef::as_ref)).await {
             Ok(pending) => pending,
             Err(error) => {
                 tracing::warn!(%error, "it cannot be told of which thresholds the webhook has still to be told");

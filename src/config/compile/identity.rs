@@ -1,12 +1,31 @@
 //! `[identity]`: how callers prove who they are.
 
+use std::num::NonZeroU32;
+
 use super::values;
 use crate::config::Surroundings;
-use crate::config::diagnostics::Report;
+use crate::config::diagnostics::{Report, Wrong, quoted};
 use crate::config::schema::Entry;
 use crate::config::settings::IdentitySettings;
+use crate::types::Region;
 
-/// The file need not be there: `tollgate key create` makes it.
+/// A keys file need not be there: `tollgate key create` makes it.
 pub(super) fn compile(entry: &Entry<'_>, around: &Surroundings<'_>, report: &mut Report) -> Option<IdentitySettings> {
-    Some(IdentitySettings { keys_file: values::path(entry, "keys_file", around.folder, report)? })
+    let keys_file = values::path(entry, "keys_file", around.folder, report);
+    if entry.has("keys_file") && keys_file.is_none() {
+        return None;
+    }
+    let failures = values::number::<u32>(entry, "failures_per_minute", 0..=1_000_000, report);
+    let root_key_files = values::existing_each(entry, "root_key_files", around.folder, report);
+    if root_key_files.len() > MOST_ROOTS {
+        let wrong = Wrong::new("more than two root keys");
+        let hint = "the one that new access keys are made of, and the one that is being replaced";
+        report.error(&entry.place_of("root_key_files"), wrong.hint(hint));
+    }
+    let regions = values::each(entry.texts("regions"), report, |text| {
+        text.parse::<Region>().map_err(|_| Wrong::new(format!("{} is no Region", quoted(text))))
+    });
+    Some(IdentitySettings { keys_file, root_key_files, regions, failures_per_minute: NonZeroU32::new(failures?) })
 }
+
+const MOST_ROOTS: usize = 2;

@@ -31,12 +31,13 @@ use super::settings::Settings;
 
 /// Compiles a file. `None` means that an error has been reported.
 pub(super) fn settings(file: &Entry<'_>, around: &Surroundings<'_>, report: &mut Report) -> Option<Settings> {
-    let server = server::compile(&file.table("server"), around, report);
+    let roster = principals::Roster::of(file);
+    let server = server::compile(&file.table("server"), around, &roster, report);
     let admin = admin::compile(&file.table("admin"), around, report);
     let upstream = upstream::compile(&file.table("upstream"), around, report);
     let identity = identity::compile(&file.table("identity"), around, report);
-    let roster = principals::Roster::of(file);
     let principals = principals::compile(file, report);
+    principals::somebody(file, report);
     let profiles = profiles::compile(file, &roster, report);
     let policy = policy::compile(&file.table("policy"), report);
     let guardrails = guardrails::compile(file, &roster, report);

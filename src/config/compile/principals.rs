@@ -31,6 +31,16 @@ impl<'a> Roster<'a> {
     }
 }
 
+/// With nobody listed, who can call?
+pub(super) fn somebody(file: &Entry<'_>, report: &mut Report) {
+    if file.tables("principals").is_empty() {
+        let wrong = Wrong::new("nobody is listed");
+        let hint =
+            "list them, or give them keys that say who they are: `tollgate key create --principal NAME --group GROUP`";
+        report.warning(&file.place_of("principals"), wrong.hint(hint));
+    }
+}
+
 pub(super) fn compile(file: &Entry<'_>, report: &mut Report) -> Vec<Placed<Principal>> {
     let entries = file.tables("principals");
     values::distinct("principal", entries.iter().filter_map(|entry| entry.text("name")), report);

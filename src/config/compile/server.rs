@@ -2,14 +2,22 @@
 
 use std::net::SocketAddr;
 
+use super::principals::Roster;
 use super::values::{self, Zero};
 use crate::config::Surroundings;
 use crate::config::diagnostics::{Report, Wrong, quoted};
 use crate::config::schema::Entry;
-use crate::config::settings::{ServerSettings, TlsSettings};
+use crate::config::settings::{Listen, ServerSettings, TlsSettings};
+use crate::config::suggest;
 
-pub(super) fn compile(entry: &Entry<'_>, around: &Surroundings<'_>, report: &mut Report) -> Option<ServerSettings> {
-    let listen = listen(entry, report);
+pub(super) fn compile(
+    entry: &Entry<'_>,
+    around: &Surroundings<'_>,
+    roster: &Roster<'_>,
+    report: &mut Report,
+) -> Option<ServerSettings> {
+    let listen = caller_listen(entry, around, report);
+    let principal = principal(entry, listen.as_ref(), roster, report);
     let base_path = report.read(entry.text("base_path"), base_path);
     let max_body_bytes = values::number(entry, "max_body_bytes", 1..=LARGEST_BODY_BYTES, report);
     let header_timeout = values::span(entry, "header_timeout", Zero::Refused, report);
@@ -17,15 +25,20 @@ pub(super) fn compile(entry: &Entry<'_>, around: &Surroundings<'_>, report: &mut
     let drain_timeout = values::span(entry, "drain_timeout", Zero::Allowed, report);
     let max_connections = values::number(entry, "max_connections", 1..=1_000_000, report);
     let tls = tls(&entry.table("tls"), entry.has("tls"), around, report);
-    if let (Some(listen), Some(TlsSettings::Off)) = (listen, &tls)
+    if let (Some(Listen::Tcp(listen)), Some(TlsSettings::Off)) = (&listen, &tls)
         && !listen.ip().is_loopback()
     {
         let wrong = Wrong::new(format!("{listen} is reachable from other machines without TLS"));
         let hint = "keys, prompts and answers would cross the network in clear: set [server.tls], or end TLS right before Tollgate";
         report.warning(&entry.place_of("listen"), wrong.hint(hint));
     }
+    if let (Some(Listen::Unix(_)), Some(TlsSettings::Files { .. } | TlsSettings::LocalCa { .. })) = (&listen, &tls) {
+        let wrong = Wrong::new("TLS on a Unix socket");
+        report.error(entry.table("tls").place(), wrong.hint("leave [server.tls] out: nobody else can listen in"));
+    }
     Some(ServerSettings {
         listen: listen?,
+        principal: principal?,
         base_path: base_path?,
         max_body_bytes: max_body_bytes?,
         header_timeout: header_timeout?,
@@ -34,6 +47,45 @@ pub(super) fn compile(entry: &Entry<'_>, around: &Surroundings<'_>, report: &mut
         max_connections: max_connections?,
         tls: tls?,
     })
+}
+
+/// Where callers connect: an address, or `unix:` and a path.
+fn caller_listen(entry: &Entry<'_>, around: &Surroundings<'_>, report: &mut Report) -> Option<Listen> {
+    let path = entry.text("listen").and_then(|text| text.value.strip_prefix("unix:"));
+    match path {
+        None => listen(entry, report).map(Listen::Tcp),
+        Some(path) if path.is_empty() || path.len() > LONGEST_SOCKET_PATH => {
+            let wrong = Wrong::new("no path of a Unix socket");
+            let hint = format!("\"unix:/run/tollgate/tollgate.sock\", of {LONGEST_SOCKET_PATH} bytes at most");
+            report.error(&entry.place_of("listen"), wrong.hint(hint));
+            None
+        }
+        Some(path) => Some(Listen::Unix(around.folder.join(path))),
+    }
+}
+
+/// Whoever can connect is this principal: only where nobody from elsewhere can. `None` means that an error has been reported.
+#[expect(clippy::option_option, reason = "nothing read, and nothing there to read")]
+fn principal(
+    entry: &Entry<'_>,
+    listen: Option<&Listen>,
+    roster: &Roster<'_>,
+    report: &mut Report,
+) -> Option<Option<String>> {
+    let Some(text) = entry.text("principal") else { return (!entry.has("principal")).then_some(None) };
+    if listen.is_some_and(|listen| !listen.is_local()) {
+        let wrong = Wrong::new("everybody who can reach this address would be this principal");
+        let hint = "a listener without credentials is on loopback, such as \"127.0.0.1:8080\", or on a Unix socket";
+        report.error(&text.place, wrong.hint(hint));
+        return None;
+    }
+    if !roster.principals.contains(text.value) && roster.is_readable() {
+        let known = suggest::did_you_mean(text.value, roster.principals.iter().copied());
+        let wrong = Wrong::new(format!("there is no principal {}", quoted(text.value)));
+        report.error(&text.place, wrong.hint(known.unwrap_or_else(|| "one of [[principals]]".to_owned())));
+        return None;
+    }
+    Some(Some(text.value.to_owned()))
 }
 
 /// An address to listen on.
@@ -103,6 +155,9 @@ fn tls(entry: &Entry<'_>, written: bool, around: &Surroundings<'_>, report: &mut
         }
     }
 }
+
+/// What fits into a socket's address.
+const LONGEST_SOCKET_PATH: usize = 100;
 
 /// A body is held in memory until it has been read: a gigabyte is a slip of the pen.
 const LARGEST_BODY_BYTES: i64 = 1_000_000_000;

@@ -97,6 +97,16 @@ pub(super) fn existing(entry: &Entry<'_>, name: &str, folder: &Path, report: &mu
     Some(path)
 }
 
+/// The paths of a list of such files.
+pub(super) fn existing_each(entry: &Entry<'_>, name: &str, folder: &Path, report: &mut Report) -> Vec<PathBuf> {
+    let texts = entry.texts(name);
+    for text in texts.iter().filter(|text| !folder.join(text.value).is_file()) {
+        let wrong = Wrong::new(format!("{} is no file on this machine", quoted(text.value)));
+        report.warning(&text.place, wrong.hint("a relative path starts from the folder of this file"));
+    }
+    texts.into_iter().map(|text| folder.join(text.value)).collect()
+}
+
 /// An amount of dollars. `None` also where the key is absent.
 pub(super) fn dollars(entry: &Entry<'_>, name: &str, report: &mut Report) -> Option<Money> {
     report.read(entry.text(name), |text| text.parse().map_err(|error| not_dollars(text, &error)))

@@ -8,7 +8,7 @@ pub(in crate::config) const ROOT: &[Key] = &[
     optional("admin", Shape::Table(ADMIN)),
     optional("upstream", Shape::Table(UPSTREAM)),
     optional("identity", Shape::Table(IDENTITY)),
-    required("principals", Shape::Tables(PRINCIPAL), "[[principals]] with a name: with nobody listed, nobody can call"),
+    optional("principals", Shape::Tables(PRINCIPAL)),
     required(
         "profiles",
         Shape::Tables(PROFILE),
@@ -28,6 +28,7 @@ pub(in crate::config) const ROOT: &[Key] = &[
 
 const SERVER: &[Key] = &[
     text_or("listen", "127.0.0.1:8080"),
+    optional("principal", Shape::Text),
     text_or("base_path", "/"),
     integer_or("max_body_bytes", 25_000_000),
     span_or("header_timeout", "75s"),
@@ -54,7 +55,12 @@ const UPSTREAM: &[Key] = &[
     optional("aws_profile", Shape::Text),
 ];
 
-const IDENTITY: &[Key] = &[text_or("keys_file", "keys.json")];
+const IDENTITY: &[Key] = &[
+    optional("keys_file", Shape::Text),
+    optional("root_key_files", Shape::Texts),
+    optional("regions", Shape::Texts),
+    integer_or("failures_per_minute", 120),
+];
 
 const PRINCIPAL: &[Key] = &[
     required("name", Shape::Text, "name = \"alice\""),

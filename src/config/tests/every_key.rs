@@ -1,6 +1,6 @@
 //! A file in which every key says something, against the settings that it means.
 
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 
 use super::*;
 use crate::budget::{Apart, Enforcement, Limits};
@@ -11,6 +11,7 @@ use crate::types::{Models, Money, Owners, Per};
 pub(super) const EVERY_KEY: &str = r#"
 [server]
 listen = "[::1]:1"
+principal = "n"
 base_path = "/a/b/"
 max_body_bytes = 2
 header_timeout = "3s"
@@ -33,6 +34,9 @@ max_connections = 13
 aws_profile = "p"
 [identity]
 keys_file = "/k.json"
+root_key_files = ["new.key", "/old.key"]
+regions = ["eu-west-1"]
+failures_per_minute = 23
 [[principals]]
 name = "n"
 groups = ["g"]
@@ -205,6 +209,7 @@ fn wanted_budgets() -> Vec<BudgetSettings> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one file, one value")]
 fn every_key_is_honoured() {
     let price = |dollars: i64| crate::types::TokenPrice::from_nanos_per_million(dollars * 1_000_000_000);
     let only = |principals: &[&str], groups: &[&str]| {
@@ -213,7 +218,8 @@ fn every_key_is_honoured() {
     };
     let wanted = Settings {
         server: ServerSettings {
-            listen: "[::1]:1".parse().unwrap(),
+            listen: Listen::Tcp("[::1]:1".parse().unwrap()),
+            principal: Some("n".to_owned()),
             base_path: "/a/b".to_owned(),
             max_body_bytes: 2,
             header_timeout: Duration::from_secs(3),
@@ -234,7 +240,12 @@ fn every_key_is_honoured() {
             max_connections: 13,
             aws_profile: Some("p".to_owned()),
         },
-        identity: IdentitySettings { keys_file: "/k.json".into() },
+        identity: IdentitySettings {
+            keys_file: Some("/k.json".into()),
+            root_key_files: vec!["/etc/tollgate/new.key".into(), "/old.key".into()],
+            regions: vec!["eu-west-1".parse().unwrap()],
+            failures_per_minute: NonZeroU32::new(23),
+        },
         principals: vec![crate::identity::Principal::new(
             "n",
             vec!["g".to_owned()],

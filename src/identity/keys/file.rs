@@ -11,25 +11,16 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::key::KeyId;
-use super::record::KeyRecord;
+use super::record::{Amendment, KeyRecord};
+use super::store::Amended;
 
 /// Where keys are stored.
 #[derive(Clone, Debug)]
 pub struct KeyFile {
     path: PathBuf,
-}
-
-/// What became of a request to revoke a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Revocation {
-    /// It is revoked now.
-    Done(KeyRecord),
-    /// It had been revoked before, and is as it was.
-    Earlier(KeyRecord),
 }
 
 impl KeyFile {
@@ -51,27 +42,26 @@ impl KeyFile {
         }
     }
 
-    /// Adds the record of a new key.
-    pub fn add(&self, record: KeyRecord) -> Result<(), KeyFileError> {
+    /// Adds keys, all or none.
+    pub fn add(&self, new: Vec<KeyRecord>) -> Result<(), KeyFileError> {
         self.change(|records| {
-            if records.iter().any(|own| own.id == record.id) {
-                return Err(KeyFileError::Twice { path: self.path.clone(), id: record.id });
+            for record in new {
+                if records.iter().any(|own| own.id == record.id) {
+                    return Err(KeyFileError::Twice { path: self.path.clone(), id: record.id });
+                }
+                records.push(record);
             }
-            records.push(record);
             Ok(())
         })
     }
 
-    /// Revokes a key. Doing it twice keeps the first time.
-    pub fn revoke(&self, id: KeyId, now: Timestamp) -> Result<Revocation, KeyFileError> {
+    /// Amends a key.
+    pub fn amend(&self, id: KeyId, amendment: Amendment) -> Result<Amended, KeyFileError> {
         self.change(|records| {
             let own = records.iter_mut().find(|own| own.id == id);
             let record = own.ok_or_else(|| KeyFileError::NoSuchKey { path: self.path.clone(), id })?;
-            if record.revoked.is_some() {
-                return Ok(Revocation::Earlier(record.clone()));
-            }
-            record.revoked = Some(now);
-            Ok(Revocation::Done(record.clone()))
+            let done = record.amend(amendment);
+            Ok(if done { Amended::Done(record.clone()) } else { Amended::AsBefore(record.clone()) })
         })
     }
 

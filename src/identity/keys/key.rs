@@ -111,6 +111,19 @@ impl fmt::Debug for PresentedKey<'_> {
 #[serde(try_from = "String", into = "String")]
 pub struct KeyId([u8; ID_CHARS]);
 
+impl KeyId {
+    /// A new one.
+    pub fn generate() -> Result<Self, getrandom::Error> {
+        let mut id = [b'0'; ID_CHARS];
+        fill_with_digits(&mut id)?;
+        Ok(Self(id))
+    }
+
+    pub(super) const fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 impl FromStr for KeyId {
     type Err = KeyFormatError;
 
@@ -164,13 +177,25 @@ pub enum KeyFormatError {
     /// A character is wrong somewhere.
     #[error("the key is mistyped (its checksum does not match): copy it again")]
     Checksum,
+    /// An access key id of some other issuer.
+    #[error("it is no access key of this gateway, whose access key ids begin with TGAK")]
+    AccessKeyPrefix,
+    /// An access key of AWS's own, which opens AWS and nothing here.
+    #[error("it is an access key of AWS; this gateway takes access keys of its own, whose ids begin with TGAK")]
+    AccessKeyOfAws,
+    /// A character of an access key id is wrong somewhere.
+    #[error("the access key id is mistyped (its checksum does not match): copy it again")]
+    AccessKeyChecksum,
+    /// An access key id in the right form that no key has, or no longer.
+    #[error("the access key is not known here, or no longer: ask the operator of this gateway for a new one")]
+    UnknownAccessKey,
     /// Not a key's id.
     #[error("a key's id is twelve letters and digits, as `tollgate key list` shows them")]
     Id,
 }
 
 /// CRC-32 (IEEE) as six digits of base 62, most significant first.
-fn checksum(body: &[u8]) -> [u8; CHECKSUM_CHARS] {
+pub(super) fn checksum(body: &[u8]) -> [u8; CHECKSUM_CHARS] {
     let mut rest = crc32fast::hash(body);
     let mut digits = [b'0'; CHECKSUM_CHARS];
     for digit in digits.iter_mut().rev() {
@@ -199,13 +224,13 @@ fn base62(value: u32) -> u8 {
     BASE_62.get(at).copied().unwrap_or(b'0')
 }
 
-const BASE_62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+pub(super) const BASE_62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const PREFIX: &str = "tg_";
 const ID_CHARS: usize = 12;
 /// 62^43 is just above 2^256.
 const SECRET_CHARS: usize = 43;
 /// 62^6 is above 2^32.
-const CHECKSUM_CHARS: usize = 6;
+pub(super) const CHECKSUM_CHARS: usize = 6;
 const KEY_CHARS: usize = PREFIX.len() + ID_CHARS + 1 + SECRET_CHARS + CHECKSUM_CHARS;
 
 #[cfg(test)]

@@ -1,35 +1,50 @@
-//! The ring: the keys that requests are checked with, a snapshot of the keys file that reloads without being told.
+//! The ring: the keys that requests are checked with, a snapshot of the key store that is taken anew without being told.
 //!
-//! A background task calls [`KeyRing::refresh_if_changed`] every second; a revocation therefore takes effect within a second
-//! on every replica that shares the file. A file that cannot be read or understood keeps the keys of the last one that
-//! could. A file that is taken away takes all keys with it.
+//! A background task calls [`KeyRing::refresh`] every second; a revocation therefore takes effect within a second on every
+//! gateway on the same store. A store that does not answer, or a file that cannot be understood, keeps the keys of the last
+//! look that could be had. A file that is taken away takes all keys with it.
 
 use std::collections::HashMap;
-use std::fs::{self, File, Metadata};
-use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
-use super::file::{KeyFile, KeyFileError};
 use super::key::{KeyId, PresentedKey};
-use super::record::{KeyHash, KeyRecord};
+use super::record::{KeyHash, KeyRecord, Proof};
+use super::root::RootId;
+use super::store::{KeyStoreError, SharedKeyStore};
+use crate::identity::Principal;
 
 /// The keys there are at this moment.
 #[derive(Debug)]
 pub struct KeyRing {
     keys: ArcSwap<Keys>,
-    watched: Option<Watched>,
+    store: Option<SharedKeyStore>,
+    /// Why the last look failed, if it did.
+    broken: Mutex<Option<String>>,
+}
+
+/// A key as it is held.
+#[derive(Debug)]
+pub struct HeldKey {
+    /// What is stored of it.
+    pub record: KeyRecord,
+    /// The principal that its record describes.
+    pub principal: Option<Arc<Principal>>,
+    /// The minute in which it was last taken, in seconds since 1970.
+    used: AtomicI64,
+    /// The same as the store knows it.
+    noted: AtomicI64,
 }
 
 /// What a presented key is worth.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Standing {
     /// It proves the principal in the record.
-    Live(Arc<KeyRecord>),
+    Live(Arc<HeldKey>),
     /// No key has its id.
     Unknown,
     /// A key has its id, but another secret.
@@ -46,34 +61,43 @@ pub enum Standing {
     },
 }
 
-/// What a look at the keys file brought.
+/// What a look at the store brought.
 #[derive(Debug)]
-#[must_use = "a keys file that is broken is for the log"]
+#[must_use = "a key store that cannot be used is for the log"]
 pub enum Refresh {
     /// Nothing new.
     Unchanged,
-    /// The ring holds what the file holds now.
+    /// The ring holds what the store holds now.
     Reloaded {
         /// How many keys, revoked and expired ones included.
         keys: usize,
     },
-    /// The file cannot be used, and the ring holds what it held. An operator must act.
-    Broken(KeyFileError),
+    /// The store cannot be used, and the ring holds what it held. An operator must act.
+    Broken(KeyStoreError),
     /// As the last time, for the same reason; it was reported then.
     StillBroken,
 }
 
 impl KeyRing {
-    /// Opens a keys file. At the start a broken file is an error; a missing one is not.
-    pub fn open(file: KeyFile) -> Result<Self, KeyFileError> {
-        let (seen, records) = look(&file)?;
-        let state = Mutex::new(State { seen: Some(seen), broken: None });
-        Ok(Self { keys: ArcSwap::from_pointee(by_id(records)), watched: Some(Watched { file, state }) })
+    /// The keys of a store. One that cannot be used is an error.
+    pub async fn open(store: SharedKeyStore) -> Result<Self, KeyStoreError> {
+        let records = store.changed().await?.unwrap_or_default();
+        Ok(Self { store: Some(store), ..Self::holding(records) })
     }
 
-    /// A ring of keys that are in no file.
+    /// The keys of a store that may not answer yet: until it does there are none.
+    pub fn waiting_for(store: SharedKeyStore) -> Self {
+        Self { store: Some(store), ..Self::holding([]) }
+    }
+
+    /// A ring of keys that are in no store.
     pub fn holding(records: impl IntoIterator<Item = KeyRecord>) -> Self {
-        Self { keys: ArcSwap::from_pointee(by_id(records)), watched: None }
+        Self { keys: ArcSwap::from_pointee(by_id(records, &HashMap::new())), store: None, broken: Mutex::new(None) }
+    }
+
+    /// Where its keys are kept.
+    pub const fn store(&self) -> Option<&SharedKeyStore> {
+        self.store.as_ref()
     }
 
     /// How many keys there are, revoked and expired ones included.
@@ -86,119 +110,134 @@ impl KeyRing {
         self.len() == 0
     }
 
-    /// What a presented key is worth. The secret is compared before anything is said about the key, and an unknown id
+    /// The principals that live keys describe.
+    pub fn described(&self, now: SystemTime) -> Vec<Arc<Principal>> {
+        let now = timestamp(now);
+        let keys = self.keys.load();
+        let live = keys.values().filter(|key| key.record.revoked.is_none() && !key.record.is_expired(now));
+        live.filter_map(|key| key.principal.clone()).collect()
+    }
+
+    /// What a presented bearer key is worth. The secret is compared before anything is said about the key, and an unknown id
     /// takes the same steps as a known one: who holds an id alone learns nothing, from the answer or from its time.
     pub fn standing(&self, key: &PresentedKey<'_>, now: SystemTime) -> Standing {
         let presented = key.hash();
         let keys = self.keys.load();
-        let record = keys.get(&key.id());
-        let matches = record.map_or(&KeyHash::NONE, |record| &record.hash).is(&presented);
-        let Some(record) = record else { return Standing::Unknown };
-        if !matches {
-            return Standing::WrongSecret;
-        }
-        if let Some(at) = record.revoked {
-            return Standing::Revoked { at };
-        }
-        // A time outside of the calendar counts as the end of it, where every key with an expiry has expired.
-        let now = Timestamp::try_from(now).unwrap_or(Timestamp::MAX);
-        match record.expires {
-            Some(at) if record.is_expired(now) => Standing::Expired { at },
-            _ => Standing::Live(Arc::clone(record)),
+        let held = keys.get(&key.id());
+        let known = held.and_then(|held| match &held.record.proof {
+            Proof::Bearer(hash) => Some(hash),
+            Proof::SigV4(_) => None,
+        });
+        let matches = known.unwrap_or(&KeyHash::NONE).is(&presented);
+        match held {
+            None => Standing::Unknown,
+            Some(_) if !matches => Standing::WrongSecret,
+            Some(held) => worth(held, now),
         }
     }
 
-    /// Looks whether the file has changed, and reads it if so. Costs one `stat` where it has not; blocks for a file's
-    /// reading where it has.
-    pub fn refresh_if_changed(&self) -> Refresh {
-        let Some(Watched { file, state }) = &self.watched else { return Refresh::Unchanged };
-        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.broken.is_none() && state.seen.as_ref().is_some_and(|seen| seen.is_current(file)) {
-            return Refresh::Unchanged;
+    /// The access key of an id, and the root key that its secret is made of. Nothing is proved by knowing an id: what the key
+    /// is worth is [`HeldKey::worth`], to be told to whoever has proved to hold the secret.
+    pub fn access_key(&self, id: KeyId) -> Option<(Arc<HeldKey>, RootId)> {
+        let keys = self.keys.load();
+        let held = keys.get(&id)?;
+        match held.record.proof {
+            Proof::SigV4(root) => Some((Arc::clone(held), root)),
+            Proof::Bearer(_) => None,
         }
-        match look(file) {
-            Ok((seen, records)) => {
-                let keys = by_id(records);
+    }
+
+    /// Looks whether the store has changed, and takes up what it holds if so.
+    pub async fn refresh(&self) -> Refresh {
+        let Some(store) = &self.store else { return Refresh::Unchanged };
+        let looked = store.changed().await;
+        let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+        match looked {
+            Ok(None) => {
+                *broken = None;
+                Refresh::Unchanged
+            }
+            Ok(Some(records)) => {
+                let keys = by_id(records, &self.keys.load());
                 let count = keys.len();
                 self.keys.store(Arc::new(keys));
-                *state = State { seen: Some(seen), broken: None };
+                *broken = None;
                 Refresh::Reloaded { keys: count }
             }
             Err(error) => {
-                // It is tried again each time, because what was in the way (a permission, a full table of open files)
-                // may leave no trace in the file when it goes.
                 let reason = error.to_string();
-                let known = state.broken.replace(reason.clone()).is_some_and(|last| last == reason);
+                let known = broken.replace(reason.clone()).is_some_and(|last| last == reason);
                 if known { Refresh::StillBroken } else { Refresh::Broken(error) }
             }
         }
     }
+
+    /// Tells the store which keys were taken since it was last told.
+    pub async fn note_used(&self) -> Result<(), KeyStoreError> {
+        let Some(store) = &self.store else { return Ok(()) };
+        let keys = self.keys.load_full();
+        let fresh: Vec<_> = keys
+            .values()
+            .map(|key| (key, key.used.load(Ordering::Relaxed)))
+            .filter(|(key, used)| *used > key.noted.load(Ordering::Relaxed))
+            .collect();
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        let told = fresh.iter().filter_map(|(key, used)| Some((key.record.id, Timestamp::from_second(*used).ok()?)));
+        store.used(told.collect()).await?;
+        for (key, used) in fresh {
+            key.noted.fetch_max(used, Ordering::Relaxed);
+        }
+        Ok(())
+    }
 }
 
-type Keys = HashMap<KeyId, Arc<KeyRecord>>;
-
-fn by_id(records: impl IntoIterator<Item = KeyRecord>) -> Keys {
-    records.into_iter().map(|record| (record.id, Arc::new(record))).collect()
+impl HeldKey {
+    /// What the key is worth to whoever holds its secret. A live one counts as taken.
+    pub fn worth(self: &Arc<Self>, now: SystemTime) -> Standing {
+        worth(self, now)
+    }
 }
 
-#[derive(Debug)]
-struct Watched {
-    file: KeyFile,
-    state: Mutex<State>,
-}
-
-#[derive(Debug)]
-struct State {
-    seen: Option<Seen>,
-    /// Why the last look failed, if it did.
-    broken: Option<String>,
-}
-
-/// The file that the ring's keys are from, and how it looked.
-#[derive(Debug)]
-struct Seen {
-    stamp: Option<Stamp>,
-    /// Held open, so that its inode number cannot pass to a file that replaces it: a replacement always differs.
-    _held: Option<File>,
-}
-
-impl Seen {
-    fn is_current(&self, file: &KeyFile) -> bool {
-        match fs::metadata(file.path()) {
-            Ok(metadata) => self.stamp == Some(Stamp::of(&metadata)),
-            Err(error) => error.kind() == io::ErrorKind::NotFound && self.stamp.is_none(),
+fn worth(held: &Arc<HeldKey>, now: SystemTime) -> Standing {
+    if let Some(at) = held.record.revoked {
+        return Standing::Revoked { at };
+    }
+    let now = timestamp(now);
+    match held.record.expires {
+        Some(at) if held.record.is_expired(now) => Standing::Expired { at },
+        _ => {
+            // A minute is all that people want to know, and so the line of memory is seldom written.
+            let minute = now.as_second().div_euclid(60) * 60;
+            if held.used.load(Ordering::Relaxed) < minute {
+                held.used.fetch_max(minute, Ordering::Relaxed);
+            }
+            Standing::Live(Arc::clone(held))
         }
     }
 }
 
-/// Which file it is, and when it last changed.
-#[derive(Debug, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    bytes: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
+/// A time outside of the calendar counts as the end of it, where every key with an expiry has expired.
+fn timestamp(now: SystemTime) -> Timestamp {
+    Timestamp::try_from(now).unwrap_or(Timestamp::MAX)
 }
 
-impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            bytes: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-}
+type Keys = HashMap<KeyId, Arc<HeldKey>>;
 
-/// Opens, notes how the opened file looks, and only then reads it: a change in between is seen at the next look.
-fn look(file: &KeyFile) -> Result<(Seen, Vec<KeyRecord>), KeyFileError> {
-    let Some(mut opened) = file.open()? else { return Ok((Seen { stamp: None, _held: None }, Vec::new())) };
-    let stamp = Stamp::of(&opened.metadata().map_err(|error| file.read_error(error))?);
-    let records = file.read_from(&mut opened)?;
-    Ok((Seen { stamp: Some(stamp), _held: Some(opened) }, records))
+/// What is known of a key's use stays known.
+fn by_id(records: impl IntoIterator<Item = KeyRecord>, before: &Keys) -> Keys {
+    let held = |record: KeyRecord| {
+        let stored = record.used.map_or(i64::MIN, Timestamp::as_second);
+        let known = before.get(&record.id);
+        let of =
+            |field: fn(&HeldKey) -> &AtomicI64| known.map_or(i64::MIN, |known| field(known).load(Ordering::Relaxed));
+        let used = AtomicI64::new(stored.max(of(|known| &known.used)));
+        let noted = AtomicI64::new(stored.max(of(|known| &known.noted)));
+        let principal = record.principal().map(Arc::new);
+        (record.id, Arc::new(HeldKey { record, principal, used, noted }))
+    };
+    records.into_iter().map(held).collect()
 }
 
 #[cfg(test)]

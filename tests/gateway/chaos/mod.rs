@@ -57,7 +57,7 @@ impl Place {
         let folder = TempDir::new().unwrap();
         let mut text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[upstream]\nendpoint = \"{}\"\n\
-             region = \"us-east-1\"\n[[budgets]]\nname = \"alices\"\nprincipals = [\"alice\"]\nwindow = \"month\"\n\
+             region = \"us-east-1\"\n[identity]\nkeys_file = \"keys.json\"\n[[budgets]]\nname = \"alices\"\nprincipals = [\"alice\"]\nwindow = \"month\"\n\
              usd = \"0.06\"\n[[budgets]]\nname = \"all\"\neveryone = true\nwindow = \"month\"\nusd = \"1000\"\n\
              tokens = 1000000000\n{store}\n",
             bedrock.url()

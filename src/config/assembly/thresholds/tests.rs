@@ -93,11 +93,15 @@ impl Place {
     }
 }
 
+fn people(watch: &Watch) -> Vec<Arc<crate::identity::Principal>> {
+    assembly::people(&watch.gateway)
+}
+
 async fn call(watch: &Watch) {
     let item = Item { request_id: "r-1".to_owned(), operation: Operation::Converse, model: None, profile: None };
     let facts = RequestFacts { max_tokens: Some(1), attachments: Attachments::None, ..RequestFacts::default() };
     let estimate = Estimate::model(facts, "us.amazon.nova-lite-v1:0".parse().unwrap(), None);
-    let reservation = watch.gateway.ledger.reserve(&watch.principals[0], item, &estimate).await.unwrap();
+    let reservation = watch.gateway.ledger.reserve(&people(watch)[0], item, &estimate).await.unwrap();
     reservation.settle(Actual::nothing(Outcome::Complete));
     // Once the bill can be read, the store has it.
     watch.gateway.ledger.bill().await.unwrap();
@@ -105,7 +109,7 @@ async fn call(watch: &Watch) {
 
 /// One look of a gateway.
 async fn look(watch: &Watch, told: &mut Told, deliveries: &mut Deliveries) {
-    for crossing in watch.gateway.ledger.crossings(watch.principals.iter(), told, true).await.unwrap() {
+    for crossing in watch.gateway.ledger.crossings(people(watch).iter().map(AsRef::as_ref), told, true).await.unwrap() {
         deliveries.own.insert(crossing.mark);
     }
     watch.deliver(watch.webhook.as_ref().unwrap(), deliveries).await;
@@ -199,13 +203,13 @@ async fn a_receiver_that_is_not_there_is_given_up_after_a_day() {
     let (mut told, mut deliveries) = (Told::default(), Deliveries::default());
     call(&watch).await;
     look(&watch, &mut told, &mut deliveries).await;
-    assert_eq!(watch.gateway.ledger.pending(watch.principals.iter()).await.unwrap().len(), 1);
+    assert_eq!(watch.gateway.ledger.pending(people(&watch).iter().map(AsRef::as_ref)).await.unwrap().len(), 1);
     place.clock.advance(Duration::from_hours(23));
     look(&watch, &mut told, &mut deliveries).await;
-    assert_eq!(watch.gateway.ledger.pending(watch.principals.iter()).await.unwrap().len(), 1);
+    assert_eq!(watch.gateway.ledger.pending(people(&watch).iter().map(AsRef::as_ref)).await.unwrap().len(), 1);
     place.clock.advance(Duration::from_hours(1));
     look(&watch, &mut told, &mut deliveries).await;
-    assert_eq!(watch.gateway.ledger.pending(watch.principals.iter()).await.unwrap().len(), 0);
+    assert_eq!(watch.gateway.ledger.pending(people(&watch).iter().map(AsRef::as_ref)).await.unwrap().len(), 0);
 }
 
 #[tokio::test]
@@ -218,5 +222,5 @@ async fn a_message_that_is_refused_does_not_hold_up_the_others() {
     receiver.statuses.lock().unwrap().push_back(400);
     look(&watch, &mut told, &mut deliveries).await;
     assert_eq!(receiver.taken().len(), 3, "50, 80 and 95 per cent");
-    assert_eq!(watch.gateway.ledger.pending(watch.principals.iter()).await.unwrap().len(), 1);
+    assert_eq!(watch.gateway.ledger.pending(people(&watch).iter().map(AsRef::as_ref)).await.unwrap().len(), 1);
 }

@@ -3,6 +3,8 @@
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::thread;
 
+use jiff::Timestamp;
+
 use super::super::key::Key;
 use super::*;
 
@@ -38,8 +40,8 @@ fn records_are_read_back_as_they_were_written() {
         note: "CI, \"quoted\"\n".to_owned(),
         ..record("bob@example.com")
     };
-    file.add(plain.clone()).unwrap();
-    file.add(full.clone()).unwrap();
+    file.add(vec![plain.clone()]).unwrap();
+    file.add(vec![full.clone()]).unwrap();
     assert_eq!(file.read().unwrap(), [plain, full]);
     assert_eq!(names(folder.path()), ["keys.json", "keys.json.lock"], "no temporary file stays");
 }
@@ -49,10 +51,10 @@ fn the_file_is_its_owners_alone_also_where_it_was_not() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keys.json");
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    KeyFile::new(&path).add(record("alice")).unwrap();
+    KeyFile::new(&path).add(vec![record("alice")]).unwrap();
     assert_eq!((mode(&path), mode(&beside(&path, ".lock"))), (0o600, 0o600));
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-    KeyFile::new(&path).add(record("alice")).unwrap();
+    KeyFile::new(&path).add(vec![record("alice")]).unwrap();
     assert_eq!(mode(&path), 0o600);
 }
 
@@ -61,7 +63,7 @@ fn the_file_holds_no_secret() {
     let folder = tempfile::tempdir().unwrap();
     let file = KeyFile::new(folder.path().join("keys.json"));
     let key = Key::generate().unwrap();
-    file.add(KeyRecord::of(&key, "alice", at("2026-11-21T12:00:00Z"))).unwrap();
+    file.add(vec![KeyRecord::of(&key, "alice", at("2026-11-21T12:00:00Z"))]).unwrap();
     let text = fs::read_to_string(file.path()).unwrap();
     assert!(text.contains(&key.id().to_string()) && !text.contains(&key.expose()[16..59]), "{text}");
 }
@@ -71,11 +73,17 @@ fn a_key_is_revoked_once_and_the_first_time_stays() {
     let folder = tempfile::tempdir().unwrap();
     let file = KeyFile::new(folder.path().join("keys.json"));
     let (one, other) = (record("alice"), record("alice"));
-    file.add(one.clone()).unwrap();
-    file.add(other.clone()).unwrap();
+    file.add(vec![one.clone()]).unwrap();
+    file.add(vec![other.clone()]).unwrap();
     let revoked = KeyRecord { revoked: Some(at("2026-11-22T00:00:00Z")), ..one.clone() };
-    assert_eq!(file.revoke(one.id, at("2026-11-22T00:00:00Z")).unwrap(), Revocation::Done(revoked.clone()));
-    assert_eq!(file.revoke(one.id, at("2026-11-23T00:00:00Z")).unwrap(), Revocation::Earlier(revoked.clone()));
+    assert_eq!(
+        file.amend(one.id, Amendment::Revoke(at("2026-11-22T00:00:00Z"))).unwrap(),
+        Amended::Done(revoked.clone())
+    );
+    assert_eq!(
+        file.amend(one.id, Amendment::Revoke(at("2026-11-23T00:00:00Z"))).unwrap(),
+        Amended::AsBefore(revoked.clone())
+    );
     assert_eq!(file.read().unwrap(), [revoked, other]);
 }
 
@@ -84,13 +92,13 @@ fn an_unknown_key_cannot_be_revoked_and_a_known_one_not_be_added() {
     let folder = tempfile::tempdir().unwrap();
     let file = KeyFile::new(folder.path().join("keys.json"));
     let known = record("alice");
-    file.add(known.clone()).unwrap();
+    file.add(vec![known.clone()]).unwrap();
     let before = fs::read(file.path()).unwrap();
     let unknown = Key::generate().unwrap().id();
     assert!(
-        matches!(file.revoke(unknown, Timestamp::UNIX_EPOCH), Err(KeyFileError::NoSuchKey { id, .. }) if id == unknown)
+        matches!(file.amend(unknown, Amendment::Revoke(Timestamp::UNIX_EPOCH)), Err(KeyFileError::NoSuchKey { id, .. }) if id == unknown)
     );
-    assert!(matches!(file.add(known.clone()), Err(KeyFileError::Twice { id, .. }) if id == known.id));
+    assert!(matches!(file.add(vec![known.clone()]), Err(KeyFileError::Twice { id, .. }) if id == known.id));
     assert_eq!(fs::read(file.path()).unwrap(), before, "a change that fails writes nothing");
 }
 
@@ -102,7 +110,7 @@ fn writers_take_turns_and_readers_never_see_half_a_file() {
         let writers: Vec<_> = (0..4)
             .map(|writer| {
                 let file = KeyFile::new(&path);
-                scope.spawn(move || (0..8).for_each(|_| file.add(record(&format!("writer-{writer}"))).unwrap()))
+                scope.spawn(move || (0..8).for_each(|_| file.add(vec![record(&format!("writer-{writer}"))]).unwrap()))
             })
             .collect();
         let mut most = 0;
@@ -120,7 +128,7 @@ fn a_writer_that_was_killed_leaves_nothing_in_the_way() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keys.json");
     fs::write(beside(&path, ".new"), "{ half").unwrap();
-    KeyFile::new(&path).add(record("alice")).unwrap();
+    KeyFile::new(&path).add(vec![record("alice")]).unwrap();
     assert_eq!(KeyFile::new(&path).read().unwrap().len(), 1);
     assert_eq!(names(folder.path()), ["keys.json", "keys.json.lock"]);
 }
@@ -129,9 +137,9 @@ fn a_writer_that_was_killed_leaves_nothing_in_the_way() {
 fn a_symbolic_link_stays_one() {
     let folder = tempfile::tempdir().unwrap();
     let (real, link) = (folder.path().join("real.json"), folder.path().join("link.json"));
-    KeyFile::new(&real).add(record("alice")).unwrap();
+    KeyFile::new(&real).add(vec![record("alice")]).unwrap();
     symlink(&real, &link).unwrap();
-    KeyFile::new(&link).add(record("bob")).unwrap();
+    KeyFile::new(&link).add(vec![record("bob")]).unwrap();
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert_eq!(KeyFile::new(&real).read().unwrap().len(), 2);
 }
@@ -163,7 +171,7 @@ fn a_file_that_cannot_be_understood_is_an_error_that_says_what_to_do() {
         fs::write(file.path(), &text).unwrap();
         let error = file.read().unwrap_err().to_string();
         assert!(error.contains(part) && error.contains("keys.json"), "{text}: {error}");
-        assert!(file.add(record("bob")).is_err(), "{text}: a broken file is not overwritten");
+        assert!(file.add(vec![record("bob")]).is_err(), "{text}: a broken file is not overwritten");
         assert_eq!(fs::read_to_string(file.path()).unwrap(), text);
     }
 }
@@ -172,6 +180,6 @@ fn a_file_that_cannot_be_understood_is_an_error_that_says_what_to_do() {
 fn a_folder_that_is_missing_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = KeyFile::new(folder.path().join("absent").join("keys.json"));
-    let error = file.add(record("alice")).unwrap_err().to_string();
+    let error = file.add(vec![record("alice")]).unwrap_err().to_string();
     assert!(error.contains("absent") && error.contains("folder must exist"), "{error}");
 }

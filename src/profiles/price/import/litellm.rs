@@ -180,8 +180,7 @@ fn other_unit(row: &Row) -> Option<&str> {
     let other = row.iter().find(|(field, price)| {
         let priced = amount(price.get());
         units.iter().any(|unit| field.contains(unit))
-            && !pieces.contains(&field.as_str())
-            && !(field.ends_with("_token") && priced == text)
+            && !(pieces.contains(&field.as_str()) || field.ends_with("_token") && priced == text)
             && !matches!(price.get(), "null" | "0" | "0.0")
             && priced.as_deref() != Some("0")
     });

@@ -1,0 +1,57 @@
+//! Where keys are kept, and by what requests are verified.
+
+use std::sync::Arc;
+
+use super::{AssemblyError, failed, files, store};
+use crate::budget::{EmbeddedKeys, SharedKeys};
+use crate::config::settings::{Settings, StoreKind};
+use crate::identity::Verification;
+use crate::identity::keys::{KeyFile, KeyRing, RootKey, RootKeys, SharedKeyStore, WatchedFile};
+
+/// Where the settings have callers' keys: in a file that they name, or in the store; beside a store in memory, in `keys.json`.
+pub fn key_store(settings: &Settings) -> Result<SharedKeyStore, AssemblyError> {
+    let file = |path| Arc::new(WatchedFile::new(KeyFile::new(path)));
+    Ok(match (&settings.identity.keys_file, settings.store.kind, &settings.store.redis) {
+        (Some(path), ..) => file(path.clone()),
+        (None, StoreKind::Memory, _) => file(settings.store.path.with_file_name("keys.json")),
+        (None, StoreKind::Redis, Some(redis)) => {
+            let options = store::shared(&settings.store, redis)?;
+            Arc::new(SharedKeys::new(&options).map_err(failed("store.redis"))?)
+        }
+        (None, StoreKind::Embedded | StoreKind::Redis, _) => Arc::new(EmbeddedKeys::new(&settings.store.path)),
+    })
+}
+
+/// The keys at the start. A file that cannot be read is an error; a server that does not answer yet is waited for.
+pub(super) async fn key_ring(settings: &Settings) -> Result<KeyRing, AssemblyError> {
+    let keys = key_store(settings)?;
+    let of_a_server = settings.identity.keys_file.is_none() && settings.store.kind == StoreKind::Redis;
+    match KeyRing::open(Arc::clone(&keys)).await {
+        Err(error) if of_a_server => {
+            tracing::error!(%error, "nobody's key is known until the store answers");
+            Ok(KeyRing::waiting_for(keys))
+        }
+        opened => opened.map_err(failed("identity")),
+    }
+}
+
+pub(super) fn verification(settings: &Settings) -> Result<Verification, AssemblyError> {
+    let identity = &settings.identity;
+    Ok(Verification {
+        roots: root_keys(settings)?,
+        regions: identity.regions.iter().map(ToString::to_string).collect(),
+        failures_per_minute: identity.failures_per_minute,
+    })
+}
+
+/// The root keys that the settings name, the newest first.
+pub fn root_keys(settings: &Settings) -> Result<RootKeys, AssemblyError> {
+    let read = |path: &std::path::PathBuf| {
+        let text = files::secret(path, "identity.root_key_files")?;
+        RootKey::read(text.expose()).map_err(|error| AssemblyError {
+            what: "identity.root_key_files",
+            why: format!("{}: {error}", path.display()),
+        })
+    };
+    Ok(RootKeys::new(settings.identity.root_key_files.iter().map(read).collect::<Result<_, _>>()?))
+}

@@ -1,0 +1,76 @@
+//! `[server]` and `[server.tls]`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The callers' side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerSettings {
+    /// Where callers connect.
+    pub listen: Listen,
+    /// Whoever may connect is this principal, and proves nothing.
+    pub principal: Option<String>,
+    /// What stands before every path: empty, or `/prefix` without a slash at its end.
+    pub base_path: String,
+    /// The largest request body.
+    pub max_body_bytes: usize,
+    /// How long a request's head may take.
+    pub header_timeout: Duration,
+    /// How long a request's body may take.
+    pub body_timeout: Duration,
+    /// How long open streams are waited for at shutdown.
+    pub drain_timeout: Duration,
+    /// How many connections are held at once.
+    pub max_connections: usize,
+    /// `[server.tls]`
+    pub tls: TlsSettings,
+}
+
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// An address and a port.
+    Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+impl Listen {
+    /// Whether only this machine can connect.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(address) => address.ip().is_loopback(),
+            Self::Unix(_) => true,
+        }
+    }
+}
+
+impl std::fmt::Display for Listen {
+    /// As the configuration has it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// Where the server's certificate comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TlsSettings {
+    /// No TLS.
+    Off,
+    /// PEM files.
+    Files {
+        /// The chain, leaf first.
+        certificate: PathBuf,
+        /// The private key.
+        key: PathBuf,
+    },
+    /// A certificate authority of Tollgate's own, made on first use.
+    LocalCa {
+        /// The folder that holds it.
+        dir: PathBuf,
+    },
+}

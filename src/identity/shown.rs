@@ -1,0 +1,93 @@
+//! What a request shows of whoever sends it: everything that this floor looks at, and nothing else.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{HeaderMap, Method, Uri};
+
+use super::Principal;
+
+/// A request as it was received, before anything of it is changed.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// Path and query as received; with HTTP/2 the authority too.
+    pub uri: &'a Uri,
+    /// Every header.
+    pub headers: &'a HeaderMap,
+    /// The connection.
+    pub origin: &'a Origin,
+}
+
+impl<'a> Shown<'a> {
+    /// What a request's head shows.
+    pub const fn of(head: &'a Parts, origin: &'a Origin) -> Self {
+        Self { method: &head.method, uri: &head.uri, headers: &head.headers, origin }
+    }
+}
+
+/// Where a connection comes from.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// Who is at its other end.
+    pub source: Source,
+    /// Whoever may connect to this listener is this principal.
+    pub trusted_as: Option<Arc<Principal>>,
+}
+
+impl Origin {
+    /// A connection that proves nothing by itself.
+    pub const fn from(source: Source) -> Self {
+        Self { source, trusted_as: None }
+    }
+}
+
+/// The other end of a connection, as far as failures are counted: an address, or the half of an IPv6 address that one host can
+/// choose the rest of at will.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// An address, or the first half of one.
+    Address(IpAddr),
+    /// A Unix socket.
+    Local,
+}
+
+impl From<IpAddr> for Source {
+    fn from(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V6(address) => {
+                let network = address.to_bits() & (u128::MAX << 64);
+                Self::Address(IpAddr::V6(Ipv6Addr::from_bits(network)))
+            }
+            v4 @ IpAddr::V4(_) => Self::Address(v4),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(IpAddr::V6(network)) => write!(f, "{network}/64"),
+            Self::Address(address) => write!(f, "{address}"),
+            Self::Local => f.write_str("a Unix socket"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_host_is_told_by_its_network_and_an_ipv4_one_by_its_address() {
+        let source = |text: &str| Source::from(text.parse::<IpAddr>().unwrap());
+        assert_eq!(source("2001:db8:1:2:3:4:5:6"), source("2001:db8:1:2:ffff::1"));
+        assert_ne!(source("2001:db8:1:2::1"), source("2001:db8:1:3::1"));
+        assert_eq!(source("::ffff:192.0.2.1"), source("192.0.2.1"));
+        assert_ne!(source("192.0.2.1"), source("192.0.2.2"));
+        assert_eq!(source("2001:db8:1:2:3:4:5:6").to_string(), "2001:db8:1:2::/64");
+    }
+}
