@@ -1,6 +1,7 @@
 //! Gateways on a real server: races, kills, lost answers, lost data, and a store that does not answer.
 
 mod counting;
+mod key_stores;
 mod model;
 mod outage;
 mod server;
