@@ -24,11 +24,11 @@ use std::path::Path;
 pub use diagnostics::{Diagnostic, Diagnostics, Position, Severity};
 pub use duration::{DurationError, parse_duration, show_duration};
 pub use settings::{
-    AdminSettings, AlertSettings, Asynchronous, BudgetSettings, Choice, Durability, GuardrailMode, GuardrailSettings,
-    IdentitySettings, Listen, LogFormat, LogLevel, LogSettings, MeteringSettings, OnDisconnect, OnOutage,
-    PolicySettings, PriceFile, PriceSettings, ProfileSettings, RateLimitSettings, RedisSettings, Reserve, Selective,
-    ServerSettings, Settings, StoreKind, StoreSettings, TlsSettings, Topology, UpstreamSettings, WebhookSettings,
-    Window, WindowSettings,
+    AdminSettings, AlertSettings, Asynchronous, AwsLoginFile, BudgetSettings, Choice, ClientCertificates, Durability,
+    GuardrailMode, GuardrailSettings, IdentitySettings, Listen, LogFormat, LogLevel, LogSettings, MeteringSettings,
+    OidcSettings, OnDisconnect, OnOutage, PolicySettings, Presence, PriceFile, PriceSettings, ProfileSettings,
+    RateLimitSettings, RedisSettings, Reserve, Selective, ServerSettings, Settings, StoreKind, StoreSettings,
+    TlsSettings, Topology, UpstreamSettings, WebhookSettings, Window, WindowSettings,
 };
 
 use crate::types::{ModelId, Region};

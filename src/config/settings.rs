@@ -4,12 +4,12 @@
 //! are made from these; where a stage has an enum of its own, whoever makes it translates.
 
 mod budgets;
+mod identity;
 mod rate_limits;
 mod server;
 mod store;
 
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,8 +19,9 @@ use crate::profiles::price::{PiecePrices, PriceTable};
 use crate::types::{ModelId, Owners, ProfileArn, Region, TokenPrice};
 
 pub use budgets::{BudgetSettings, WindowSettings};
+pub use identity::{AwsLoginFile, IdentitySettings, OidcSettings};
 pub use rate_limits::RateLimitSettings;
-pub use server::{Listen, ServerSettings, TlsSettings};
+pub use server::{ClientCertificates, Listen, Presence, ServerSettings, TlsSettings};
 pub use store::{RedisSettings, StoreSettings};
 
 /// One file.
@@ -90,19 +91,6 @@ pub struct UpstreamSettings {
     pub max_connections: usize,
     /// The profile of the AWS configuration files to take credentials from.
     pub aws_profile: Option<String>,
-}
-
-/// How callers prove who they are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IdentitySettings {
-    /// The file of callers' keys, where they are not in the store.
-    pub keys_file: Option<PathBuf>,
-    /// The files of root keys, the newest first; without one there are no access keys for SigV4.
-    pub root_key_files: Vec<PathBuf>,
-    /// The Regions that callers may sign for; none means any.
-    pub regions: Vec<Region>,
-    /// How many times a minute one source may fail; nothing means without limit.
-    pub failures_per_minute: Option<NonZeroU32>,
 }
 
 /// An application inference profile and whose it is.

@@ -168,7 +168,7 @@ fn every_key_stands_in_the_reference_below_its_own_header() {
 
 #[test]
 fn a_local_ca_is_a_folder_beside_the_file() {
-    let source = EVERY_KEY.replace("certificate = \"/c.pem\", key = \"k.pem\"", "local_ca = \"ca\"");
+    let source = EVERY_KEY.replace("certificate = \"/c.pem\"\nkey = \"k.pem\"", "local_ca = \"ca\"");
     assert_eq!(settings(&source).server.tls, TlsSettings::LocalCa { dir: "/etc/tollgate/ca".into() });
 }
 

@@ -174,7 +174,7 @@ impl Gateway {
     where
         B: HttpBody<Data = Bytes> + Unpin,
     {
-        match self.identity.authenticate(shown, self.signer.now())? {
+        match self.identity.authenticate(shown, self.signer.now()).await? {
             Authentication::Known(principal) => Ok((principal, None)),
             Authentication::Claimed(claim) => {
                 let body = read_body(body, self.body_limits).await?;

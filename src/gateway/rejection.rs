@@ -65,10 +65,10 @@ impl Rejection {
             R::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "ValidationException"),
             R::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "ValidationException"),
             R::MissingCredentials => (StatusCode::UNAUTHORIZED, "MissingAuthenticationTokenException"),
-            R::UnknownKey | R::AmbiguousCredentials | R::TooManyFailures => {
+            R::UnknownKey | R::InvalidToken | R::AmbiguousCredentials | R::TooManyFailures => {
                 (StatusCode::UNAUTHORIZED, "UnrecognizedClientException")
             }
-            R::ExpiredKey => (StatusCode::UNAUTHORIZED, "ExpiredTokenException"),
+            R::ExpiredKey | R::ExpiredToken => (StatusCode::UNAUTHORIZED, "ExpiredTokenException"),
             R::InvalidSignature => (StatusCode::UNAUTHORIZED, "InvalidSignatureException"),
             R::IncompleteSignature => (StatusCode::UNAUTHORIZED, "IncompleteSignatureException"),
             R::NoSuchModel => (StatusCode::NOT_FOUND, "ResourceNotFoundException"),
@@ -82,9 +82,11 @@ impl Rejection {
             | R::PriceUnknown => (StatusCode::BAD_REQUEST, "AccessDeniedException"),
             R::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "ThrottlingException"),
             R::BudgetExhausted => (StatusCode::PAYMENT_REQUIRED, "ServiceQuotaExceededException"),
-            R::StoreUnavailable | R::CredentialsUnavailable | R::UpstreamConnect | R::Overloaded => {
-                (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException")
-            }
+            R::IssuerUnavailable
+            | R::StoreUnavailable
+            | R::CredentialsUnavailable
+            | R::UpstreamConnect
+            | R::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException"),
             R::UpstreamTimeout => (StatusCode::GATEWAY_TIMEOUT, "ServiceUnavailableException"),
             R::UpstreamReset => (StatusCode::BAD_GATEWAY, "ServiceUnavailableException"),
             R::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerException"),
@@ -99,6 +101,7 @@ impl Rejection {
             R::BodyTimeout
                 | R::BodyIncomplete
                 | R::RateLimited
+                | R::IssuerUnavailable
                 | R::StoreUnavailable
                 | R::CredentialsUnavailable
                 | R::UpstreamConnect

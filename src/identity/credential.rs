@@ -10,6 +10,7 @@ use super::error::IdentityError;
 use super::keys::{KeyFormatError, PresentedKey};
 use super::shown::Shown;
 use super::sigv4::{Presented, Query, SHORT_TERM_PREFIX, ShortTermKey, is_presigned};
+use super::{aws_login, oidc};
 
 /// What a request offers as proof.
 #[derive(Debug)]
@@ -20,6 +21,10 @@ pub(super) enum Credential<'a> {
     Signature(Presented<'a>),
     /// A short-term Bedrock API key.
     ShortTerm(ShortTermKey),
+    /// A token of an AWS role.
+    AwsLogin(&'a str),
+    /// A JSON Web Token.
+    Token(&'a str),
 }
 
 /// Reads `Authorization`, `x-api-key` and the query.
@@ -58,6 +63,12 @@ fn of_token(token: &[u8]) -> Result<Credential<'_>, IdentityError> {
     let text = std::str::from_utf8(token).map_err(|_| IdentityError::Malformed(KeyFormatError::Prefix))?;
     if text.starts_with(SHORT_TERM_PREFIX) {
         return Ok(Credential::ShortTerm(ShortTermKey::read(text)?));
+    }
+    if text.starts_with(aws_login::PREFIX) {
+        return Ok(Credential::AwsLogin(text));
+    }
+    if oidc::looks_like_one(text) {
+        return Ok(Credential::Token(text));
     }
     PresentedKey::parse(token).map(Credential::Key).map_err(IdentityError::Malformed)
 }

@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::aws_login::LoginFault;
+use super::certificates::CertificateFault;
 use super::keys::{KeyFormatError, KeyId};
+use super::oidc::TokenFault;
 use super::sigv4::SignatureFault;
 
 /// Why a caller is not known. All of these are the caller's side's to mend.
@@ -22,6 +25,14 @@ pub enum IdentityError {
     TooLong,
     /// A signature that does not hold.
     Signature(SignatureFault),
+    /// A token of an issuer that proves nobody.
+    Token(TokenFault),
+    /// An AWS role that is not proved.
+    AwsLogin(LoginFault),
+    /// A client certificate that proves nobody any more, or not yet.
+    Certificate(CertificateFault),
+    /// A kind of credential that is not taken here, because nothing is configured to verify it.
+    NotTaken(&'static str),
     /// Too many failures from one source.
     TooManyFailures {
         /// When to try again.
@@ -65,6 +76,17 @@ pub enum IdentityError {
 }
 
 impl IdentityError {
+    /// Whether it may have been tried to be somebody else; not where nothing was sent, or nothing could be verified.
+    pub const fn is_a_guess(&self) -> bool {
+        !matches!(
+            self,
+            Self::Missing
+                | Self::TooManyFailures { .. }
+                | Self::Token(TokenFault::Unavailable(_))
+                | Self::AwsLogin(LoginFault::Unavailable(_))
+        )
+    }
+
     /// What the person at the keyboard reads.
     pub fn caller_text(&self) -> String {
         match self {
@@ -73,6 +95,13 @@ impl IdentityError {
                  sign with the access key you were given for it."
                 .to_owned(),
             Self::Signature(fault) => fault.caller_text(),
+            Self::Token(fault) => fault.caller_text(),
+            Self::AwsLogin(fault) => fault.caller_text(),
+            Self::Certificate(fault) => fault.caller_text(),
+            Self::NotTaken(kind) => format!(
+                "The security token included in the request is invalid: it is {kind}, and this gateway takes none. Ask its operator \
+                 which credentials it takes."
+            ),
             Self::TooManyFailures { retry_after } => format!(
                 "Too many requests from your address did not prove who sent them. Check the credential that your client sends; \
                  it is looked at again in {} s.",
@@ -102,6 +131,10 @@ impl IdentityError {
             Self::Several => "more than one credential, or a credential header twice".to_owned(),
             Self::TooLong => "a credential header that is too long".to_owned(),
             Self::Signature(fault) => fault.log_text(),
+            Self::Token(fault) => fault.log_text(),
+            Self::AwsLogin(fault) => fault.log_text(),
+            Self::Certificate(fault) => format!("certificate: {fault:?}"),
+            Self::NotTaken(kind) => format!("{kind}, which is not configured"),
             Self::TooManyFailures { .. } => "too many failures from this source".to_owned(),
             Self::Scheme => "an Authorization scheme that is not known".to_owned(),
             Self::Malformed(error) => format!("malformed key: {error}"),
@@ -113,6 +146,18 @@ impl IdentityError {
                 format!("key {id} belongs to {principal:?}, which is no principal of the configuration")
             }
         }
+    }
+}
+
+impl From<TokenFault> for IdentityError {
+    fn from(fault: TokenFault) -> Self {
+        Self::Token(fault)
+    }
+}
+
+impl From<LoginFault> for IdentityError {
+    fn from(fault: LoginFault) -> Self {
+        Self::AwsLogin(fault)
     }
 }
 

@@ -5,6 +5,9 @@
 //! | a bearer key that this gateway issued | `Authorization: Bearer`, `x-api-key` | [`keys`] |
 //! | a SigV4 signature with an access key that this gateway issued | `Authorization`, the query | [`sigv4`] |
 //! | a short-term Bedrock API key made of such an access key | `Authorization: Bearer`, `x-api-key` | [`sigv4`] |
+//! | a JSON Web Token of an issuer that the configuration names | `Authorization: Bearer`, `x-api-key` | [`oidc`] |
+//! | a presigned request of STS: the caller's AWS role | `Authorization: Bearer`, `x-api-key` | [`aws_login`] |
+//! | a client certificate that a rule fits | the TLS connection | [`certificates`] |
 //! | a connection to a listener that trusts whoever can reach it | the listener | the configuration |
 //!
 //! What holds: a request has exactly one credential or is refused; nothing is altered before a signature over it has been
@@ -12,11 +15,17 @@
 //! error or otherwise. A source that fails too often is not listened to for a while. The stage does not decide what the
 //! principal may do, and it does not say which HTTP status a refusal gets.
 
+pub mod aws_login;
+pub mod certificates;
 mod credential;
 mod error;
 mod failures;
+mod fetch;
 pub mod keys;
+pub mod oidc;
+mod pattern;
 mod principal;
+mod roster;
 mod shown;
 pub mod sigv4;
 
@@ -24,12 +33,18 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use self::aws_login::{AwsLoginSettings, AwsLogins};
+use self::certificates::CertificateRule;
 use self::credential::Credential;
 use self::failures::Failures;
 use self::keys::{HeldKey, KeyRing, RootKeys, Standing};
+use self::oidc::{IssuerSettings, Issuers};
+use self::roster::Roster;
 use self::sigv4::{Claim, Verifier};
 
 pub use error::IdentityError;
+pub use fetch::{Fetch, Fetched, SharedFetch};
+pub use pattern::{Pattern, PatternError, Person, Template};
 pub use principal::{Principal, Principals, PrincipalsError};
 pub use shown::{Origin, Shown, Source};
 
@@ -39,7 +54,12 @@ pub struct Identity {
     principals: Principals,
     keys: Arc<KeyRing>,
     verifier: Verifier,
+    issuers: Issuers,
+    aws_logins: Option<AwsLogins>,
+    certificates: Vec<CertificateRule>,
     failures: Failures,
+    /// Whom tokens have told of.
+    roster: Roster,
 }
 
 /// How requests are to be verified.
@@ -49,6 +69,12 @@ pub struct Verification {
     pub roots: RootKeys,
     /// The Regions that a SigV4 scope may name; none means any.
     pub regions: Vec<String>,
+    /// The issuers whose tokens are taken, and how each is asked for its keys.
+    pub issuers: Vec<(IssuerSettings, SharedFetch)>,
+    /// How AWS roles are proved, if they are, and how STS is asked.
+    pub aws_login: Option<(AwsLoginSettings, SharedFetch)>,
+    /// Who the owners of client certificates are.
+    pub certificates: Vec<CertificateRule>,
     /// How many times a minute one source may fail; nothing means without limit.
     pub failures_per_minute: Option<NonZeroU32>,
 }
@@ -65,9 +91,17 @@ pub enum Authentication<'a> {
 impl Identity {
     /// Principals come with the configuration; the ring is shared, because it reloads by itself.
     pub fn new(principals: Principals, keys: Arc<KeyRing>, verification: Verification) -> Self {
-        let Verification { roots, regions, failures_per_minute } = verification;
-        let (verifier, failures) = (Verifier::new(roots, regions), Failures::new(failures_per_minute));
-        Self { principals, keys, verifier, failures }
+        let Verification { roots, regions, issuers, aws_login, certificates, failures_per_minute } = verification;
+        Self {
+            principals,
+            keys,
+            verifier: Verifier::new(roots, regions),
+            issuers: Issuers::new(issuers),
+            aws_logins: aws_login.map(|(settings, fetch)| AwsLogins::new(settings, fetch)),
+            certificates,
+            failures: Failures::new(failures_per_minute),
+            roster: Roster::default(),
+        }
     }
 
     /// The principals of the configuration.
@@ -80,37 +114,91 @@ impl Identity {
         &self.keys
     }
 
-    /// Everybody of whom it is known that they may call: the principals of the configuration, and those that keys describe.
+    /// Fetches the keys of every issuer anew.
+    pub async fn refresh_issuers(&self) {
+        self.issuers.refresh().await;
+    }
+
+    /// Everybody of whom it is known that they may call: the principals of the configuration, those that keys describe, and those
+    /// that tokens have told of.
     pub fn people(&self, now: SystemTime) -> Vec<Arc<Principal>> {
         let mut people: Vec<_> = self.principals.iter().map(Arc::clone).collect();
-        people.extend(self.keys.described(now).into_iter().filter(|own| self.principals.named(own.name()).is_none()));
+        let others = self.keys.described(now).into_iter().chain(self.roster.seen());
+        people.extend(others.filter(|own| self.principals.named(own.name()).is_none()));
         people.sort_by(|one, other| one.name().cmp(other.name()));
         people.dedup_by(|one, other| one.name() == other.name());
         people
     }
 
     /// Tells who sends a request, at this time, or what of it has to be there before that can be told.
-    pub fn authenticate<'a>(&self, shown: &Shown<'a>, now: SystemTime) -> Result<Authentication<'a>, IdentityError> {
+    pub async fn authenticate<'a>(
+        &self,
+        shown: &Shown<'a>,
+        now: SystemTime,
+    ) -> Result<Authentication<'a>, IdentityError> {
         if let Some(principal) = &shown.origin.trusted_as {
             return Ok(Authentication::Known(Arc::clone(principal)));
         }
-        let told = credential::read(shown).and_then(|credential| match credential {
-            Credential::Key(key) => {
-                let id = key.id();
-                let standing = self.keys.standing(&key, now);
-                self.owner(id, standing).map(Authentication::Known)
-            }
+        let told = match (self.by_certificate(shown, now), credential::read(shown)) {
+            (Some(owner), Err(IdentityError::Missing)) => owner.map(Authentication::Known),
+            (Some(_), _) => Err(IdentityError::Several),
+            (None, Ok(credential)) => self.check(credential, shown, now).await,
+            (None, Err(error)) => Err(error),
+        };
+        told.map_err(|error| self.failed(shown, error))
+    }
+
+    /// Whose the certificate of the connection is, where there is one that a rule fits.
+    fn by_certificate(&self, shown: &Shown<'_>, now: SystemTime) -> Option<Result<Arc<Principal>, IdentityError>> {
+        let now = jiff::Timestamp::try_from(now).unwrap_or(jiff::Timestamp::MAX);
+        let owner = shown.origin.certificate.as_ref()?.owner(&self.certificates, now)?;
+        Some(owner.map(|principal| self.known_as(principal)).map_err(IdentityError::Certificate))
+    }
+
+    async fn check<'a>(
+        &self,
+        credential: Credential<'a>,
+        shown: &Shown<'a>,
+        now: SystemTime,
+    ) -> Result<Authentication<'a>, IdentityError> {
+        if let Credential::Key(key) = &credential {
+            let standing = self.keys.standing(key, now);
+            return self.owner(key.id(), standing).map(Authentication::Known);
+        }
+        self.listen_to(shown)?;
+        match credential {
+            Credential::Key(_) => Err(IdentityError::Missing),
             Credential::Signature(presented) => {
-                self.listen_to(shown)?;
                 let claim = self.verifier.claim(presented, shown, &self.keys, now)?;
                 Ok(Authentication::Claimed(Box::new(claim)))
             }
             Credential::ShortTerm(key) => {
-                self.listen_to(shown)?;
                 self.owner_of(&key.verify(&self.verifier, &self.keys, now)?, now).map(Authentication::Known)
             }
-        });
-        told.map_err(|error| self.failed(shown, error))
+            Credential::Token(_) if self.issuers.is_empty() => Err(IdentityError::NotTaken("a JSON Web Token")),
+            Credential::Token(token) => {
+                let principal = self.issuers.verify(token, now).await?;
+                Ok(Authentication::Known(self.known_as(principal)))
+            }
+            Credential::AwsLogin(token) => {
+                let logins = self.aws_logins.as_ref();
+                let logins = logins.ok_or(IdentityError::NotTaken("a token of an AWS login"))?;
+                let principal = logins.verify(token, now).await?;
+                Ok(Authentication::Known(self.known_as(principal)))
+            }
+        }
+    }
+
+    /// Whoever a token tells of. What the configuration says of somebody of that name counts; others are noted down, so that
+    /// their budgets are shown.
+    fn known_as(&self, principal: Arc<Principal>) -> Arc<Principal> {
+        match self.principals.named(principal.name()) {
+            Some(listed) => Arc::clone(listed),
+            None => {
+                self.roster.note(&principal);
+                principal
+            }
+        }
     }
 
     /// Tells whether a claim holds over a request and its body, whose SHA-256 is given in hexadecimal, and whose it is then.
@@ -151,7 +239,7 @@ impl Identity {
     }
 
     fn failed(&self, shown: &Shown<'_>, error: IdentityError) -> IdentityError {
-        if matches!(error, IdentityError::Missing | IdentityError::TooManyFailures { .. }) {
+        if !error.is_a_guess() {
             return error;
         }
         match self.failures.count(shown.origin.source) {

@@ -8,6 +8,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method, Uri};
 
 use super::Principal;
+use super::certificates::ClientCertificate;
 
 /// A request as it was received, before anything of it is changed.
 #[derive(Clone, Copy, Debug)]
@@ -36,12 +37,14 @@ pub struct Origin {
     pub source: Source,
     /// Whoever may connect to this listener is this principal.
     pub trusted_as: Option<Arc<Principal>>,
+    /// The certificate that was shown when the connection was made, verified then.
+    pub certificate: Option<ClientCertificate>,
 }
 
 impl Origin {
     /// A connection that proves nothing by itself.
     pub const fn from(source: Source) -> Self {
-        Self { source, trusted_as: None }
+        Self { source, trusted_as: None, certificate: None }
     }
 }
 

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
@@ -14,7 +13,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection::drive;
+use super::tls::LiveTls;
 use crate::gateway::Gateway;
+use crate::identity::certificates::ClientCertificate;
 use crate::identity::{Origin, Principal, Source};
 
 /// Bounds on what a listener holds.
@@ -93,7 +94,7 @@ impl Drop for Listener {
 #[derive(Clone, Debug, Default)]
 pub struct Welcome {
     /// TLS, and who may do without.
-    pub tls: Option<(Arc<ServerConfig>, Plaintext)>,
+    pub tls: Option<(Arc<LiveTls>, Plaintext)>,
     /// Whoever connects is this principal.
     pub trusted_as: Option<Arc<Principal>>,
 }
@@ -171,7 +172,7 @@ async fn one(
     // A caller whose machine went away without a word would hold its stream, and its reservation, for ever.
     socket2::SockRef::from(&tcp).set_tcp_keepalive(&KEEPALIVE)?;
     let late = || io::Error::new(io::ErrorKind::TimedOut, "no handshake in time");
-    let Some((config, plaintext)) = tls else { return drive(tcp, gateway, origin, limits, stop).await };
+    let Some((live, plaintext)) = tls else { return drive(tcp, gateway, origin, limits, stop).await };
     let mut first = [0];
     let seen = tokio::time::timeout(limits.header_timeout, tcp.peek(&mut first)).await.map_err(|_| late())??;
     if seen == 1 && first != [TLS_HANDSHAKE] {
@@ -185,8 +186,11 @@ async fn one(
             }
         };
     }
-    let accepting = TlsAcceptor::from(config).accept(tcp);
+    let accepting = TlsAcceptor::from(live.config()).accept(tcp);
     let stream = tokio::time::timeout(limits.header_timeout, accepting).await.map_err(|_| late())??;
+    let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let certificate = certificate.and_then(|certificate| ClientCertificate::read(certificate));
+    let origin = Arc::new(Origin { certificate, ..Origin::clone(&origin) });
     drive(stream, gateway, origin, limits, stop).await
 }
 

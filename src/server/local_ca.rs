@@ -147,7 +147,12 @@ impl LocalCa {
 
     /// The configuration of a listener that shows the server's certificate.
     pub fn server_config(&self) -> Result<ServerConfig, TlsError> {
-        tls::server_config(self.server.clone())
+        tls::server_config(self.server.clone(), None)
+    }
+
+    /// The server's certificate and key.
+    pub fn certified(&self) -> CertifiedKey {
+        self.server.clone()
     }
 }
 

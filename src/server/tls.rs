@@ -4,6 +4,9 @@
 //! words that say what to do. The crypto provider is named explicitly (aws-lc-rs, which the AWS SDK links anyway), never
 //! taken from the process's default, because that default panics when there are two.
 
+mod clients;
+mod live;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +15,11 @@ use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::NoServerSessionStorage;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
+
+pub use clients::ClientAuthorities;
+pub use live::{CertificateSource, LiveTls};
 
 /// Why a certificate and its key cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -91,12 +98,20 @@ pub fn load(certificate: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
     })
 }
 
-/// The configuration of a listener that shows this certificate and speaks HTTP/2 and HTTP/1.1, in that order.
-pub fn server_config(certified: CertifiedKey) -> Result<ServerConfig, TlsError> {
-    let mut config = ServerConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+/// The configuration of a listener that shows this certificate, asks for those of these authorities, and speaks HTTP/2 and
+/// HTTP/1.1, in that order.
+pub fn server_config(certified: CertifiedKey, clients: Option<&ClientAuthorities>) -> Result<ServerConfig, TlsError> {
+    let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(clients) => builder.with_client_cert_verifier(clients.verifier()?),
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+    if clients.is_some() {
+        // A session that is taken up again brings its certificate along unverified: one that was revoked meanwhile, too.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }

@@ -24,6 +24,12 @@ words! {
         UnknownKey => "unknown_key",
         /// The key has expired.
         ExpiredKey => "expired_key",
+        /// A token of an issuer, or of an AWS role, proves nobody.
+        InvalidToken => "invalid_token",
+        /// Such a token has expired.
+        ExpiredToken => "expired_token",
+        /// What would verify a token does not answer.
+        IssuerUnavailable => "issuer_unavailable",
         /// A signature does not hold.
         InvalidSignature => "invalid_signature",
         /// A signature lacks a part.
@@ -96,6 +102,9 @@ impl RefusalReason {
             | Self::MissingCredentials
             | Self::UnknownKey
             | Self::ExpiredKey
+            | Self::InvalidToken
+            | Self::ExpiredToken
+            | Self::IssuerUnavailable
             | Self::InvalidSignature
             | Self::IncompleteSignature
             | Self::TooManyFailures

@@ -12,11 +12,11 @@ use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use http::{Request, Uri, header};
 use http_body_util::Full;
-use hyper_util::rt::TokioIo;
 use sha2::Sha256;
 
 use super::connector::Connector;
 use super::endpoint::Endpoint;
+use super::once::once;
 use crate::types::Secret;
 
 /// Where to tell, and how to sign.
@@ -72,10 +72,6 @@ impl Webhook {
 
     async fn send(&self, id: &str, body: String, now: SystemTime) -> Result<u16, WebhookError> {
         let unreachable = |error: &dyn fmt::Display| WebhookError::Unreachable(error.to_string());
-        let connection = self.connector.connect(&self.endpoint).await.map_err(|error| unreachable(&error))?;
-        let (mut sender, driving) = hyper::client::conn::http1::handshake(TokioIo::new(connection))
-            .await
-            .map_err(|error| unreachable(&error))?;
         let timestamp = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs()).to_string();
         let request = Request::post(&self.path)
             .header(header::HOST, self.endpoint.authority())
@@ -87,19 +83,8 @@ impl Webhook {
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| unreachable(&error))?;
         // What else it says is of no interest.
-        let answer = async {
-            let response = sender.send_request(request).await.map_err(|error| unreachable(&error))?;
-            Ok(response.status().as_u16())
-        };
-        tokio::pin!(driving, answer);
-        tokio::select! {
-            biased;
-            answered = &mut answer => answered,
-            ended = &mut driving => match ended {
-                Ok(()) => answer.await,
-                Err(error) => Err(unreachable(&error)),
-            },
-        }
+        let answered = once(&self.connector, &self.endpoint, request).await;
+        answered.map(|(status, _)| status).map_err(WebhookError::Unreachable)
     }
 
     fn signature(&self, id: &str, timestamp: &str, body: &str) -> String {

@@ -1,11 +1,14 @@
 """The clients, each behind the same few words: call an operation, get an answer or the client's own exception.
 
 Nothing of a client is replaced or turned off: each runs with its defaults, told only where the gateway is and which key
-to show. Where a client lets us look at the request body as it leaves, `Answer.sent` has it.
+to show or to sign with. The one exception is the clock, where a test puts it wrong. Where a client lets us look at the
+request body as it leaves, `Answer.sent` has it.
 """
 
 import base64
+import contextlib
 import dataclasses
+import datetime
 import json
 import os
 import pathlib
@@ -13,9 +16,11 @@ import shutil
 import ssl
 import subprocess
 import sys
+import unittest.mock
 
 import anthropic
 import boto3
+import botocore.auth
 import botocore.exceptions
 import house
 
@@ -111,20 +116,31 @@ def read_converse_events(answer, events):
             answer.usage = {"input": usage["inputTokens"], "output": usage["outputTokens"]}
 
 
-class Boto3:
-    """boto3 over TLS with a bearer key: it refuses to send one over plain HTTP."""
+class Client:
+    """What all of them have: an address, over plain HTTP or TLS, and a clock that is right or some seconds ahead."""
+
+    plain = False
+    ahead = 0
+
+    def __init__(self, gateway, environment):
+        self.gateway, self.environment = gateway, environment
+        self.url = gateway.http if self.plain else gateway.tls
+
+    def credential(self, caller):
+        return self.gateway.credentials[caller]
+
+
+class Boto3(Client):
+    """boto3 over TLS, the only way on which it shows a bearer key."""
 
     name = "boto3"
     operations = ALL
 
-    def __init__(self, gateway, environment):
-        self.gateway = gateway
-
     def client(self, caller, service="bedrock-runtime"):
         # It is read at the first call, so it stays; each client's first call follows its making.
-        os.environ["AWS_BEARER_TOKEN_BEDROCK"] = self.gateway.keys[caller]
+        show(self.credential(caller))
         return boto3.session.Session(region_name=house.REGION).client(
-            service, endpoint_url=self.gateway.tls, verify=self.gateway.ca_bundle
+            service, endpoint_url=self.url, verify=self.gateway.ca_bundle
         )
 
     def call(self, operation, caller, model, prompt, max_tokens=64):
@@ -137,7 +153,8 @@ class Boto3:
         client.meta.events.register("before-send.bedrock-runtime", look)
         method = getattr(client, botocore.xform_name(operation))
         try:
-            response = method(**operation_input(operation, model, prompt, max_tokens))
+            with botocore_clock(self.ahead):
+                response = method(**operation_input(operation, model, prompt, max_tokens))
             if operation == INVOKE_STREAM:
                 partial.extend(json.loads(event["chunk"]["bytes"]) for event in response["body"])
             elif operation == CONVERSE_STREAM:
@@ -150,6 +167,32 @@ class Boto3:
         answer.raw = response
         read_aws(answer, operation, response, partial)
         return answer
+
+
+class Boto3Plain(Boto3):
+    """boto3 over plain HTTP, where it does sign."""
+
+    name = "boto3 (HTTP)"
+    plain = True
+
+
+def show(credential):
+    """Puts one credential in this process's environment, and no other."""
+    for name in ("AWS_BEARER_TOKEN_BEDROCK", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        os.environ.pop(name, None)
+    os.environ.update(credential)
+
+
+@contextlib.contextmanager
+def botocore_clock(ahead):
+    """Has botocore sign with a time that is so many seconds ahead."""
+    right = botocore.auth.get_current_datetime
+
+    def wrong(*given, **named):
+        return right(*given, **named) + datetime.timedelta(seconds=ahead)
+
+    with unittest.mock.patch.object(botocore.auth, "get_current_datetime", wrong if ahead else right):
+        yield
 
 
 def read_aws(answer, operation, response, events):
@@ -169,21 +212,20 @@ def read_aws(answer, operation, response, events):
         answer.text, answer.stop = response["action"], response["action"]
 
 
-class AwsCli:
+class AwsCli(Client):
     """The AWS CLI, version 1, over TLS. It has no streaming commands."""
 
     name = "aws-cli"
     operations = (INVOKE, CONVERSE, COUNT_TOKENS, APPLY_GUARDRAIL)
 
-    def __init__(self, gateway, environment):
-        self.gateway, self.environment = gateway, environment
-
     def call(self, operation, caller, model, prompt, max_tokens=64):
         home = pathlib.Path(self.environment["HOME"])
         given = operation_input(operation, model, prompt, max_tokens)
         sent = given.pop("body", None)
-        command = [os.path.join(os.path.dirname(sys.executable), "aws"), "bedrock-runtime"]
-        command += [botocore.xform_name(operation, "-"), "--endpoint-url", self.gateway.tls]
+        aws = [sys.executable, "-c", CLI_WITH_A_WRONG_CLOCK, str(self.ahead)]
+        if not self.ahead:
+            aws = [os.path.join(os.path.dirname(sys.executable), "aws")]
+        command = [*aws, "bedrock-runtime", botocore.xform_name(operation, "-"), "--endpoint-url", self.url]
         result = home / "answer.json"
         if sent is not None:
             (home / "body.json").write_text(sent)
@@ -191,11 +233,8 @@ class AwsCli:
             command += ["--body", f"file://{home / 'body.json'}", str(result)]
         else:
             command += ["--cli-input-json", json.dumps(given)]
-        environment = self.environment | {
-            "AWS_BEARER_TOKEN_BEDROCK": self.gateway.keys[caller],
-            "AWS_CA_BUNDLE": self.gateway.ca_bundle,
-            "AWS_DEFAULT_REGION": house.REGION,
-        }
+        environment = self.environment | self.credential(caller)
+        environment |= {"AWS_CA_BUNDLE": self.gateway.ca_bundle, "AWS_DEFAULT_REGION": house.REGION}
         done = subprocess.run(
             command, env=environment, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
         )
@@ -209,6 +248,24 @@ class AwsCli:
         return answer
 
 
+class AwsCliPlain(AwsCli):
+    """The AWS CLI over plain HTTP, where it does sign."""
+
+    name = "aws-cli (HTTP)"
+    plain = True
+
+
+# The CLI's program, but for the clock. The botocore that it has with it takes that name when the CLI is imported.
+CLI_WITH_A_WRONG_CLOCK = """
+import datetime, sys
+import awscli.clidriver
+import botocore.auth
+right, ahead = botocore.auth.get_current_datetime, datetime.timedelta(seconds=int(sys.argv.pop(1)))
+botocore.auth.get_current_datetime = lambda *given, **named: right(*given, **named) + ahead
+sys.exit(awscli.clidriver.main())
+"""
+
+
 def cli_refusal(text):
     """`An error occurred (NAME) when calling the X operation: MESSAGE` is all that the CLI's user sees."""
     head, found, message = text.strip().partition(" operation: ")
@@ -216,24 +273,29 @@ def cli_refusal(text):
     return Refused(kind or text, message, typed=bool(kind))
 
 
-class JavaScript:
+class JavaScript(Client):
     """The AWS SDK for JavaScript v3 with its default handler: HTTP/2 only, with prior knowledge over plain TCP."""
 
     operations = ALL
 
-    def __init__(self, gateway, environment, url):
-        self.gateway, self.url = gateway, url
-        self.environment = environment | {
-            "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": url,
-            "AWS_REGION": house.REGION,
-            "NODE_EXTRA_CA_CERTS": gateway.ca_bundle,
-        }
-
     def call(self, operation, caller, model, prompt, max_tokens=64):
         given = json.dumps(operation_input(operation, model, prompt, max_tokens))
-        environment = self.environment | {"AWS_BEARER_TOKEN_BEDROCK": self.gateway.keys[caller]}
+        result = self.run("call.mjs", caller, f"{operation}Command", given, str(self.ahead))
+        answer = Answer(sent=base64.b64decode(result["sent"]), raw=result["answer"])
+        read_aws(answer, operation, result["answer"], result["events"])
+        return answer
+
+    def run(self, script, caller, *arguments):
+        """What a script prints, as `call.mjs` tells."""
+        environment = self.environment | self.credential(caller)
+        environment |= {
+            "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": self.url,
+            "ANTHROPIC_BEDROCK_BASE_URL": self.url,
+            "AWS_REGION": house.REGION,
+            "NODE_EXTRA_CA_CERTS": self.gateway.ca_bundle,
+        }
         done = subprocess.run(
-            [shutil.which("node") or "node", str(JS / "call.mjs"), f"{operation}Command", given],
+            [shutil.which("node") or "node", str(JS / script), *arguments],
             env=environment,
             capture_output=True,
             text=True,
@@ -245,33 +307,25 @@ class JavaScript:
         if "error" in result:
             error = result["error"]
             raise Refused(error["name"], error["message"], error.get("status"), error["typed"], result["events"])
-        answer = Answer(sent=base64.b64decode(result["sent"]), raw=result["answer"])
-        read_aws(answer, operation, result["answer"], result["events"])
-        return answer
+        return result
 
 
 class JavaScriptH2c(JavaScript):
     name = "aws-sdk-js (h2c)"
-
-    def __init__(self, gateway, environment):
-        super().__init__(gateway, environment, gateway.http)
+    plain = True
 
 
 class JavaScriptTls(JavaScript):
     name = "aws-sdk-js (TLS)"
 
-    def __init__(self, gateway, environment):
-        super().__init__(gateway, environment, gateway.tls)
 
-
-class AnthropicPython:
+class AnthropicPython(Client):
     """anthropic's own Bedrock client over plain HTTP."""
 
     name = "anthropic"
+    refuses_with = "AuthenticationError"
+    plain = True
     operations = (INVOKE, INVOKE_STREAM)
-
-    def __init__(self, gateway, environment):
-        self.gateway, self.url, self.transport = gateway, gateway.http, {}
 
     def call(self, operation, caller, model, prompt, max_tokens=64):
         answer = Answer()
@@ -279,13 +333,22 @@ class AnthropicPython:
         def look(request):
             answer.sent = request.content
 
-        http_client = anthropic.DefaultHttpxClient(event_hooks={"request": [look]}, **self.transport)
+        trust = ssl.create_default_context(cafile=self.gateway.ca_bundle)
+        http_client = anthropic.DefaultHttpxClient(event_hooks={"request": [look]}, verify=trust)
+        credential = self.credential(caller)
+        # It finds them in the environment too, but remembers what it has found there.
         client = anthropic.AnthropicBedrock(
-            api_key=self.gateway.keys[caller], base_url=self.url, aws_region=house.REGION, http_client=http_client
+            api_key=credential.get("AWS_BEARER_TOKEN_BEDROCK"),
+            aws_access_key=credential.get("AWS_ACCESS_KEY_ID"),
+            aws_secret_key=credential.get("AWS_SECRET_ACCESS_KEY"),
+            aws_session_token=credential.get("AWS_SESSION_TOKEN"),
+            base_url=self.url,
+            aws_region=house.REGION,
+            http_client=http_client,
         )
         asked = {"model": model, "max_tokens": max_tokens, "messages": [{"role": "user", "content": prompt}]}
         try:
-            with client:
+            with client, botocore_clock(self.ahead):
                 if operation == INVOKE:
                     message = client.messages.create(**asked)
                 else:
@@ -305,11 +368,9 @@ class AnthropicPython:
 
 class AnthropicPythonTls(AnthropicPython):
     name = "anthropic (TLS)"
-
-    def __init__(self, gateway, environment):
-        super().__init__(gateway, environment)
-        self.url = gateway.tls
-        self.transport = {"verify": ssl.create_default_context(cafile=gateway.ca_bundle)}
+    plain = False
 
 
+# All that show a bearer key, and all that sign.
 CLIENTS = (Boto3, AwsCli, JavaScriptH2c, JavaScriptTls, AnthropicPython, AnthropicPythonTls)
+SIGNERS = (*CLIENTS, Boto3Plain, AwsCliPlain)

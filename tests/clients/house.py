@@ -4,8 +4,10 @@ What the tests compare with is never the gateway alone: the look-alike keeps an 
 gateway's metrics say what it counted.
 """
 
+import collections
 import contextlib
 import dataclasses
+import datetime
 import json
 import os
 import pathlib
@@ -40,13 +42,18 @@ PROFILES = {
 CONFIG = f"""
 [server]
 listen = "127.0.0.1:0"
-{{base_path}}
+{{server}}
 
 [server.tls]
 local_ca = "ca"
 
 [admin]
 listen = "127.0.0.1:0"
+
+# Many of the tests show a wrong credential.
+[identity]
+root_key_files = ["root.key"]
+failures_per_minute = 0
 
 [upstream]
 region = "{REGION}"
@@ -194,30 +201,83 @@ class Bedrock:
         return json.loads(fetch(f"{self.url}/_mock/account"))
 
 
-class Gateway:
-    """The gateway under test: where it listens, its callers' keys, and what it counted."""
+# AWS's example of an access key, which every AWS client takes.
+EXAMPLE = ("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+# Callers that sign, by what they sign with.
+SIGNING = "alice, who signs"
+WRONG_SECRET = "a wrong secret"
+EXPIRED_KEY = "an expired key"
+REVOKED_KEY = "a revoked key"
+OF_AWS = "a key of AWS's own"
+SESSION_TOKEN = "a session token"
 
-    def __init__(self, tollgate, folder, bedrock, base_path=""):
+
+def bearer(key):
+    """What AWS's clients read a bearer key from."""
+    return {"AWS_BEARER_TOKEN_BEDROCK": key}
+
+
+def access_key(identifier, secret):
+    """What AWS's clients read an access key from."""
+    return {"AWS_ACCESS_KEY_ID": identifier, "AWS_SECRET_ACCESS_KEY": secret}
+
+
+class Gateway:
+    """The gateway under test: where it listens, its callers' keys, and what it counted.
+
+    `keys` are the bearer keys, `credentials` all that somebody can show, as variables for a client's environment.
+    """
+
+    def __init__(self, tollgate, folder, bedrock, server=""):
         self.config = folder / "tollgate.toml"
-        prefix = f'base_path = "{base_path}"' if base_path else ""
-        self.config.write_text(CONFIG.format(endpoint=bedrock.url, base_path=prefix))
-        environment = clean_environment(folder) | {
-            "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
-            "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-        }
-        self.keys = {}
-        for name in ("alice", "bob", "carol", "dave"):
-            command = [tollgate, "key", "create", "--principal", name, "-c", str(self.config), "--output", "json"]
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-            if done.returncode != 0:
-                raise RuntimeError(f"{command} failed: {done.stderr}")
-            self.keys[name] = json.loads(done.stdout)["key"]
+        self.config.write_text(CONFIG.format(endpoint=bedrock.url, server=server))
+        self.tollgate = tollgate
+        self.environment = clean_environment(folder) | access_key(*EXAMPLE)
+        (folder / "root.key").write_text(self.command("key", "root"))
+        expired = self._make_access_key("--expires-in", "1s")
+        self.keys = {name: self._make_key(name)["key"] for name in ("alice", "bob", "carol", "dave")}
         self.keys["nobody"] = "tg_" + "0" * len(self.keys["alice"].removeprefix("tg_"))
+        self.credentials = {name: bearer(key) for name, key in self.keys.items()} | self._access_keys(expired)
         command = [tollgate, "serve", "-c", str(self.config), "--output", "json"]
-        self.program = Program(command, folder / "serve.log", environment)
+        self.program = Program(command, folder / "serve.log", self.environment)
         ready = self.program.ready
         self.http, self.tls = ready["data"], ready["tls"]
         self.admin, self.ca_bundle = ready["admin"], ready["ca_bundle"]
+        expires = datetime.datetime.fromisoformat(expired["expires"].replace("Z", "+00:00"))
+        wait_until(lambda: datetime.datetime.now(expires.tzinfo) > expires, "a key did not expire")
+
+    def _access_keys(self, expired):
+        """What the callers who sign do it with; the key that expires is older than the others."""
+        signing, revoked = self._make_access_key(), self._make_access_key()
+        self.command("key", "revoke", revoked["id"])
+        good = access_key(signing["access_key_id"], signing["secret_access_key"])
+        return {
+            SIGNING: good,
+            WRONG_SECRET: good | {"AWS_SECRET_ACCESS_KEY": EXAMPLE[1]},
+            EXPIRED_KEY: access_key(expired["access_key_id"], expired["secret_access_key"]),
+            REVOKED_KEY: access_key(revoked["access_key_id"], revoked["secret_access_key"]),
+            OF_AWS: access_key(*EXAMPLE),
+            SESSION_TOKEN: good | {"AWS_SESSION_TOKEN": "FwoGZXIvYXdzEXAMPLE"},
+        }
+
+    def _make_access_key(self, *more):
+        return self._make_key("alice", "--sigv4", *more)
+
+    def _make_key(self, principal, *more):
+        return json.loads(self.command("key", "create", "--principal", principal, "--output", "json", *more))
+
+    def command(self, *command):
+        """What a command of the gateway's prints."""
+        whole = [self.tollgate, *command, "-c", str(self.config)]
+        done = subprocess.run(whole, env=self.environment, capture_output=True, text=True, timeout=60)
+        if done.returncode != 0:
+            raise RuntimeError(f"{whole} failed: {done.stderr}")
+        return done.stdout
+
+    def secrets(self):
+        """All that the gateway's callers must keep to themselves."""
+        shown = ("AWS_BEARER_TOKEN_BEDROCK", "AWS_SECRET_ACCESS_KEY")
+        return {value for made in self.credentials.values() for name, value in made.items() if name in shown}
 
     def metrics(self):
         """Every sample: {(family, frozenset of labels): value}."""
@@ -231,6 +291,13 @@ class Gateway:
 
     def bill(self):
         return json.loads(fetch(f"{self.admin}/bill"))
+
+    def payers(self):
+        """How many calls the bill has of whom."""
+        payers = collections.Counter()
+        for row in self.bill()["rows"]:
+            payers[row["principal"]] += row["calls"]
+        return payers
 
     def count(self, family, **labels):
         """The sum of a family's samples that have these labels."""
@@ -268,17 +335,18 @@ class Seen:
     attempts: int
     refusals: dict
     at_reservation: int
+    payers: dict
 
 
 class House:
-    """A look-alike and a gateway before it."""
+    """A look-alike and a gateway before it, with more lines in its `[server]` if wanted."""
 
-    def __init__(self, tollgate, folder, base_path=""):
+    def __init__(self, tollgate, folder, server=""):
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.bedrock = Bedrock(tollgate, folder)
         try:
-            self.gateway = Gateway(tollgate, folder, self.bedrock, base_path)
+            self.gateway = Gateway(tollgate, folder, self.bedrock, server)
         except BaseException:
             self.bedrock.program.stop()
             raise
@@ -292,7 +360,8 @@ class House:
         """Fills a `Seen` with what happens within the block."""
         known = {request["id"] for request in self.bedrock.received()}
         before, tokens, served = self.gateway.metrics(), self.gateway.tokens(principal), self.gateway.served()
-        seen = Seen([], [], {}, 0, {}, 0)
+        paid = self.gateway.payers()
+        seen = Seen([], [], {}, 0, {}, 0, {})
         yield seen
         forwarded = len(self.bedrock.received()) - len(known)
         # A refusal is counted before it is answered. A forwarded call is counted when the last byte of its answer has left,
@@ -302,6 +371,7 @@ class House:
         seen.upstream = [request for request in self.bedrock.received() if request["id"] not in known]
         seen.bodies = [self.bedrock.body(request) for request in seen.upstream]
         seen.tokens = {kind: count - tokens[kind] for kind, count in self.gateway.tokens(principal).items()}
+        seen.payers = dict(self.gateway.payers() - paid)
         for (family, labels), value in after.items():
             more = value - before.get((family, labels), 0)
             if family == "tollgate_requests_total":

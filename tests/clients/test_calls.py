@@ -5,21 +5,22 @@ import urllib.parse
 
 import adapters
 import pytest
-from house import GUARDRAIL, SONNET, arn, unsplice
+from house import GUARDRAIL, SIGNING, SONNET, arn, unsplice
 
 EVERY_CALL = [
-    pytest.param(client, operation, id=f"{client.name}-{operation}")
-    for client in adapters.CLIENTS
+    pytest.param(client, operation, caller, id=f"{client.name}-{operation}-{caller}")
+    for clients, caller in ((adapters.CLIENTS, "alice"), (adapters.SIGNERS, SIGNING))
+    for client in clients
     for operation in client.operations
 ]
 PROMPT = "How does a toll bridge work?"
 REPLY = "This answer comes from a look-alike of Amazon Bedrock:"
 
 
-@pytest.mark.parametrize(("client", "operation"), EVERY_CALL, indirect=["client"])
-def test_a_call_goes_through_the_callers_own_profile_and_is_counted(house, client, operation):
+@pytest.mark.parametrize(("client", "operation", "caller"), EVERY_CALL, indirect=["client"])
+def test_a_call_goes_through_the_callers_own_profile_and_is_counted(house, client, operation, caller):
     with house.watch("alice") as seen:
-        answer = client.call(operation, "alice", SONNET, PROMPT)
+        answer = client.call(operation, caller, SONNET, PROMPT)
 
     (request,), (body,) = seen.upstream, seen.bodies
     assert (request["operation"], request["status"], seen.attempts) == (operation, 200, 1)
@@ -30,6 +31,7 @@ def test_a_call_goes_through_the_callers_own_profile_and_is_counted(house, clien
     assert_no_credential_of_the_callers(house, request, body)
     billed = {kind: count for kind, count in request["usage"].items() if count}
     assert {kind: count for kind, count in seen.tokens.items() if count} == billed
+    assert seen.payers == {"alice": 1}
 
 
 def assert_answered(operation, answer, request):
@@ -87,7 +89,8 @@ def assert_no_credential_of_the_callers(house, request, body):
     assert "x-api-key" not in names
     assert names["authorization"].startswith("AWS4-HMAC-SHA256")
     passed_on = json.dumps(request["headers"]).encode() + body
-    assert not any(key.encode() in passed_on for key in house.gateway.keys.values())
+    assert not any(secret.encode() in passed_on for secret in house.gateway.secrets())
+    assert house.gateway.credentials[SIGNING]["AWS_ACCESS_KEY_ID"].encode() not in passed_on
 
 
 STREAMS = [
@@ -130,8 +133,9 @@ def test_boto3_reads_the_token_counts_from_the_headers(house, boto):
     assert answer.raw["ResponseMetadata"]["RequestId"] == seen.upstream[0]["request_id"]
 
 
-def test_the_control_plane_shows_callers_their_own_profiles_and_no_others(boto):
-    bedrock = boto.client("alice", "bedrock")
+@pytest.mark.parametrize("caller", ["alice", SIGNING])
+def test_the_control_plane_shows_callers_their_own_profiles_and_no_others(boto, caller):
+    bedrock = boto.client(caller, "bedrock")
     listed = bedrock.list_inference_profiles(typeEquals="APPLICATION")["inferenceProfileSummaries"]
     assert {profile["inferenceProfileArn"] for profile in listed} == {arn("alicesonnet1"), arn("alicenova001")}
     described = bedrock.get_inference_profile(inferenceProfileIdentifier=arn("alicesonnet1"))

@@ -5,7 +5,7 @@ import time
 import adapters
 import botocore.exceptions
 import pytest
-from house import HAIKU, NOVA, SONNET, arn
+from house import HAIKU, NOVA, SIGNING, SONNET, WRONG_SECRET, arn
 
 # What is refused: the name of the exception in the AWS SDKs, the status, the class in anthropic's client, words of the
 # message, and the reason under which it is counted.
@@ -114,10 +114,12 @@ def test_people_may_have_a_profile_for_one_model_and_none_for_another(house, bot
 
 def test_the_log_holds_neither_a_key_nor_a_prompt(house, boto):
     secret = "the password is xyzzy-plugh"
-    boto.call(adapters.CONVERSE, "alice", SONNET, secret)
-    with pytest.raises(adapters.Refused):
-        boto.call(adapters.CONVERSE, "nobody", SONNET, secret)
+    for caller in ("alice", SIGNING):
+        boto.call(adapters.CONVERSE, caller, SONNET, secret)
+    for caller in ("nobody", WRONG_SECRET):
+        with pytest.raises(adapters.Refused):
+            boto.call(adapters.CONVERSE, caller, SONNET, secret)
     log = house.gateway.log()
     assert "Converse" in log
     assert secret not in log
-    assert not any(key in log for key in house.gateway.keys.values())
+    assert not any(secret in log for secret in house.gateway.secrets())

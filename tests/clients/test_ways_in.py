@@ -1,6 +1,8 @@
 """Where the gateway listens and how a client leaves."""
 
 import adapters
+import boto3
+import botocore.config
 import house as houses
 import pytest
 from house import SONNET, arn
@@ -9,20 +11,52 @@ from house import SONNET, arn
 @pytest.fixture(scope="module")
 def prefixed(tmp_path_factory):
     """A gateway below a path, as behind a load balancer that serves other things too."""
-    house = houses.House(houses.default_binary(), tmp_path_factory.mktemp("prefixed"), base_path="/models/bedrock")
+    folder = tmp_path_factory.mktemp("prefixed")
+    house = houses.House(houses.default_binary(), folder, 'base_path = "/models/bedrock"')
     yield house
     house.stop()
 
 
-@pytest.mark.parametrize("kind", adapters.CLIENTS, ids=lambda client: client.name)
-def test_every_client_finds_a_gateway_below_a_path(prefixed, kind, only_our_environment, tmp_path):
+WAYS = [
+    pytest.param(client, caller, id=f"{client.name}-{caller}")
+    for clients, caller in ((adapters.CLIENTS, "alice"), (adapters.SIGNERS, houses.SIGNING))
+    for client in clients
+]
+
+
+@pytest.mark.parametrize(("kind", "caller"), WAYS)
+def test_every_client_finds_a_gateway_below_a_path(prefixed, kind, caller, only_our_environment, tmp_path):
     client = kind(prefixed.gateway, only_our_environment | {"HOME": str(tmp_path)})
     operation = client.operations[0]
     with prefixed.watch("alice") as seen:
-        answer = client.call(operation, "alice", SONNET, "Are you there?")
+        answer = client.call(operation, caller, arn("alicesonnet1"), "Are you there?")
     assert answer.usage["output"] > 0
     assert seen.upstream[0]["billed_to"] == arn("alicesonnet1")
     assert "/models/bedrock" not in seen.upstream[0]["path"]
+
+
+@pytest.fixture(scope="module")
+def trusting(tmp_path_factory):
+    """A gateway that takes everybody who can reach it for alice."""
+    house = houses.House(houses.default_binary(), tmp_path_factory.mktemp("trusting"), 'principal = "alice"')
+    yield house
+    house.stop()
+
+
+def test_a_trusted_connection_needs_no_credential(trusting):
+    unsigned = botocore.config.Config(signature_version=botocore.UNSIGNED)
+    session = boto3.session.Session(region_name=houses.REGION)
+    client = session.client("bedrock-runtime", endpoint_url=trusting.gateway.http, config=unsigned)
+    with trusting.watch() as seen:
+        client.converse(**adapters.converse_input(SONNET, "Do you know me?", 16))
+    assert (seen.attempts, seen.payers) == (1, {"alice": 1})
+
+
+def test_a_trusted_connection_may_show_any_credential(trusting, only_our_environment):
+    client = adapters.Boto3Plain(trusting.gateway, only_our_environment)
+    with trusting.watch() as seen:
+        client.call(adapters.CONVERSE, houses.OF_AWS, SONNET, "Do you know me?")
+    assert (seen.attempts, seen.payers) == (1, {"alice": 1})
 
 
 @pytest.mark.parametrize("operation", [adapters.INVOKE_STREAM, adapters.CONVERSE_STREAM])

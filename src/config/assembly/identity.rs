@@ -1,12 +1,16 @@
 //! Where keys are kept, and by what requests are verified.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{AssemblyError, failed, files, store};
 use crate::budget::{EmbeddedKeys, SharedKeys};
-use crate::config::settings::{Settings, StoreKind};
-use crate::identity::Verification;
+use crate::config::settings::{AwsLoginFile, OidcSettings, Settings, StoreKind};
+use crate::identity::aws_login::AwsLoginSettings;
 use crate::identity::keys::{KeyFile, KeyRing, RootKey, RootKeys, SharedKeyStore, WatchedFile};
+use crate::identity::oidc::IssuerSettings;
+use crate::identity::{SharedFetch, Verification};
+use crate::upstream::{Connector, Fetcher};
 
 /// Where the settings have callers' keys: in a file that they name, or in the store; beside a store in memory, in `keys.json`.
 pub fn key_store(settings: &Settings) -> Result<SharedKeyStore, AssemblyError> {
@@ -39,14 +43,30 @@ pub(super) fn verification(settings: &Settings) -> Result<Verification, Assembly
     let identity = &settings.identity;
     Ok(Verification {
         roots: root_keys(settings)?,
+        issuers: identity.oidc.iter().map(issuer).collect::<Result<_, _>>()?,
+        aws_login: identity.aws_login.as_ref().map(aws_login).transpose()?,
+        certificates: identity.certificates.clone(),
         regions: identity.regions.iter().map(ToString::to_string).collect(),
         failures_per_minute: identity.failures_per_minute,
     })
 }
 
+fn issuer(settings: &OidcSettings) -> Result<(IssuerSettings, SharedFetch), AssemblyError> {
+    Ok((settings.issuer.clone(), fetcher(settings.ca_bundle.as_ref(), "identity.oidc.ca_bundle")?))
+}
+
+fn aws_login(settings: &AwsLoginFile) -> Result<(AwsLoginSettings, SharedFetch), AssemblyError> {
+    Ok((settings.login.clone(), fetcher(settings.ca_bundle.as_ref(), "identity.aws_login.ca_bundle")?))
+}
+
+fn fetcher(ca_bundle: Option<&PathBuf>, key: &'static str) -> Result<SharedFetch, AssemblyError> {
+    let bundle = files::read(ca_bundle, key)?;
+    Ok(Arc::new(Fetcher::new(Connector::new(bundle.as_deref()).map_err(failed(key))?)))
+}
+
 /// The root keys that the settings name, the newest first.
 pub fn root_keys(settings: &Settings) -> Result<RootKeys, AssemblyError> {
-    let read = |path: &std::path::PathBuf| {
+    let read = |path: &PathBuf| {
         let text = files::secret(path, "identity.root_key_files")?;
         RootKey::read(text.expose()).map_err(|error| AssemblyError {
             what: "identity.root_key_files",

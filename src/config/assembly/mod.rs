@@ -21,7 +21,7 @@ pub use identity::{key_store, root_keys};
 pub use run::Bound;
 pub use store::shared as shared_store;
 
-use super::settings::{Settings, TlsSettings, UpstreamSettings, WebhookSettings};
+use super::settings::{Presence, Settings, TlsSettings, UpstreamSettings, WebhookSettings};
 use crate::admin::{AdminSources, Changing, Check, State};
 use crate::budget::{BudgetRule, Ledger};
 use crate::gateway::{BodyLimits, Drains, Gateway};
@@ -240,19 +240,30 @@ fn people(gateway: &Gateway) -> Vec<Arc<Principal>> {
 
 fn listening(settings: &Settings, trusted_as: Option<Arc<Principal>>) -> Result<Listening, AssemblyError> {
     let server = settings.server.clone();
-    let (tls, ca) = match &server.tls {
+    let clients = server.clients.as_ref().map(|clients| tls::ClientAuthorities {
+        ca: clients.ca.clone(),
+        crl: clients.crl.clone(),
+        required: clients.presence == Presence::Required,
+    });
+    // What needs no TLS shows no certificate.
+    let plaintext = match &clients {
+        Some(clients) if clients.required => Plaintext::Refuse,
+        Some(_) | None => Plaintext::default(),
+    };
+    let (certificate, ca) = match &server.tls {
         TlsSettings::Off => (None, None),
         TlsSettings::Files { certificate, key } => {
-            let certified = tls::load(certificate, key).map_err(failed("server.tls"))?;
-            (Some(tls::server_config(certified).map_err(failed("server.tls"))?), None)
+            (Some(tls::CertificateSource::Files { certificate: certificate.clone(), key: key.clone() }), None)
         }
         TlsSettings::LocalCa { dir } => {
             let ca = LocalCa::open_or_create(dir, &Names::Kept, std::time::SystemTime::now())
                 .map_err(failed("server.tls.local_ca"))?;
             let certificate = std::path::absolute(ca.ca_certificate()).map_err(failed("server.tls.local_ca"))?;
-            (Some(ca.server_config().map_err(failed("server.tls.local_ca"))?), Some(certificate))
+            (Some(tls::CertificateSource::Kept(ca.certified())), Some(certificate))
         }
     };
+    let live = certificate.map(|certificate| tls::LiveTls::new(certificate, clients)).transpose();
+    let live = live.map_err(failed("server.tls"))?;
     Ok(Listening {
         limits: ServerLimits {
             max_connections: server.max_connections,
@@ -261,7 +272,7 @@ fn listening(settings: &Settings, trusted_as: Option<Arc<Principal>>) -> Result<
         },
         admin: settings.admin.listen,
         settings: server,
-        welcome: Welcome { tls: tls.map(|config| (Arc::new(config), Plaintext::default())), trusted_as },
+        welcome: Welcome { tls: live.map(|live| (Arc::new(live), plaintext)), trusted_as },
         ca,
     })
 }

@@ -20,6 +20,7 @@ use crate::admin;
 use crate::config::settings::Listen;
 use crate::gateway::Gateway;
 use crate::identity::keys::{KeyRing, Refresh};
+use crate::server::tls::LiveTls;
 use crate::server::{self, Listener};
 use crate::telemetry::{Reloaded, Success};
 use crate::upstream::Pool;
@@ -92,6 +93,10 @@ impl Bound {
         let (background, last) = (TaskTracker::new(), CancellationToken::new());
         background.spawn(Arc::clone(&credentials).keep_fresh(last.clone()));
         background.spawn(watch_keys(keys, Arc::clone(&gateway), last.clone()));
+        background.spawn(watch_issuers(Arc::clone(&gateway), last.clone()));
+        if let Some((tls, _)) = &listener.welcome.tls {
+            background.spawn(watch_tls(Arc::clone(tls), Arc::clone(&gateway), last.clone()));
+        }
         background.spawn(thresholds.run(last.clone()));
         background.spawn(close_idle(Arc::clone(&gateway.pool), last.clone()));
         background.spawn(gateway.drains.clone().watch(last.clone()));
@@ -141,6 +146,38 @@ async fn watch_keys(keys: Arc<KeyRing>, gateway: Arc<Gateway>, stop: Cancellatio
         }
     }
 }
+
+/// Takes up certificates, authorities and revocation lists that have changed.
+async fn watch_tls(tls: Arc<LiveTls>, gateway: Arc<Gateway>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(KEYS_EVERY);
+    while tick(&mut ticks, &stop).await {
+        let looked = Arc::clone(&tls);
+        match tokio::task::spawn_blocking(move || looked.refresh()).await {
+            Ok(Ok(false)) | Err(_) => {}
+            Ok(Ok(true)) => {
+                tracing::info!(
+                    "a certificate, an authority or a revocation list has changed; new connections go by it"
+                );
+                gateway.metrics().reloaded(Reloaded::Certificate, Success::Ok);
+            }
+            Ok(Err(error)) => {
+                tracing::error!(%error, "a file of [server.tls] cannot be used; what was in force stays");
+                gateway.metrics().reloaded(Reloaded::Certificate, Success::Failed);
+            }
+        }
+    }
+}
+
+/// Fetches the keys of issuers at the start, and again from time to time.
+async fn watch_issuers(gateway: Arc<Gateway>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(ISSUERS_EVERY);
+    while tick(&mut ticks, &stop).await {
+        gateway.identity.refresh_issuers().await;
+    }
+}
+
+/// Issuers rotate keys in days; one that is new is asked for at its first token anyway.
+const ISSUERS_EVERY: Duration = Duration::from_mins(30);
 
 /// Looks at the keys between two notes of when they were last used.
 const NOTE_EVERY: u64 = 60;

@@ -28,7 +28,7 @@ pub(super) fn compile(entry: &Entry<'_>, around: &Surroundings<'_>, report: &mut
 }
 
 /// `https`, or `http` on this machine.
-fn url(text: &str) -> Result<String, Wrong> {
+pub(super) fn url(text: &str) -> Result<String, Wrong> {
     let wrong = |what: &str| Wrong::new(format!("{}: {what}", quoted(text)));
     let hint = "such as \"https://hooks.example.com/tollgate\"";
     // Before anything is quoted: it may be a password.

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use super::values;
+use super::{aws_login, certificates, oidc, values};
 use crate::config::Surroundings;
 use crate::config::diagnostics::{Report, Wrong, quoted};
 use crate::config::schema::Entry;
@@ -10,7 +10,12 @@ use crate::config::settings::IdentitySettings;
 use crate::types::Region;
 
 /// A keys file need not be there: `tollgate key create` makes it.
-pub(super) fn compile(entry: &Entry<'_>, around: &Surroundings<'_>, report: &mut Report) -> Option<IdentitySettings> {
+pub(super) fn compile(
+    entry: &Entry<'_>,
+    tls: &Entry<'_>,
+    around: &Surroundings<'_>,
+    report: &mut Report,
+) -> Option<IdentitySettings> {
     let keys_file = values::path(entry, "keys_file", around.folder, report);
     if entry.has("keys_file") && keys_file.is_none() {
         return None;
@@ -25,7 +30,21 @@ pub(super) fn compile(entry: &Entry<'_>, around: &Surroundings<'_>, report: &mut
     let regions = values::each(entry.texts("regions"), report, |text| {
         text.parse::<Region>().map_err(|_| Wrong::new(format!("{} is no Region", quoted(text))))
     });
-    Some(IdentitySettings { keys_file, root_key_files, regions, failures_per_minute: NonZeroU32::new(failures?) })
+    let oidc = oidc::compile(entry, around, report);
+    let aws_login = if entry.has("aws_login") {
+        Some(aws_login::compile(&entry.table("aws_login"), around, report)?)
+    } else {
+        None
+    };
+    Some(IdentitySettings {
+        keys_file,
+        root_key_files,
+        regions,
+        failures_per_minute: NonZeroU32::new(failures?),
+        oidc,
+        aws_login,
+        certificates: certificates::compile(entry, tls, report),
+    })
 }
 
 const MOST_ROOTS: usize = 2;

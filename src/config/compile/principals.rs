@@ -13,12 +13,14 @@ use crate::types::Tags;
 pub(super) struct Roster<'a> {
     pub(super) principals: BTreeSet<&'a str>,
     pub(super) groups: BTreeSet<&'a str>,
+    /// Tokens or certificates may tell of others.
+    pub(super) open: bool,
 }
 
 impl<'a> Roster<'a> {
-    /// Whether there is a list to refer to.
+    /// Whether there is a list to refer to, and nobody beyond it.
     pub(super) fn is_readable(&self) -> bool {
-        !self.principals.is_empty()
+        !self.principals.is_empty() && !self.open
     }
 
     /// The names in a file.
@@ -26,6 +28,7 @@ impl<'a> Roster<'a> {
         let entries = file.tables("principals");
         Self {
             principals: entries.iter().filter_map(|entry| entry.text("name")).map(|name| name.value).collect(),
+            open: ELSEWHERE.iter().any(|way| file.table("identity").has(way)),
             groups: entries.iter().flat_map(|entry| entry.texts("groups")).map(|group| group.value).collect(),
         }
     }
@@ -33,7 +36,7 @@ impl<'a> Roster<'a> {
 
 /// With nobody listed, who can call?
 pub(super) fn somebody(file: &Entry<'_>, report: &mut Report) {
-    if file.tables("principals").is_empty() {
+    if file.tables("principals").is_empty() && !Roster::of(file).open {
         let wrong = Wrong::new("nobody is listed");
         let hint =
             "list them, or give them keys that say who they are: `tollgate key create --principal NAME --group GROUP`";
@@ -85,5 +88,8 @@ fn taggable(text: &str, longest: usize) -> bool {
     let plain = |c: char| c.is_alphanumeric() || c == ' ' || "_.:/=+-@".contains(c);
     text.chars().all(plain) && text.chars().count() <= longest
 }
+
+/// What tells of principals besides `[[principals]]`.
+const ELSEWHERE: [&str; 3] = ["oidc", "aws_login", "certificates"];
 
 const MOST_TAGS: usize = 50;

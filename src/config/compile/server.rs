@@ -7,7 +7,7 @@ use super::values::{self, Zero};
 use crate::config::Surroundings;
 use crate::config::diagnostics::{Report, Wrong, quoted};
 use crate::config::schema::Entry;
-use crate::config::settings::{Listen, ServerSettings, TlsSettings};
+use crate::config::settings::{ClientCertificates, Listen, Presence, ServerSettings, TlsSettings};
 use crate::config::suggest;
 
 pub(super) fn compile(
@@ -25,6 +25,7 @@ pub(super) fn compile(
     let drain_timeout = values::span(entry, "drain_timeout", Zero::Allowed, report);
     let max_connections = values::number(entry, "max_connections", 1..=1_000_000, report);
     let tls = tls(&entry.table("tls"), entry.has("tls"), around, report);
+    let clients = clients(&entry.table("tls"), around, report);
     if let (Some(Listen::Tcp(listen)), Some(TlsSettings::Off)) = (&listen, &tls)
         && !listen.ip().is_loopback()
     {
@@ -46,6 +47,7 @@ pub(super) fn compile(
         drain_timeout: drain_timeout?,
         max_connections: max_connections?,
         tls: tls?,
+        clients: clients?,
     })
 }
 
@@ -158,6 +160,23 @@ fn tls(entry: &Entry<'_>, written: bool, around: &Surroundings<'_>, report: &mut
 
 /// What fits into a socket's address.
 const LONGEST_SOCKET_PATH: usize = 100;
+
+/// Certificates of callers. `None` means that an error has been reported.
+#[expect(clippy::option_option, reason = "nothing read, and nothing there to read")]
+fn clients(entry: &Entry<'_>, around: &Surroundings<'_>, report: &mut Report) -> Option<Option<ClientCertificates>> {
+    let ca = values::existing(entry, "client_ca", around.folder, report);
+    let crl = values::existing(entry, "client_crl", around.folder, report);
+    let presence = values::choice(entry, "client_certificates", report);
+    if !entry.has("client_ca") {
+        let required = (presence == Some(Presence::Required)).then_some("client_certificates");
+        for key in required.into_iter().chain(entry.has("client_crl").then_some("client_crl")) {
+            let wrong = Wrong::new("no certificate of a caller is taken without client_ca");
+            report.error(&entry.place_of(key), wrong.hint("client_ca = \"clients-ca.pem\""));
+        }
+        return Some(None);
+    }
+    Some(Some(ClientCertificates { ca: ca?, crl, presence: presence? }))
+}
 
 /// A body is held in memory until it has been read: a gigabyte is a slip of the pen.
 const LARGEST_BODY_BYTES: i64 = 1_000_000_000;

@@ -38,8 +38,14 @@ const SERVER: &[Key] = &[
     optional("tls", Shape::Table(TLS)),
 ];
 
-const TLS: &[Key] =
-    &[optional("certificate", Shape::Text), optional("key", Shape::Text), optional("local_ca", Shape::Text)];
+const TLS: &[Key] = &[
+    optional("certificate", Shape::Text),
+    optional("key", Shape::Text),
+    optional("local_ca", Shape::Text),
+    optional("client_ca", Shape::Text),
+    optional("client_crl", Shape::Text),
+    text_or("client_certificates", "optional"),
+];
 
 const ADMIN: &[Key] = &[text_or("listen", "127.0.0.1:9090"), optional("token_file", Shape::Text)];
 
@@ -60,6 +66,51 @@ const IDENTITY: &[Key] = &[
     optional("root_key_files", Shape::Texts),
     optional("regions", Shape::Texts),
     integer_or("failures_per_minute", 120),
+    optional("oidc", Shape::Tables(OIDC)),
+    optional("aws_login", Shape::Table(AWS_LOGIN)),
+    optional("certificates", Shape::Tables(CERTIFICATE)),
+];
+
+const OIDC: &[Key] = &[
+    required("issuer", Shape::Text, "issuer = \"https://company.okta.com/oauth2/default\""),
+    optional("jwks_url", Shape::Text),
+    required("audiences", Shape::Texts, "audiences = [\"tollgate\"]: a token for somebody else must open nothing here"),
+    text_or("audience_claim", "aud"),
+    optional("algorithms", Shape::Texts),
+    span_or("leeway", "60s"),
+    required("principal", Shape::Text, "principal = \"{email}\""),
+    optional("groups", Shape::Texts),
+    optional("groups_claim", Shape::Text),
+    optional("tags", Shape::Pairs),
+    optional("require", Shape::Pairs),
+    optional("token_file", Shape::Text),
+    optional("ca_bundle", Shape::Text),
+];
+
+const AWS_LOGIN: &[Key] = &[
+    required("audience", Shape::Text, "audience = \"tollgate.example.com\": a token is bound to this name"),
+    optional("endpoint", Shape::Text),
+    optional("regions", Shape::Texts),
+    span_or("longest", "1h"),
+    optional("ca_bundle", Shape::Text),
+    required("roles", Shape::Tables(ROLE), "[[identity.aws_login.roles]] with arn and principal"),
+];
+
+const ROLE: &[Key] = &[
+    required("arn", Shape::Text, "arn = \"arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_*/{email}\""),
+    required("principal", Shape::Text, "principal = \"{email}\""),
+    optional("groups", Shape::Texts),
+    optional("tags", Shape::Pairs),
+];
+
+const CERTIFICATE: &[Key] = &[
+    optional("uri", Shape::Text),
+    optional("dns", Shape::Text),
+    optional("email", Shape::Text),
+    optional("common_name", Shape::Text),
+    required("principal", Shape::Text, "principal = \"{name}\", with {name} in the pattern beside it"),
+    optional("groups", Shape::Texts),
+    optional("tags", Shape::Pairs),
 ];
 
 const PRINCIPAL: &[Key] = &[

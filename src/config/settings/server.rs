@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::Choice;
+
 /// The callers' side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerSettings {
@@ -25,6 +27,32 @@ pub struct ServerSettings {
     pub max_connections: usize,
     /// `[server.tls]`
     pub tls: TlsSettings,
+    /// `[server.tls] client_ca` and what goes with it.
+    pub clients: Option<ClientCertificates>,
+}
+
+/// Which certificates of callers are taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificates {
+    /// The authorities that issue them.
+    pub ca: PathBuf,
+    /// Their lists of those that are revoked.
+    pub crl: Option<PathBuf>,
+    /// Whether a connection without one is taken.
+    pub presence: Presence,
+}
+
+/// Whether something has to be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It may be absent.
+    Optional,
+    /// It must be there.
+    Required,
+}
+
+impl Choice for Presence {
+    const WORDS: &'static [(&'static str, Self)] = &[("optional", Self::Optional), ("required", Self::Required)];
 }
 
 /// Where a server listens.

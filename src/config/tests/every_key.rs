@@ -1,5 +1,7 @@
 //! A file in which every key says something, against the settings that it means.
 
+mod identity;
+
 use std::num::{NonZeroU32, NonZeroU64};
 
 use super::*;
@@ -18,7 +20,12 @@ header_timeout = "3s"
 body_timeout = "4s"
 drain_timeout = "0s"
 max_connections = 6
-tls = { certificate = "/c.pem", key = "k.pem" }
+[server.tls]
+certificate = "/c.pem"
+key = "k.pem"
+client_ca = "/a.pem"
+client_crl = "r.pem"
+client_certificates = "required"
 [admin]
 listen = "127.0.0.1:7"
 token_file = "t"
@@ -37,6 +44,45 @@ keys_file = "/k.json"
 root_key_files = ["new.key", "/old.key"]
 regions = ["eu-west-1"]
 failures_per_minute = 23
+[[identity.oidc]]
+issuer = "https://i.example.com"
+jwks_url = "https://i.example.com/keys"
+audiences = ["a", "b"]
+audience_claim = "client_id"
+algorithms = ["ES256", "PS512"]
+leeway = "24s"
+principal = "i-{sub}"
+groups = ["g-{dept}"]
+groups_claim = "roles"
+tags = { UserEmail = "{email}" }
+require = { hd = "example.com" }
+token_file = "/i.token"
+ca_bundle = "/i.pem"
+[identity.aws_login]
+audience = "t.example.com"
+endpoint = "https://vpce.sts.example.com"
+regions = ["eu-west-1"]
+longest = "25m"
+ca_bundle = "/s.pem"
+[[identity.aws_login.roles]]
+arn = "arn:aws:sts::012345678901:assumed-role/r/{who}"
+principal = "{who}"
+groups = ["x"]
+tags = { W = "{who}" }
+[[identity.certificates]]
+uri = "spiffe://c/{sa}"
+principal = "{sa}"
+groups = ["y"]
+tags = { S = "{sa}" }
+[[identity.certificates]]
+dns = "d"
+principal = "d"
+[[identity.certificates]]
+email = "e"
+principal = "e"
+[[identity.certificates]]
+common_name = "c"
+principal = "c"
 [[principals]]
 name = "n"
 groups = ["g"]
@@ -227,6 +273,11 @@ fn every_key_is_honoured() {
             drain_timeout: Duration::ZERO,
             max_connections: 6,
             tls: TlsSettings::Files { certificate: "/c.pem".into(), key: "/etc/tollgate/k.pem".into() },
+            clients: Some(ClientCertificates {
+                ca: "/a.pem".into(),
+                crl: Some("/etc/tollgate/r.pem".into()),
+                presence: Presence::Required,
+            }),
         },
         admin: AdminSettings { listen: "127.0.0.1:7".parse().unwrap(), token_file: Some("/etc/tollgate/t".into()) },
         upstream: UpstreamSettings {
@@ -245,6 +296,9 @@ fn every_key_is_honoured() {
             root_key_files: vec!["/etc/tollgate/new.key".into(), "/old.key".into()],
             regions: vec!["eu-west-1".parse().unwrap()],
             failures_per_minute: NonZeroU32::new(23),
+            oidc: vec![identity::oidc()],
+            aws_login: Some(identity::aws_login()),
+            certificates: identity::certificates(),
         },
         principals: vec![crate::identity::Principal::new(
             "n",

@@ -29,7 +29,7 @@ use presented::{ALGORITHM, Form};
 use signing_keys::SigningKeys;
 
 pub use error::SignatureFault;
-pub(super) use presented::{Presented, Query, is_presigned};
+pub(super) use presented::{Presented, Query, is_presigned, parse_amz_date};
 pub(super) use short_term::{PREFIX as SHORT_TERM_PREFIX, ShortTermKey};
 
 /// Verifies signatures.

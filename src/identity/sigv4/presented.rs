@@ -140,6 +140,23 @@ impl<'a> Query<'a> {
         Self(self.0.iter().filter(|(own, _)| !names.contains(own)).copied().collect())
     }
 
+    /// Whether all parameters are of these names.
+    pub(in crate::identity) fn has_only(&self, names: &[&str]) -> bool {
+        self.0.iter().all(|(own, _)| names.contains(own))
+    }
+
+    /// Whether all of it is letters, digits and what else a presigned query is made of.
+    pub(in crate::identity) fn is_plain(&self) -> bool {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%+/=;".contains(&byte);
+        self.0.iter().all(|(name, value)| name.bytes().chain(value.bytes()).all(plain))
+    }
+
+    /// As it was received.
+    pub(in crate::identity) fn text(&self) -> String {
+        let parameters: Vec<_> = self.0.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        parameters.join("&")
+    }
+
     /// In the order of names and values. Bytes that should have been encoded are.
     pub(super) fn canonical(&self) -> String {
         let mut parameters: Vec<_> = self.0.iter().map(|(name, value)| (encoded(name), encoded(value))).collect();
@@ -195,7 +212,7 @@ fn of_http_date(date: &str) -> Option<String> {
 }
 
 /// `20261121T231900Z`
-pub(super) fn parse_amz_date(text: &str) -> Option<Timestamp> {
+pub(in crate::identity) fn parse_amz_date(text: &str) -> Option<Timestamp> {
     let whole = text.len() == 16
         && text.bytes().enumerate().all(|(at, byte)| match at {
             8 => byte == b'T',

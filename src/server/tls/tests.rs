@@ -26,7 +26,7 @@ fn a_pair_becomes_a_configuration_that_offers_both_versions_of_http() {
     let directory = directory();
     for (certificate, key) in [("a.pem", "a-key.pem"), ("both.pem", "both.pem")] {
         let certified = load(&directory.path().join(certificate), &directory.path().join(key)).unwrap();
-        let config = server_config(certified).unwrap();
+        let config = server_config(certified, None).unwrap();
         assert_eq!(config.alpn_protocols, [b"h2".to_vec(), b"http/1.1".to_vec()]);
     }
 }

@@ -1,12 +1,14 @@
 // Makes one call with the AWS SDK for JavaScript v3 as it comes: endpoint, key and Region from the environment, every
-// default left alone. Arguments: the command's name, then its input as JSON. Prints one JSON line:
+// default left alone. Arguments: the command's name, its input as JSON, and how many seconds the clock is ahead. Prints one
+// JSON line:
 // {"answer": …, "events": […], "sent": base64} or {"error": {"name", "message", "status", "attempts"}, "events": […]}.
 // The only addition is a look at the request body as it leaves, which the caller compares with what arrives.
 
 import * as bedrock from "@aws-sdk/client-bedrock-runtime";
 
-const [command, json] = process.argv.slice(2);
+const [command, json, ahead] = process.argv.slice(2);
 const input = JSON.parse(json);
+if (Number(ahead)) setTheClock(Number(ahead) * 1000);
 const client = new bedrock.BedrockRuntimeClient({});
 const events = [];
 let sent;
@@ -39,4 +41,16 @@ try {
   const { httpStatusCode: status, attempts } = error.$metadata ?? {};
   const typed = typeof bedrock[error.name] === "function" && error instanceof bedrock[error.name];
   print({ error: { name: error.name, message: error.message, status, attempts, typed } });
+}
+
+function setTheClock(ahead) {
+  const Right = Date;
+  globalThis.Date = class extends Right {
+    constructor(...given) {
+      super(...(given.length > 0 ? given : [Right.now() + ahead]));
+    }
+    static now() {
+      return Right.now() + ahead;
+    }
+  };
 }

@@ -1,0 +1,55 @@
+//! `[identity.aws_login]`: callers who prove an AWS role.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::{alerts, person, values};
+use crate::config::Surroundings;
+use crate::config::diagnostics::{Report, Wrong, quoted};
+use crate::config::schema::Entry;
+use crate::config::settings::AwsLoginFile;
+use crate::identity::Pattern;
+use crate::identity::aws_login::{AwsLoginSettings, Role};
+use crate::types::Region;
+
+pub(super) fn compile(entry: &Entry<'_>, around: &Surroundings<'_>, report: &mut Report) -> Option<AwsLoginFile> {
+    let audience = report.read(entry.text("audience"), |text| {
+        let plain = !text.is_empty() && text.len() <= 255 && text.bytes().all(|byte| byte.is_ascii_graphic());
+        let wrong = || Wrong::new(format!("{} is no audience", quoted(text)));
+        if plain {
+            Ok(text.to_owned())
+        } else {
+            Err(wrong().hint("the gateway's host name, say: \"tollgate.example.com\""))
+        }
+    });
+    let endpoint = report.read(entry.text("endpoint"), alerts::url);
+    let regions = values::each(entry.texts("regions"), report, |text| {
+        let region = text.parse::<Region>().map_err(|_| Wrong::new(format!("{} is no Region", quoted(text))))?;
+        Ok(region.to_string())
+    });
+    let hint = "from \"1m\" to \"12h\": for as long a caller is taken for who AWS says they were";
+    let longest = values::span_within(entry, "longest", &LONGEST, hint, report);
+    let ca_bundle = values::existing(entry, "ca_bundle", around.folder, report);
+    let entries = entry.tables("roles");
+    let roles: Vec<_> = entries.iter().filter_map(|entry| role(entry, report)).collect();
+    let settings = AwsLoginSettings { audience: audience?, endpoint, regions, longest: longest?, roles };
+    Some(AwsLoginFile { login: settings, ca_bundle })
+}
+
+fn role(entry: &Entry<'_>, report: &mut Report) -> Option<Role> {
+    let arn = report.read(entry.text("arn"), |text| {
+        // A pattern over all accounts would let everybody in who has an AWS account.
+        let account = text.split(':').nth(4).unwrap_or_default();
+        if !text.starts_with("arn:") || account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
+            let hint =
+                "\"arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_*/{email}\": the account has to be named";
+            return Err(Wrong::new(format!("{} is no pattern for the ARNs of an account", quoted(text))).hint(hint));
+        }
+        person::pattern(text)
+    });
+    let names: Vec<_> = arn.iter().flat_map(Pattern::names).collect();
+    let person = person::compile(entry, arn.as_ref().map(|_| names.as_slice()), report);
+    Some(Role { person: person?, arn: arn? })
+}
+
+const LONGEST: RangeInclusive<Duration> = Duration::from_mins(1)..=Duration::from_hours(12);

@@ -1,0 +1,46 @@
+//! `[identity]`.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+use crate::identity::aws_login::AwsLoginSettings;
+use crate::identity::certificates::CertificateRule;
+use crate::identity::oidc::IssuerSettings;
+use crate::types::Region;
+
+/// How callers prove who they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentitySettings {
+    /// The file of callers' keys, where they are not in the store.
+    pub keys_file: Option<PathBuf>,
+    /// The files of root keys, the newest first; without one there are no access keys for SigV4.
+    pub root_key_files: Vec<PathBuf>,
+    /// The Regions that callers may sign for; none means any.
+    pub regions: Vec<Region>,
+    /// How many times a minute one source may fail; nothing means without limit.
+    pub failures_per_minute: Option<NonZeroU32>,
+    /// `[[identity.oidc]]`
+    pub oidc: Vec<OidcSettings>,
+    /// `[identity.aws_login]`
+    pub aws_login: Option<AwsLoginFile>,
+    /// `[[identity.certificates]]`
+    pub certificates: Vec<CertificateRule>,
+}
+
+/// One issuer of tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OidcSettings {
+    /// What is taken of it.
+    pub issuer: IssuerSettings,
+    /// Whom to trust when its keys are fetched, in place of the built-in authorities.
+    pub ca_bundle: Option<PathBuf>,
+}
+
+/// How AWS roles are proved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AwsLoginFile {
+    /// What is taken.
+    pub login: AwsLoginSettings,
+    /// Whom to trust when STS is asked, in place of the built-in authorities.
+    pub ca_bundle: Option<PathBuf>,
+}

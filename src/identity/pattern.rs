@@ -1,0 +1,326 @@
+//! From a text that proves who somebody is (an ARN, a name in a certificate, the claims of a token) to a principal: a pattern
+//! that takes parts of the text, and templates that put them together again.
+//!
+//! In a pattern `*` stands for one character or more, and `{name}` for the same under a name; neither reaches over `/` or `:`, so
+//! that a pattern written for one segment cannot be satisfied by two. Everything else stands for itself. The whole text has to fit.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use super::Principal;
+
+/// A pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern(Vec<Piece>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Text(String),
+    /// One character or more, kept under a name where there is one.
+    Some(Option<String>),
+}
+
+/// A text with places for parts of another: `{email}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template(Vec<Part>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Field(String),
+}
+
+/// Who somebody is, in templates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// The principal's name.
+    pub principal: Template,
+    /// Their groups.
+    pub groups: Vec<Template>,
+    /// Their tags.
+    pub tags: BTreeMap<String, Template>,
+}
+
+/// What is wrong with a pattern or a template.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// A brace without its other half, or with nothing in it.
+    #[error("a brace that is not closed, or holds no name")]
+    Brace,
+    /// Two wildcards side by side: which of them takes what?
+    #[error("two wildcards without anything between them")]
+    Adjacent,
+    /// A name there twice.
+    #[error("{{{0}}} is there twice")]
+    Twice(String),
+    /// More than any name has parts.
+    #[error("more than {MOST_WILDCARDS} wildcards")]
+    TooMany,
+    /// Nothing.
+    #[error("it is empty")]
+    Empty,
+}
+
+impl Pattern {
+    /// Reads a pattern.
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        let mut pieces: Vec<Piece> = Vec::new();
+        for part in Template::parse(text)?.0 {
+            match part {
+                Part::Field(name) => pieces.push(Piece::Some(Some(name))),
+                Part::Text(text) => {
+                    for (place, literal) in text.split('*').enumerate() {
+                        if place > 0 {
+                            pieces.push(Piece::Some(None));
+                        }
+                        if !literal.is_empty() {
+                            pieces.push(Piece::Text(literal.to_owned()));
+                        }
+                    }
+                }
+            }
+        }
+        let wild = |piece: Option<&Piece>| matches!(piece, Some(Piece::Some(_)));
+        if pieces.windows(2).any(|pair| wild(pair.first()) && wild(pair.last())) {
+            return Err(PatternError::Adjacent);
+        }
+        if pieces.iter().filter(|piece| wild(Some(piece))).count() > MOST_WILDCARDS {
+            return Err(PatternError::TooMany);
+        }
+        let mut names: Vec<_> = pieces.iter().filter_map(Piece::name).collect();
+        names.sort_unstable();
+        if let Some(twice) = names.windows(2).find_map(|pair| pair.first().filter(|name| pair.last() == Some(name))) {
+            return Err(PatternError::Twice((*twice).to_owned()));
+        }
+        Ok(Self(pieces))
+    }
+
+    /// The names that it gives.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(Piece::name)
+    }
+
+    /// The named parts of a text that fits. Each wildcard takes as little as it can, from the left.
+    pub fn parts<'t>(&self, text: &'t str) -> Option<BTreeMap<&str, &'t str>> {
+        if text.len() > LONGEST_TEXT {
+            return None;
+        }
+        let mut parts = BTreeMap::new();
+        let mut failed = vec![false; (self.0.len() + 1) * (text.len() + 1)];
+        self.fits(0, text, 0, &mut parts, &mut failed).then_some(parts)
+    }
+
+    /// Whether the pieces from one on fit the text from a place on. What has failed once is not tried again, so that no text takes
+    /// longer than its length times that of the pattern.
+    fn fits<'p, 't>(
+        &'p self,
+        piece: usize,
+        text: &'t str,
+        from: usize,
+        parts: &mut BTreeMap<&'p str, &'t str>,
+        failed: &mut [bool],
+    ) -> bool {
+        let Some(rest) = text.get(from..) else { return false };
+        let place = piece * (text.len() + 1) + from;
+        if failed.get(place).copied().unwrap_or(true) {
+            return false;
+        }
+        let fits = match self.0.get(piece) {
+            None => rest.is_empty(),
+            Some(Piece::Text(literal)) => {
+                rest.starts_with(literal) && self.fits(piece + 1, text, from + literal.len(), parts, failed)
+            }
+            Some(Piece::Some(name)) => {
+                let longest = rest.find(['/', ':']).unwrap_or(rest.len());
+                (1..=longest).filter(|length| rest.is_char_boundary(*length)).any(|length| {
+                    let fits = self.fits(piece + 1, text, from + length, parts, failed);
+                    if let (true, Some(name), Some(taken)) = (fits, name, rest.get(..length)) {
+                        parts.insert(name, taken);
+                    }
+                    fits
+                })
+            }
+        };
+        if !fits && let Some(failed) = failed.get_mut(place) {
+            *failed = true;
+        }
+        fits
+    }
+}
+
+impl Piece {
+    fn name(&self) -> Option<&str> {
+        match self {
+            Self::Some(Some(name)) => Some(name),
+            Self::Some(None) | Self::Text(_) => None,
+        }
+    }
+}
+
+impl Template {
+    /// Reads a template.
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        if text.is_empty() {
+            return Err(PatternError::Empty);
+        }
+        let (mut parts, mut rest) = (Vec::new(), text);
+        while let Some((before, after)) = rest.split_once('{') {
+            let (name, after) = after.split_once('}').ok_or(PatternError::Brace)?;
+            if name.is_empty() || name.contains('{') || before.contains('}') {
+                return Err(PatternError::Brace);
+            }
+            if !before.is_empty() {
+                parts.push(Part::Text(before.to_owned()));
+            }
+            parts.push(Part::Field(name.to_owned()));
+            rest = after;
+        }
+        if rest.contains('}') {
+            return Err(PatternError::Brace);
+        }
+        if !rest.is_empty() {
+            parts.push(Part::Text(rest.to_owned()));
+        }
+        Ok(Self(parts))
+    }
+
+    /// The names that it takes.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|part| match part {
+            Part::Field(name) => Some(name.as_str()),
+            Part::Text(_) => None,
+        })
+    }
+
+    /// The text with all places filled. The error is the name of the first part that is not there, or is empty.
+    pub fn fill<'v>(&self, value: impl Fn(&str) -> Option<Cow<'v, str>>) -> Result<String, String> {
+        let mut text = String::new();
+        for part in &self.0 {
+            match part {
+                Part::Text(own) => text.push_str(own),
+                Part::Field(name) => {
+                    let value = value(name).filter(|value| !value.is_empty()).ok_or_else(|| name.clone())?;
+                    text.push_str(&value);
+                }
+            }
+        }
+        Ok(text)
+    }
+}
+
+impl Person {
+    /// The principal whose parts are given. The error is the name of a part that is not there, or what else is in the way.
+    pub fn principal<'v>(&self, value: impl Fn(&str) -> Option<Cow<'v, str>>) -> Result<Principal, String> {
+        let name = self.principal.fill(&value)?;
+        let groups = self.groups.iter().map(|group| group.fill(&value)).collect::<Result<_, _>>()?;
+        let tags = self.tags.iter().map(|(key, tag)| Ok((key.clone(), tag.fill(&value)?)));
+        Ok(Principal::new(name, groups, tags.collect::<Result<_, String>>()?))
+    }
+
+    /// The names that it takes.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.principal
+            .names()
+            .chain(self.groups.iter().flat_map(Template::names))
+            .chain(self.tags.values().flat_map(Template::names))
+    }
+}
+
+const MOST_WILDCARDS: usize = 8;
+/// Names in certificates and ARNs are far shorter.
+const LONGEST_TEXT: usize = 1_024;
+
+/// Whether a name can stand in a metric, in a log line and in a budget.
+pub(super) fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= 128 && !name.chars().any(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parts(pattern: &str, text: &str) -> Option<String> {
+        let pattern = Pattern::parse(pattern).unwrap();
+        let parts = pattern.parts(text)?;
+        Some(parts.iter().map(|(name, part)| format!("{name}={part}")).collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn a_pattern_takes_parts_and_no_more_than_a_segment() {
+        let sso = "arn:aws:sts::123456789012:assumed-role/AWSReservedSSO_*/{email}";
+        let arn = |rest: &str| format!("arn:aws:sts::123456789012:assumed-role/{rest}");
+        for (pattern, text, expected) in [
+            (sso, arn("AWSReservedSSO_Dev_0123456789abcdef/alice@example.com"), Some("email=alice@example.com")),
+            (sso, arn("AWSReservedSSO_/alice@example.com"), None),
+            (sso, arn("Other/alice@example.com"), None),
+            (sso, arn("AWSReservedSSO_Dev/alice@example.com/more"), None),
+            (sso, arn("AWSReservedSSO_Dev/x/alice@example.com"), None),
+            (sso, arn("AWSReservedSSO_Dev/"), None),
+            (sso, format!("x{}", arn("AWSReservedSSO_Dev/a")), None),
+            ("{a}-{b}", "x-y-z".to_owned(), Some("a=x b=y-z")),
+            ("{a}-{b}.c", "x-y.c".to_owned(), Some("a=x b=y")),
+            ("*", "anything".to_owned(), Some("")),
+            ("*", "any/thing".to_owned(), None),
+            ("*", "any:thing".to_owned(), None),
+            ("*", String::new(), None),
+            (
+                "spiffe://cluster.local/ns/{ns}/sa/{sa}",
+                "spiffe://cluster.local/ns/web/sa/api".to_owned(),
+                Some("ns=web sa=api"),
+            ),
+            ("{x}é", "öé".to_owned(), Some("x=ö")),
+        ] {
+            assert_eq!(parts(pattern, &text).as_deref(), expected, "{pattern} on {text}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for (text, error) in [
+            ("", PatternError::Empty),
+            ("a{", PatternError::Brace),
+            ("a}", PatternError::Brace),
+            ("{}", PatternError::Brace),
+            ("{a{b}", PatternError::Brace),
+            ("{a}{b}", PatternError::Adjacent),
+            ("**", PatternError::Adjacent),
+            ("*{a}", PatternError::Adjacent),
+            ("{a}/{a}", PatternError::Twice("a".to_owned())),
+            ("*a*a*a*a*a*a*a*a*", PatternError::TooMany),
+        ] {
+            assert_eq!(Pattern::parse(text).unwrap_err(), error, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_template_says_what_it_lacks() {
+        let template = Template::parse("ci:{repository}@{ref}").unwrap();
+        let value = |name: &str| match name {
+            "repository" => Some(Cow::Borrowed("org/repo")),
+            "ref" => Some(Cow::Borrowed("main")),
+            _ => None,
+        };
+        assert_eq!(template.fill(value).unwrap(), "ci:org/repo@main");
+        assert_eq!(template.fill(|name| value(name).filter(|_| name == "ref")).unwrap_err(), "repository");
+        assert_eq!(template.fill(|_| Some(Cow::Borrowed(""))).unwrap_err(), "repository");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_takes_long_and_what_is_taken_is_of_it(pattern in "[ab*/{}]{1,12}", text in "[ab/:]{0,400}") {
+            if let Ok(pattern) = Pattern::parse(&pattern) && let Some(parts) = pattern.parts(&text) {
+                for part in parts.values() {
+                    prop_assert!(!part.is_empty() && text.contains(part) && !part.contains(['/', ':']));
+                }
+            }
+        }
+
+        #[test]
+        fn many_wildcards_on_a_text_that_does_not_fit_end_soon(wildcards in 1_usize..9, length in 0_usize..100) {
+            let pattern = Pattern::parse(&"*a".repeat(wildcards)).unwrap();
+            prop_assert!(pattern.parts(&("a".repeat(length) + "b")).is_none());
+        }
+    }
+}
