@@ -23,8 +23,9 @@ enum Command {
     Demo(cli::demo::Arguments),
     Serve(cli::serve::Arguments),
     Check(cli::check::Arguments),
-    /// Make, list and revoke the keys that callers hold
+    /// Make, list, rotate and revoke the keys that callers hold
     Key(cli::key::Arguments),
+    Token(cli::token::Arguments),
     /// Show how budgets stand, and change limits and counts
     Budget(cli::budget::Arguments),
     Usage(cli::usage::Arguments),
@@ -65,6 +66,7 @@ async fn run(command: Command, streams: &mut Streams<'_>) -> anyhow::Result<Exit
         Command::Serve(arguments) => cli::serve::run(&arguments, streams).await,
         Command::Check(arguments) => Ok(cli::check::run(&arguments, &cli::price_known, streams)?),
         Command::Key(arguments) => cli::key::run_configured(&arguments, SystemTime::now(), streams).await,
+        Command::Token(arguments) => cli::token::run(&arguments, streams).await,
         Command::Budget(arguments) => cli::budget::run(&arguments, SystemTime::now(), streams).await,
         Command::Usage(arguments) => cli::usage::run(&arguments, SystemTime::now(), streams).await,
         Command::Prices(arguments) => cli::prices::run(&arguments, SystemTime::now(), streams),

@@ -12,6 +12,7 @@ pub mod prices;
 pub mod serve;
 pub mod store;
 mod stored;
+pub mod token;
 pub mod usage;
 
 use std::io;

@@ -45,48 +45,48 @@ impl From<PathError> for Rejection {
 
 impl From<IdentityError> for Rejection {
     fn from(error: IdentityError) -> Self {
-        let reason =
-            match &error {
-                IdentityError::Missing => Reason::MissingCredentials,
-                IdentityError::Several => Reason::AmbiguousCredentials,
-                IdentityError::Expired { .. } => Reason::ExpiredKey,
-                IdentityError::Signature(fault) => match fault {
-                    SignatureFault::Expired { .. } => Reason::ExpiredKey,
-                    SignatureFault::AccessKeyId(_) | SignatureFault::SessionToken | SignatureFault::ShortTerm(_) => {
-                        Reason::UnknownKey
-                    }
-                    SignatureFault::Incomplete(_) => Reason::IncompleteSignature,
-                    SignatureFault::Algorithm
-                    | SignatureFault::Malformed(_)
-                    | SignatureFault::Payload
-                    | SignatureFault::Service(_)
-                    | SignatureFault::Region(_)
-                    | SignatureFault::Terminator
-                    | SignatureFault::Day { .. }
-                    | SignatureFault::NotSigned(_)
-                    | SignatureFault::TooOld { .. }
-                    | SignatureFault::TooNew { .. }
-                    | SignatureFault::ContentHash
-                    | SignatureFault::Mismatch => Reason::InvalidSignature,
-                },
-                IdentityError::Token(TokenFault::Expired { .. })
-                | IdentityError::AwsLogin(LoginFault::Expired { .. }) => Reason::ExpiredToken,
-                IdentityError::Token(TokenFault::Unavailable(_))
-                | IdentityError::AwsLogin(LoginFault::Unavailable(_)) => Reason::IssuerUnavailable,
-                IdentityError::Certificate(CertificateFault::Expired { .. }) => Reason::ExpiredToken,
-                IdentityError::Token(_)
-                | IdentityError::AwsLogin(_)
-                | IdentityError::Certificate(_)
-                | IdentityError::NotTaken(_) => Reason::InvalidToken,
-                IdentityError::TooManyFailures { .. } => Reason::TooManyFailures,
-                IdentityError::TooLong
-                | IdentityError::Scheme
-                | IdentityError::Malformed(_)
-                | IdentityError::Unknown { .. }
-                | IdentityError::WrongSecret { .. }
-                | IdentityError::Revoked { .. }
-                | IdentityError::NoSuchPrincipal { .. } => Reason::UnknownKey,
-            };
+        let reason = match &error {
+            IdentityError::Missing => Reason::MissingCredentials,
+            IdentityError::Several => Reason::AmbiguousCredentials,
+            IdentityError::Expired { .. } => Reason::ExpiredKey,
+            IdentityError::Signature(fault) => match fault {
+                SignatureFault::Expired { .. } => Reason::ExpiredKey,
+                SignatureFault::AccessKeyId(_) | SignatureFault::SessionToken | SignatureFault::ShortTerm(_) => {
+                    Reason::UnknownKey
+                }
+                SignatureFault::Incomplete(_) => Reason::IncompleteSignature,
+                SignatureFault::Algorithm
+                | SignatureFault::Malformed(_)
+                | SignatureFault::Payload
+                | SignatureFault::Service(_)
+                | SignatureFault::Region(_)
+                | SignatureFault::Terminator
+                | SignatureFault::Day { .. }
+                | SignatureFault::NotSigned(_)
+                | SignatureFault::TooOld { .. }
+                | SignatureFault::TooNew { .. }
+                | SignatureFault::ContentHash
+                | SignatureFault::Mismatch => Reason::InvalidSignature,
+            },
+            IdentityError::Token(TokenFault::Expired { .. })
+            | IdentityError::AwsLogin(LoginFault::Expired { .. })
+            | IdentityError::Certificate(CertificateFault::Expired { .. }) => Reason::ExpiredToken,
+            IdentityError::Token(TokenFault::Unavailable(_)) | IdentityError::AwsLogin(LoginFault::Unavailable(_)) => {
+                Reason::IssuerUnavailable
+            }
+            IdentityError::Token(_)
+            | IdentityError::AwsLogin(_)
+            | IdentityError::Certificate(_)
+            | IdentityError::NotTaken(_) => Reason::InvalidToken,
+            IdentityError::TooManyFailures { .. } => Reason::TooManyFailures,
+            IdentityError::TooLong
+            | IdentityError::Scheme
+            | IdentityError::Malformed(_)
+            | IdentityError::Unknown { .. }
+            | IdentityError::WrongSecret { .. }
+            | IdentityError::Revoked { .. }
+            | IdentityError::NoSuchPrincipal { .. } => Reason::UnknownKey,
+        };
         Self::new(reason, error.caller_text(), error.log_text())
     }
 }

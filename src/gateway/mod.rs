@@ -130,7 +130,7 @@ impl Gateway {
     {
         let call = Call::parse(&head.method, &head.uri, &self.base_path)?;
         record.asks(call.operation(), Some(call.requested()).filter(|name| !name.is_empty()));
-        let (principal, early) = self.authenticate(&Shown::of(head, origin), body).await?;
+        let (principal, early) = self.authenticate(&Shown::of(head, origin), body, record).await?;
         record.is_from(&principal);
         if call.operation().forwarded().is_none() {
             return self.answer(&principal, &call).map(Passage::Answered);
@@ -141,11 +141,13 @@ impl Gateway {
             record.goes_through(ProfileLabel::configured(profile.name()), ModelLabel::of_profile(profile.source()));
         }
         let permitted = self.policies.authorize(Arc::clone(&principal), target, call.operation())?;
-        let body = match early {
-            Some(body) => body,
-            None => read_body(body, self.body_limits).await?,
+        let body = if let Some(body) = early {
+            body
+        } else {
+            let body = read_body(body, self.body_limits).await?;
+            record.received(u64::try_from(body.len()).unwrap_or(u64::MAX));
+            body
         };
-        record.received(u64::try_from(body.len()).unwrap_or(u64::MAX));
         let guarded = self.guardrails.enforce(permitted, &head.headers, &body)?;
         let (estimate, tariff) = self.price(&guarded, &head.headers);
         let item = item(&guarded, record.request_id());
@@ -170,6 +172,7 @@ impl Gateway {
         &self,
         shown: &Shown<'_>,
         body: &mut B,
+        record: &mut Record,
     ) -> Result<(Arc<Principal>, Option<Bytes>), Rejection>
     where
         B: HttpBody<Data = Bytes> + Unpin,
@@ -178,6 +181,7 @@ impl Gateway {
             Authentication::Known(principal) => Ok((principal, None)),
             Authentication::Claimed(claim) => {
                 let body = read_body(body, self.body_limits).await?;
+                record.received(u64::try_from(body.len()).unwrap_or(u64::MAX));
                 let hash = hex::encode(Sha256::digest(&body));
                 let principal = self.identity.prove(&claim, shown, &hash, self.signer.now())?;
                 Ok((principal, Some(body)))
@@ -303,8 +307,11 @@ fn answered(json: Bytes, record: Record) -> Response<Body> {
     response
 }
 
-fn rejected(rejection: &Rejection, record: Record) -> Response<Body> {
+fn rejected(rejection: &Rejection, mut record: Record) -> Response<Body> {
     let response = rejection.answer(&request_id(&record)).map(Body::from);
+    if rejection.reason().is_of_identity() {
+        record.refused(&rejection.to_string());
+    }
     tracing::debug!(request_id = record.request_id(), reason = rejection.reason().as_str(), why = %rejection, "refused");
     record.finish(&Conclusion::Refused { status: response.status(), reason: rejection.reason() });
     response

@@ -74,7 +74,13 @@ impl ClientCertificate {
                 GeneralName::URI(uri) => names.push((NameKind::Uri, (*uri).to_owned())),
                 GeneralName::DNSName(host) => names.push((NameKind::Dns, (*host).to_owned())),
                 GeneralName::RFC822Name(email) => names.push((NameKind::Email, (*email).to_owned())),
-                _ => {}
+                GeneralName::OtherName(..)
+                | GeneralName::X400Address(_)
+                | GeneralName::DirectoryName(_)
+                | GeneralName::EDIPartyName(_)
+                | GeneralName::IPAddress(_)
+                | GeneralName::RegisteredID(_)
+                | GeneralName::Invalid(..) => {}
             }
         }
         let subject = certificate.subject().iter_common_name();
@@ -91,8 +97,8 @@ impl ClientCertificate {
         now: Timestamp,
     ) -> Option<Result<Arc<Principal>, CertificateFault>> {
         let fitting = rules.iter().find_map(|rule| {
-            let of_kind = self.names.iter().filter(|(kind, _)| *kind == rule.kind);
-            of_kind.filter_map(|(_, name)| rule.pattern.parts(name)).next().map(|parts| (rule, parts))
+            let mut of_kind = self.names.iter().filter(|(kind, _)| *kind == rule.kind);
+            of_kind.find_map(|(_, name)| rule.pattern.parts(name)).map(|parts| (rule, parts))
         });
         let (rule, parts) = fitting?;
         let at = |seconds| Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX);

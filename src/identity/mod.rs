@@ -192,13 +192,11 @@ impl Identity {
     /// Whoever a token tells of. What the configuration says of somebody of that name counts; others are noted down, so that
     /// their budgets are shown.
     fn known_as(&self, principal: Arc<Principal>) -> Arc<Principal> {
-        match self.principals.named(principal.name()) {
-            Some(listed) => Arc::clone(listed),
-            None => {
-                self.roster.note(&principal);
-                principal
-            }
+        if let Some(listed) = self.principals.named(principal.name()) {
+            return Arc::clone(listed);
         }
+        self.roster.note(&principal);
+        principal
     }
 
     /// Tells whether a claim holds over a request and its body, whose SHA-256 is given in hexadecimal, and whose it is then.

@@ -90,6 +90,23 @@ words! {
 }
 
 impl RefusalReason {
+    /// Whether it is about who asks. What is said of that holds nothing of a body.
+    pub const fn is_of_identity(self) -> bool {
+        matches!(
+            self,
+            Self::MissingCredentials
+                | Self::UnknownKey
+                | Self::ExpiredKey
+                | Self::InvalidToken
+                | Self::ExpiredToken
+                | Self::IssuerUnavailable
+                | Self::InvalidSignature
+                | Self::IncompleteSignature
+                | Self::TooManyFailures
+                | Self::AmbiguousCredentials
+        )
+    }
+
     /// Whether the refusal was Tollgate's decision or Bedrock's absence.
     pub const fn outcome(self) -> Outcome {
         match self {

@@ -41,6 +41,7 @@ pub struct Record {
     spend: SpendLabels,
     traffic: Traffic,
     reserved: Option<Money>,
+    why: Option<String>,
     waited: Duration,
     concluded: bool,
 }
@@ -70,6 +71,7 @@ impl Record {
             },
             traffic: Traffic { started: Instant::now(), first_byte: None, bytes_in: 0, bytes_out: 0 },
             reserved: None,
+            why: None,
             waited: Duration::ZERO,
             concluded: false,
         }
@@ -84,6 +86,11 @@ impl Record {
     pub fn asks(&mut self, operation: Operation, model: Option<&str>) {
         self.operation = OperationLabel(Some(operation));
         self.requested_model = model.map(|text| excerpt(text, MODEL_BYTES));
+    }
+
+    /// Why the request is refused, in more words than the reason has. It holds no secret and nothing of a body.
+    pub fn refused(&mut self, why: &str) {
+        self.why = Some(excerpt(why, WHY_BYTES));
     }
 
     /// The caller is known.
@@ -205,6 +212,7 @@ impl Record {
             status = conclusion.status().map(|status| status.as_u16()),
             outcome = conclusion.outcome().as_str(),
             reason = conclusion.reason().map(RefusalReason::as_str),
+            why = self.why,
             fault = conclusion.fault().map(tracing::field::display),
             ending = call.map(|call| call.ending.as_str()),
             guardrail = call.map(|call| call.guardrail.as_str()),
@@ -249,6 +257,8 @@ fn milliseconds(duration: Duration) -> f64 {
 
 /// The longest user agent seen in a real client is the AWS SDK for Rust's, at about 150 bytes.
 const USER_AGENT_BYTES: usize = 200;
+/// A sentence.
+const WHY_BYTES: usize = 300;
 /// Enough for every ARN of an inference profile.
 const MODEL_BYTES: usize = 256;
 /// AWS's request ids are UUIDs.

@@ -55,6 +55,14 @@ impl Connector {
         Ok(Self { tls: TlsConnector::from(Arc::new(config)) })
     }
 
+    /// Connects, for whoever speaks HTTP over it themselves. The caller bounds the time.
+    pub async fn connect_to(
+        &self,
+        endpoint: &Endpoint,
+    ) -> io::Result<impl AsyncRead + AsyncWrite + Send + Unpin + use<>> {
+        self.connect(endpoint).await
+    }
+
     /// Connects. The caller bounds the time.
     pub(super) async fn connect(&self, endpoint: &Endpoint) -> io::Result<Connection> {
         let tcp = TcpStream::connect((endpoint.host(), endpoint.port())).await?;

@@ -44,6 +44,7 @@ pub(crate) fn arn(profile: &str) -> String {
 
 /// What a scene is made of.
 pub(crate) struct Plan {
+    listen: String,
     server: String,
     admin: String,
     identity: String,
@@ -70,6 +71,7 @@ impl Default for Plan {
                 .unwrap();
         }
         Self {
+            listen: "127.0.0.1:0".to_owned(),
             server: String::new(),
             admin: String::new(),
             identity: String::new(),
@@ -93,6 +95,12 @@ impl Plan {
     pub(crate) fn server(mut self, lines: &str) -> Self {
         self.server += lines;
         self.server.push('\n');
+        self
+    }
+
+    /// Callers connect to a Unix socket; [`Scene::data`] leads nowhere then.
+    pub(crate) fn socket(mut self, path: &Path) -> Self {
+        self.listen = format!("unix:{}", path.display());
         self
     }
 
@@ -159,12 +167,12 @@ impl Plan {
     }
 
     pub(crate) async fn open(self) -> Scene {
-        let Self { server, admin, identity, upstream: more, rest, profiles, endpoint, mock, aws, clock } = self;
+        let Self { listen, server, admin, identity, upstream: more, rest, profiles, endpoint, mock, aws, clock } = self;
         let mock = MockBedrock::start(mock).await.unwrap();
         let folder = TempDir::new().unwrap();
         let upstream = endpoint.map_or_else(|| mock.url(), |address| format!("http://{address}"));
         let text = format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\n{server}\n[admin]\nlisten = \"127.0.0.1:0\"\n{admin}\n\
+            "[server]\nlisten = \"{listen}\"\n{server}\n[admin]\nlisten = \"127.0.0.1:0\"\n{admin}\n\
              [upstream]\nendpoint = \"{upstream}\"\nregion = \"us-east-1\"\n{more}\n\
              [identity]\nkeys_file = \"keys.json\"\n{identity}\n{PRINCIPALS}\n{profiles}\n{rest}\n"
         );
@@ -178,7 +186,7 @@ impl Plan {
         let stop = CancellationToken::new();
         Scene {
             mock,
-            data: bound.data_address().unwrap(),
+            data: bound.data_address().unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 1))),
             admin: bound.admin_address().unwrap(),
             ca: bound.ca_certificate().map(Path::to_owned),
             gateway: Arc::clone(bound.gateway()),

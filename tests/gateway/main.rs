@@ -27,6 +27,7 @@ mod limits;
 mod operators;
 mod patience;
 mod profiles;
+mod proofs;
 mod sdk;
 mod shutdown;
 mod smuggling;

@@ -63,7 +63,7 @@ struct Key {
     id: Option<String>,
     algorithm: Option<String>,
     kind: Kind,
-    key: DecodingKey,
+    public: DecodingKey,
     /// By which a change is seen.
     written: String,
 }
@@ -122,7 +122,7 @@ impl Issuer {
         if suitable.peek().is_none() {
             return Err(TokenFault::UnknownKey);
         }
-        if suitable.any(|key| token.is_signed_by(&key.key)) { Ok(generation) } else { Err(TokenFault::Signature) }
+        if suitable.any(|key| token.is_signed_by(&key.public)) { Ok(generation) } else { Err(TokenFault::Signature) }
     }
 
     /// Fetches keys because one is not known: once in half a minute at most, however many ask, and all of them wait for it.
@@ -236,15 +236,18 @@ impl Key {
         if matches!(jwk.common.public_key_use, Some(ref purpose) if *purpose != PublicKeyUse::Signature) {
             return None;
         }
-        let kind = match &jwk.algorithm {
-            AlgorithmParameters::RSA(_) => Kind::Rsa,
-            AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P256 => Kind::P256,
-            AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P384 => Kind::P384,
-            AlgorithmParameters::OctetKeyPair(okp) if okp.curve == EllipticCurve::Ed25519 => Kind::Ed25519,
-            _ => return None,
+        let kind = if let AlgorithmParameters::RSA(_) = &jwk.algorithm {
+            Kind::Rsa
+        } else if let AlgorithmParameters::EllipticCurve(ec) = &jwk.algorithm {
+            let p256 = (ec.curve == EllipticCurve::P256).then_some(Kind::P256);
+            p256.or_else(|| (ec.curve == EllipticCurve::P384).then_some(Kind::P384))?
+        } else if let AlgorithmParameters::OctetKeyPair(okp) = &jwk.algorithm {
+            (okp.curve == EllipticCurve::Ed25519).then_some(Kind::Ed25519)?
+        } else {
+            return None;
         };
-        let key = DecodingKey::from_jwk(&jwk).ok()?;
-        Some(Self { id: jwk.common.key_id, algorithm, kind, key, written })
+        let public = DecodingKey::from_jwk(&jwk).ok()?;
+        Some(Self { id: jwk.common.key_id, algorithm, kind, public, written })
     }
 }
 

@@ -35,18 +35,12 @@ struct Pair {
 
 impl Pair {
     fn new(id: &'static str, algorithm: Algorithm) -> Self {
-        let kind = match algorithm {
-            Algorithm::ES256 => &rcgen::PKCS_ECDSA_P256_SHA256,
-            Algorithm::EdDSA => &rcgen::PKCS_ED25519,
-            _ => &rcgen::PKCS_RSA_SHA256,
-        };
-        let pair = rcgen::KeyPair::generate_for(kind).unwrap();
-        let der = pair.serialize_der();
-        let key = match algorithm {
-            Algorithm::ES256 => EncodingKey::from_ec_der(&der),
-            Algorithm::EdDSA => EncodingKey::from_ed_der(&der),
+        let of = |kind| rcgen::KeyPair::generate_for(kind).unwrap().serialize_der();
+        let key = if algorithm == Algorithm::ES256 {
+            EncodingKey::from_ec_der(&of(&rcgen::PKCS_ECDSA_P256_SHA256))
+        } else {
             // The library wants the key itself and not what PKCS #8 wraps around it.
-            _ => EncodingKey::from_rsa_der(der.get(26..).unwrap()),
+            EncodingKey::from_rsa_der(of(&rcgen::PKCS_RSA_SHA256).get(26..).unwrap())
         };
         Self { id, algorithm, key }
     }
