@@ -7,6 +7,8 @@
 //! - `GET /budgets/history`: who changed which budget, when and why, as JSON.
 //! - `POST /budgets/set`, `/budgets/raise`, `/budgets/reset`: change a budget, with `Authorization: Bearer` and the token of
 //!   `[admin] token_file`; the body is JSON. Without such a token nothing can be changed here.
+//! - `GET /keys`: every key's id, kind, owner, times and note, as JSON; never a key.
+//! - `POST /keys/revoke`: revokes a key at this gateway at once, with the same token; the body is `{"id": "…"}`.
 //! - `GET /usage?since=2026-11-01T00:00:00Z`: what was settled, by the hour, as JSON; without `since` the last 30 days.
 //! - `GET /bill`: who spent what on which model, as JSON; 503 while the store cannot tell.
 
@@ -43,20 +45,22 @@ pub struct AdminSources {
     pub budgets: Arc<dyn Fn() -> Answer + Send + Sync>,
     /// Tells what operators have changed.
     pub history: Arc<dyn Fn() -> Answer + Send + Sync>,
-    /// Changes budgets; nothing where nobody may.
+    /// Changes budgets and keys; nothing where nobody may.
     pub changing: Option<Changing>,
+    /// Tells which keys there are.
+    pub keys: Arc<dyn Fn() -> Answer + Send + Sync>,
     /// Tells what has been settled since an instant.
     pub usage: Arc<dyn Fn(SystemTime) -> Answer + Send + Sync>,
     /// Makes the bill, or tells why the store cannot.
     pub bill: Arc<dyn Fn() -> Answer + Send + Sync>,
 }
 
-/// How budgets are changed, and by whom.
+/// How budgets and keys are changed, and by whom.
 #[derive(Clone)]
 pub struct Changing {
     /// What whoever asks has to know.
     pub token: Secret,
-    /// Takes the last word of the path and the body. The error is whoever asks's, or the store's.
+    /// Takes what the path changes, without its slash, and the body. The error is whoever asks's, or the store's.
     pub change: Arc<dyn Fn(String, Bytes) -> Changed + Send + Sync>,
 }
 
@@ -102,9 +106,10 @@ pub(super) async fn answer(
     path: &str,
     query: Option<&str>,
 ) -> Response<Full<Bytes>> {
-    if !matches!(path, "/livez" | "/readyz" | "/metrics" | "/bill" | "/budgets" | "/budgets/history" | "/usage") {
-        let known = "known: /livez /readyz /metrics /bill /budgets /budgets/history /usage; \
-                     POST /budgets/set /budgets/raise /budgets/reset\n";
+    let known = ["/livez", "/readyz", "/metrics", "/bill", "/budgets", "/budgets/history", "/keys", "/usage"];
+    if !known.contains(&path) {
+        let changing = "POST /budgets/set /budgets/raise /budgets/reset /keys/revoke";
+        let known = format!("known: {}; {changing}\n", known.join(" "));
         return page(StatusCode::NOT_FOUND, TEXT, known);
     }
     if method != Method::GET && method != Method::HEAD {
@@ -118,6 +123,7 @@ pub(super) async fn answer(
         "/bill" => told((sources.bill)().await),
         "/budgets" => told((sources.budgets)().await),
         "/budgets/history" => told((sources.history)().await),
+        "/keys" => told((sources.keys)().await),
         "/usage" => match since(query, SystemTime::now()) {
             Ok(since) => told((sources.usage)(since).await),
             Err(error) => page(StatusCode::BAD_REQUEST, JSON, json!({ "error": error }).to_string()),
@@ -126,13 +132,14 @@ pub(super) async fn answer(
     }
 }
 
-/// The last word of a path that changes something.
+/// What a path changes.
 pub(super) fn action<'p>(method: &Method, path: &'p str) -> Option<&'p str> {
-    let action = path.strip_prefix("/budgets/")?;
-    (method == Method::POST && matches!(action, "set" | "raise" | "reset")).then_some(action)
+    let action = path.strip_prefix('/')?;
+    let known = matches!(action, "budgets/set" | "budgets/raise" | "budgets/reset" | "keys/revoke");
+    (method == Method::POST && known).then_some(action)
 }
 
-/// Changes a budget. The body is read only for who may.
+/// Changes a budget or a key. The body is read only for who may.
 pub(super) async fn change(
     sources: &AdminSources,
     action: &str,
@@ -141,7 +148,7 @@ pub(super) async fn change(
 ) -> Response<Full<Bytes>> {
     let error = |status, error: String| page(status, JSON, json!({ "error": error }).to_string());
     let Some(Changing { token, change }) = &sources.changing else {
-        let how = "nothing can be changed here: [admin] token_file names no token; `tollgate budget` changes budgets";
+        let how = "nothing can be changed here: [admin] token_file names no token; `tollgate budget` and `tollgate key` change things";
         return error(StatusCode::FORBIDDEN, how.to_owned());
     };
     let sent = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));

@@ -46,7 +46,7 @@ pub use error::IdentityError;
 pub use fetch::{Fetch, Fetched, SharedFetch};
 pub use pattern::{Pattern, PatternError, Person, Template};
 pub use principal::{Principal, Principals, PrincipalsError};
-pub use shown::{Origin, Shown, Source};
+pub use shown::{Origin, Shown, Source, TrustedProxies};
 
 /// The stage that tells who is asking: the principals there are, and the ways in which they prove it.
 #[derive(Debug)]
@@ -58,6 +58,7 @@ pub struct Identity {
     aws_logins: Option<AwsLogins>,
     certificates: Vec<CertificateRule>,
     failures: Failures,
+    proxies: TrustedProxies,
     /// Whom tokens have told of.
     roster: Roster,
 }
@@ -77,6 +78,8 @@ pub struct Verification {
     pub certificates: Vec<CertificateRule>,
     /// How many times a minute one source may fail; nothing means without limit.
     pub failures_per_minute: Option<NonZeroU32>,
+    /// The proxies that tell from where a request comes.
+    pub proxies: TrustedProxies,
 }
 
 /// How far a request has been authenticated.
@@ -91,7 +94,8 @@ pub enum Authentication<'a> {
 impl Identity {
     /// Principals come with the configuration; the ring is shared, because it reloads by itself.
     pub fn new(principals: Principals, keys: Arc<KeyRing>, verification: Verification) -> Self {
-        let Verification { roots, regions, issuers, aws_login, certificates, failures_per_minute } = verification;
+        let Verification { roots, regions, issuers, aws_login, certificates, failures_per_minute, proxies } =
+            verification;
         Self {
             principals,
             keys,
@@ -100,6 +104,7 @@ impl Identity {
             aws_logins: aws_login.map(|(settings, fetch)| AwsLogins::new(settings, fetch)),
             certificates,
             failures: Failures::new(failures_per_minute),
+            proxies,
             roster: Roster::default(),
         }
     }
@@ -230,21 +235,27 @@ impl Identity {
 
     /// What is dear to check is not checked for who fails too often.
     fn listen_to(&self, shown: &Shown<'_>) -> Result<(), IdentityError> {
-        match self.failures.shut_out(shown.origin.source) {
+        match self.failures.shut_out(self.source(shown)) {
             None => Ok(()),
             Some(retry_after) => Err(IdentityError::TooManyFailures { retry_after }),
         }
+    }
+
+    /// Where a request comes from, as far as failures are counted.
+    fn source(&self, shown: &Shown<'_>) -> Source {
+        self.proxies.source(shown.origin.source, shown.headers)
     }
 
     fn failed(&self, shown: &Shown<'_>, error: IdentityError) -> IdentityError {
         if !error.is_a_guess() {
             return error;
         }
-        match self.failures.count(shown.origin.source) {
+        let source = self.source(shown);
+        match self.failures.count(source) {
             None => error,
             Some(retry_after) => {
                 // One line for what would be a flood of them.
-                tracing::warn!(source = %shown.origin.source, last = %error, "too many failed authentications from one source");
+                tracing::warn!(%source, last = %error, "too many failed authentications from one source");
                 IdentityError::TooManyFailures { retry_after }
             }
         }

@@ -23,6 +23,7 @@ mod endings;
 mod guardrail;
 mod headers;
 mod identity;
+mod keys;
 mod limits;
 mod operators;
 mod patience;

@@ -37,6 +37,7 @@ async fn start() -> Admin {
         }),
         budgets: Arc::new(|| Box::pin(async { Err("the store is away".to_owned()) })),
         history: Arc::new(|| Box::pin(async { Ok(json!([])) })),
+        keys: Arc::new(|| Box::pin(async { Ok(json!([])) })),
         changing: Some(Changing {
             token: Secret::new("a token".to_owned()),
             change: Arc::new(|action, body| {

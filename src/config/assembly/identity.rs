@@ -9,7 +9,7 @@ use crate::config::settings::{AwsLoginFile, OidcSettings, Settings, StoreKind};
 use crate::identity::aws_login::AwsLoginSettings;
 use crate::identity::keys::{KeyFile, KeyRing, RootKey, RootKeys, SharedKeyStore, WatchedFile};
 use crate::identity::oidc::IssuerSettings;
-use crate::identity::{SharedFetch, Verification};
+use crate::identity::{SharedFetch, TrustedProxies, Verification};
 use crate::upstream::{Connector, Fetcher};
 
 /// Where the settings have callers' keys: in a file that they name, or in the store; beside a store in memory, in `keys.json`.
@@ -48,6 +48,7 @@ pub(super) fn verification(settings: &Settings) -> Result<Verification, Assembly
         certificates: identity.certificates.clone(),
         regions: identity.regions.iter().map(ToString::to_string).collect(),
         failures_per_minute: identity.failures_per_minute,
+        proxies: TrustedProxies::new(identity.trusted_proxies.clone()),
     })
 }
 

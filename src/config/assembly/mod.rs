@@ -189,11 +189,14 @@ fn admin(
             let changed = Arc::clone(&changed);
             Box::pin(async move {
                 let now = changed.signer.now();
+                if action == "keys/revoke" {
+                    return pages::revoke(changed.identity.keys(), &body, now).await;
+                }
                 pages::change(&changed.ledger, &people(&changed), &action, &body, now).await
             })
         }),
     });
-    let (standing, used) = (Arc::clone(gateway), Arc::clone(gateway));
+    let (standing, used, keyed) = (Arc::clone(gateway), Arc::clone(gateway), Arc::clone(gateway));
     let (billed, signing, draining) = (Arc::clone(gateway), Arc::clone(credentials), draining.clone());
     AdminSources {
         metrics: Arc::clone(gateway.metrics()),
@@ -204,6 +207,10 @@ fn admin(
         history: Arc::new(move || {
             let told = Arc::clone(&told);
             Box::pin(async move { pages::history(&told.ledger).await })
+        }),
+        keys: Arc::new(move || {
+            let keyed = Arc::clone(&keyed);
+            Box::pin(async move { pages::keys(keyed.identity.keys()).await })
         }),
         changing,
         usage: Arc::new(move |since| {

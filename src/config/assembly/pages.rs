@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::admin::ChangeError;
 use crate::budget::{BillRow, Ledger, Settled};
 use crate::config::changes::{Asked, Asking, Doing, Made};
 use crate::identity::Principal;
+use crate::identity::keys::{Amended, Amendment, KeyFileError, KeyId, KeyRing, KeyStoreError, Proof, Refresh};
 use crate::types::Money;
 
 /// The bill as JSON: a row a heading, amounts in nano-dollars, and the calls settled at their reservation one by one.
@@ -98,8 +100,8 @@ pub(super) async fn change(
     now: SystemTime,
 ) -> Result<Value, ChangeError> {
     let doing = match action {
-        "set" => Doing::Set,
-        "raise" => Doing::Raise,
+        "budgets/set" => Doing::Set,
+        "budgets/raise" => Doing::Raise,
         _ => Doing::Reset,
     };
     let mut asked: Asked = serde_json::from_slice(body).map_err(|error| ChangeError::Asked(error.to_string()))?;
@@ -111,6 +113,56 @@ pub(super) async fn change(
     ledger.change(changes).await.map_err(|error| ChangeError::Store(error.to_string()))?;
     tracing::warn!(budget = asked.budget, action, by = asked.by, reason = asked.reason, "a budget was changed");
     Ok(json!({ "changes": shown }))
+}
+
+/// Every key, without anything that opens something.
+pub(super) async fn keys(ring: &KeyRing) -> Result<Value, String> {
+    let Some(store) = ring.store() else { return Ok(json!([])) };
+    let records = store.read().await.map_err(|error| error.to_string())?;
+    let rows = records.iter().map(|record| {
+        let kind = match record.proof {
+            Proof::Bearer(_) => "bearer",
+            Proof::SigV4(_) => "sigv4",
+        };
+        json!({
+            "id": record.id,
+            "kind": kind,
+            "principal": record.principal,
+            "created": record.created,
+            "expires": record.expires,
+            "revoked": record.revoked,
+            "last_used": record.used,
+            "replaces": record.replaces,
+            "note": record.note,
+        })
+    });
+    Ok(Value::Array(rows.collect()))
+}
+
+/// Revokes a key; this gateway refuses it from now on, others that share its store within a second.
+pub(super) async fn revoke(ring: &KeyRing, body: &[u8], now: SystemTime) -> Result<Value, ChangeError> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Asked {
+        id: KeyId,
+    }
+    let Asked { id } = serde_json::from_slice(body).map_err(|error| ChangeError::Asked(error.to_string()))?;
+    let store = ring.store().ok_or_else(|| ChangeError::Store("this gateway has no key store".to_owned()))?;
+    let now = Timestamp::try_from(now).map_err(|error| ChangeError::Store(error.to_string()))?;
+    let amended = store.amend(id, Amendment::Revoke(now)).await.map_err(|error| match error {
+        KeyStoreError::NoSuchKey { .. } | KeyStoreError::File(KeyFileError::NoSuchKey { .. }) => {
+            ChangeError::Asked(error.to_string())
+        }
+        KeyStoreError::File(_) | KeyStoreError::Twice { .. } | KeyStoreError::Store { .. } => {
+            ChangeError::Store(error.to_string())
+        }
+    })?;
+    if let Refresh::Broken(error) = ring.refresh().await {
+        return Err(ChangeError::Store(error.to_string()));
+    }
+    let (Amended::Done(record) | Amended::AsBefore(record)) = amended;
+    tracing::warn!(key = %id, principal = record.principal, "a key was revoked");
+    Ok(json!({ "id": id, "principal": record.principal, "revoked": record.revoked }))
 }
 
 /// What has been settled since an instant: a row for an hour, a group and a heading of the bill.

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::{alerts, person, values};
+use super::{person, values};
 use crate::config::Surroundings;
 use crate::config::diagnostics::{Report, Wrong, quoted};
 use crate::config::schema::Entry;
@@ -22,7 +22,10 @@ pub(super) fn compile(entry: &Entry<'_>, around: &Surroundings<'_>, report: &mut
             Err(wrong().hint("the gateway's host name, say: \"tollgate.example.com\""))
         }
     });
-    let endpoint = report.read(entry.text("endpoint"), alerts::url);
+    let endpoint = report.read(entry.text("endpoint"), |text| {
+        let clear = "whoever is between could say who anybody is: https://";
+        values::url(text, "https://vpce-0123.sts.us-east-1.vpce.amazonaws.com", "STS takes none", clear)
+    });
     let regions = values::each(entry.texts("regions"), report, |text| {
         let region = text.parse::<Region>().map_err(|_| Wrong::new(format!("{} is no Region", quoted(text))))?;
         Ok(region.to_string())

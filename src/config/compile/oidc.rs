@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use super::person;
 use super::values::{self, Zero};
-use super::{alerts, person};
 use crate::config::Surroundings;
 use crate::config::diagnostics::{Report, Wrong, quoted};
 use crate::config::schema::Entry;
@@ -18,8 +18,8 @@ pub(super) fn compile(entry: &Entry<'_>, around: &Surroundings<'_>, report: &mut
 }
 
 fn issuer(entry: &Entry<'_>, around: &Surroundings<'_>, report: &mut Report) -> Option<OidcSettings> {
-    let url = report.read(entry.text("issuer"), alerts::url);
-    let jwks_url = report.read(entry.text("jwks_url"), alerts::url);
+    let issuer = report.read(entry.text("issuer"), url);
+    let jwks_url = report.read(entry.text("jwks_url"), url);
     let audiences: Vec<_> = entry.texts("audiences").into_iter().map(|text| text.value.to_owned()).collect();
     let algorithms = values::each(entry.texts("algorithms"), report, algorithm);
     let leeway = values::span(entry, "leeway", Zero::Allowed, report);
@@ -34,7 +34,7 @@ fn issuer(entry: &Entry<'_>, around: &Surroundings<'_>, report: &mut Report) -> 
     Some(OidcSettings {
         ca_bundle,
         issuer: IssuerSettings {
-            issuer: url?,
+            issuer: issuer?,
             jwks_url,
             audiences,
             audience_claim: entry.text("audience_claim")?.value.to_owned(),
@@ -46,6 +46,12 @@ fn issuer(entry: &Entry<'_>, around: &Surroundings<'_>, report: &mut Report) -> 
             token_file,
         },
     })
+}
+
+fn url(text: &str) -> Result<String, Wrong> {
+    let secret = "its own endpoints take a bearer token from token_file";
+    let clear = "whoever is between could name keys of their own: https://";
+    values::url(text, "https://company.okta.com/oauth2/default", secret, clear)
 }
 
 /// Asymmetric ones alone: whoever can verify a symmetric signature can make one.

@@ -51,10 +51,10 @@ pub(super) fn compile(file: &Entry<'_>, report: &mut Report) -> Vec<Placed<Princ
 }
 
 fn principal(entry: &Entry<'_>, report: &mut Report) -> Option<Placed<Principal>> {
-    let name = report.read(entry.text("name"), values::name);
+    let name = report.read(entry.text("name"), values::who);
     let groups = entry.texts("groups");
     values::distinct("group", groups.iter().cloned(), report);
-    let groups = values::each(groups, report, values::name);
+    let groups = values::each(groups, report, values::who);
     let tags = tags(entry, report);
     Some(Placed { value: Principal::new(name?, groups, tags), place: entry.place().clone() })
 }

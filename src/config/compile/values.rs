@@ -1,6 +1,7 @@
 //! Kinds of value that several sections have.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -124,6 +125,30 @@ fn not_dollars(text: &str, error: &dyn std::error::Error) -> Wrong {
     Wrong::new(format!("{}: {error}", quoted(text))).maybe_hint(hint)
 }
 
+/// A URL: `https`, or `http` on this machine. The hints are an example, what to do in place of a password in it, and what would cross
+/// the network in clear.
+pub(super) fn url(text: &str, example: &str, secret: &str, clear: &str) -> Result<String, Wrong> {
+    let wrong = |what: &str| Wrong::new(format!("{}: {what}", quoted(text)));
+    let hint = format!("such as \"{example}\"");
+    // Before anything is quoted: it may be a password.
+    if text.contains('@') {
+        return Err(Wrong::new("a URL with a user name or password in it").hint(secret));
+    }
+    let uri: http::Uri = text.parse().map_err(|_| wrong("no URL").hint(hint.as_str()))?;
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        return Err(wrong("no URL").hint(hint.as_str()));
+    };
+    if !matches!(scheme, "https" | "http") {
+        return Err(wrong("the scheme is neither https nor http").hint(hint.as_str()));
+    }
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    if scheme == "http" && !loopback {
+        return Err(wrong("http:// to another machine").hint(clear));
+    }
+    Ok(text.to_owned())
+}
+
 /// The name of a principal, a group or a budget. It labels metrics and log lines, and IAM's names fit.
 pub(super) fn name(text: &str) -> Result<String, Wrong> {
     const LONGEST: usize = 128;
@@ -133,6 +158,14 @@ pub(super) fn name(text: &str) -> Result<String, Wrong> {
     }
     let wrong = Wrong::new(format!("{} is no name", quoted(text)));
     Err(wrong.hint(format!("a name is 1 to {LONGEST} ASCII letters, digits and _ . @ + = , -")))
+}
+
+/// The name of a principal or of a group, which may come from elsewhere: a Kubernetes service account, a repository.
+pub(super) fn who(text: &str) -> Result<String, Wrong> {
+    if text.contains([':', '/']) && name(&text.replace([':', '/'], "-")).is_ok() {
+        return Ok(text.to_owned());
+    }
+    name(text)
 }
 
 /// Reports every value that comes a second time, with the line of the first.

@@ -66,6 +66,7 @@ const IDENTITY: &[Key] = &[
     optional("root_key_files", Shape::Texts),
     optional("regions", Shape::Texts),
     integer_or("failures_per_minute", 120),
+    optional("trusted_proxies", Shape::Texts),
     optional("oidc", Shape::Tables(OIDC)),
     optional("aws_login", Shape::Table(AWS_LOGIN)),
     optional("certificates", Shape::Tables(CERTIFICATE)),

@@ -3,6 +3,8 @@
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
+use ipnet::IpNet;
+
 use crate::identity::aws_login::AwsLoginSettings;
 use crate::identity::certificates::CertificateRule;
 use crate::identity::oidc::IssuerSettings;
@@ -19,6 +21,8 @@ pub struct IdentitySettings {
     pub regions: Vec<Region>,
     /// How many times a minute one source may fail; nothing means without limit.
     pub failures_per_minute: Option<NonZeroU32>,
+    /// The networks of proxies that tell from where a request comes.
+    pub trusted_proxies: Vec<IpNet>,
     /// `[[identity.oidc]]`
     pub oidc: Vec<OidcSettings>,
     /// `[identity.aws_login]`

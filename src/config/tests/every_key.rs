@@ -44,6 +44,7 @@ keys_file = "/k.json"
 root_key_files = ["new.key", "/old.key"]
 regions = ["eu-west-1"]
 failures_per_minute = 23
+trusted_proxies = ["10.0.0.0/8", "192.0.2.1"]
 [[identity.oidc]]
 issuer = "https://i.example.com"
 jwks_url = "https://i.example.com/keys"
@@ -296,6 +297,7 @@ fn every_key_is_honoured() {
             root_key_files: vec!["/etc/tollgate/new.key".into(), "/old.key".into()],
             regions: vec!["eu-west-1".parse().unwrap()],
             failures_per_minute: NonZeroU32::new(23),
+            trusted_proxies: vec!["10.0.0.0/8".parse().unwrap(), "192.0.2.1/32".parse().unwrap()],
             oidc: vec![identity::oidc()],
             aws_login: Some(identity::aws_login()),
             certificates: identity::certificates(),
