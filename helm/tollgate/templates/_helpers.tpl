@@ -37,11 +37,14 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if not (trim .Values.config) }}
 {{- fail "config is empty: give it [[principals]] and [[profiles]], see config/minimal.toml" }}
 {{- end }}
-{{- if not .Values.keys.existingSecret }}
-{{- fail "keys.existingSecret is empty: without keys nobody can call. Make a keys file with `tollgate key create --keys-file keys.json --principal NAME` and put it into a Secret" }}
+{{- if not (or .Values.keys.existingSecret .Values.server.principal .Values.identity (include "tollgate.sharedStore" .)) }}
+{{- fail "nobody could call: keys.existingSecret is empty, and there is neither identity nor server.principal nor a store that replicas share, in which keys could be. Make a keys file with `tollgate key create --keys-file keys.json --principal NAME` and put it into a Secret" }}
+{{- end }}
+{{- if and .Values.server.principal (ne .Values.mode "sidecar") }}
+{{- fail "server.principal is for a sidecar: a gateway's listener is open to others, and everybody would be that principal" }}
 {{- end }}
 {{- if regexMatch "(?m)^[ \\t]*\\[[ \\t]*[\"']?(server|admin|identity)[\"']?[ \\t]*[\\].]" .Values.config }}
-{{- fail "config has [server], [admin] or [identity]: the chart writes these itself, from the values server, admin and keys" }}
+{{- fail "config has [server], [admin] or [identity]: the chart writes these itself, from the values server, admin, keys and identity" }}
 {{- end }}
 {{- if eq (int .Values.server.port) (int .Values.admin.port) }}
 {{- fail "server.port and admin.port are the same" }}
@@ -60,6 +63,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- define "tollgate.toml" -}}
 [server]
 listen = {{ printf "%s:%d" (ternary "127.0.0.1" "0.0.0.0" (eq .Values.mode "sidecar")) (int .Values.server.port) | quote }}
+{{- with .Values.server.principal }}
+principal = {{ . | quote }}
+{{- end }}
 base_path = {{ .Values.server.basePath | quote }}
 max_body_bytes = {{ int .Values.server.maxBodyBytes }}
 drain_timeout = {{ printf "%ds" (int .Values.server.drainTimeoutSeconds) | quote }}
@@ -78,7 +84,12 @@ token_file = {{ . | quote }}
 {{- end }}
 
 [identity]
+{{- if .Values.keys.existingSecret }}
 keys_file = {{ printf "/etc/tollgate/keys/%s" .Values.keys.key | quote }}
+{{- end }}
+{{- with trim .Values.identity }}
+{{ . }}
+{{- end }}
 
 {{- if not (contains "[store]" .Values.config) }}
 
@@ -138,7 +149,9 @@ resources:
   {{- toYaml .Values.resources | nindent 2 }}
 volumeMounts:
   - { name: tollgate-config, mountPath: /etc/tollgate/config, readOnly: true }
+{{- if .Values.keys.existingSecret }}
   - { name: tollgate-keys, mountPath: /etc/tollgate/keys, readOnly: true }
+{{- end }}
   - { name: tollgate-store, mountPath: /var/lib/tollgate }
 {{- with .Values.extraVolumeMounts }}
   {{- toYaml . | nindent 2 }}
@@ -153,9 +166,11 @@ volumeMounts:
 - name: tollgate-config
   configMap:
     name: {{ include "tollgate.fullname" . }}
+{{- if .Values.keys.existingSecret }}
 - name: tollgate-keys
   secret:
     secretName: {{ .Values.keys.existingSecret }}
+{{- end }}
 - name: tollgate-store
 {{- if .Values.store.existingClaim }}
   persistentVolumeClaim:

@@ -194,7 +194,7 @@ async fn budgets_are_changed_by_whoever_has_the_token_and_by_nobody_else() {
         assert_eq!(status, 401, "{headers}: {body}");
     }
     let (status, body) = ask("/budgets/raise", token, "{}").await;
-    assert_eq!((status, body.as_str()), (200, r#"{"action":"raise","body":"{}"}"#));
+    assert_eq!((status, body.as_str()), (200, r#"{"action":"budgets/raise","body":"{}"}"#));
     assert_eq!(ask("/budgets/reset", token, "").await.0, 400);
     assert_eq!(ask("/budgets/reset", token, "down").await.0, 503);
     assert_eq!(ask("/budgets/set", token, &"x".repeat(70_000)).await.0, 413);

@@ -30,6 +30,8 @@ pub(super) struct Whole<'a> {
     pub(super) prices: &'a [Placed<PriceSettings>],
     /// The table of the configuration, if it names one.
     pub(super) table: Option<&'a PriceTable>,
+    /// Tokens or certificates may tell of people who are not listed.
+    pub(super) open: bool,
 }
 
 /// A principal's access to a profile.
@@ -161,7 +163,10 @@ impl Whole<'_> {
 
     fn unowned(&self, grants: &[Grant<'_>], report: &mut Report) {
         let owned: HashSet<usize> = grants.iter().map(|(_, draft)| draft.place.offset).collect();
-        for draft in self.profiles.iter().filter(|draft| !owned.contains(&draft.place.offset)) {
+        // Whoever is named may be told of by a token.
+        let named = |owners: &Owners| self.open && !each(owners).is_empty();
+        let unowned = self.profiles.iter().filter(|draft| !owned.contains(&draft.place.offset));
+        for draft in unowned.filter(|draft| !named(&draft.settings.owners)) {
             let wrong = Wrong::new(format!("nobody owns {}", draft.settings.name));
             report.warning(&draft.place, wrong.hint("add principals = [\"…\"], groups = [\"…\"] or everyone = true"));
         }

@@ -63,6 +63,7 @@ pub(super) fn settings(file: &Entry<'_>, around: &Surroundings<'_>, report: &mut
         budgets: &budgets,
         prices: &prices,
         table: price_table.as_ref().ok().and_then(|file| file.as_ref()?.table.as_ref()),
+        open: roster.open,
     }
     .check(around, report);
     models::unmatched(file, "rate_limits", &profiles, report);
