@@ -45,7 +45,7 @@ install_python() {
   local inputs
   inputs="$(python3 --version) $(sha256sum <tests/clients/requirements.txt)"
   if is_fresh "$venv" "$inputs"; then return; fi
-  say "installing boto3, AWS CLI, anthropic and pytest into .cache/venv"
+  say "installing boto3, AWS CLI, anthropic, LangChain and pytest into .cache/venv"
   rm -rf "$venv"
   python3 -m venv "$venv"
   "$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/clients/requirements.txt </dev/null

@@ -33,6 +33,8 @@ pub enum ExitCode {
     Faulty,
     /// 2: the command line makes no sense.
     Usage,
+    /// That of the program that was run in its place.
+    Program(u8),
 }
 
 impl From<ExitCode> for u8 {
@@ -41,6 +43,7 @@ impl From<ExitCode> for u8 {
             ExitCode::Fine => 0,
             ExitCode::Faulty => 1,
             ExitCode::Usage => 2,
+            ExitCode::Program(code) => code,
         }
     }
 }

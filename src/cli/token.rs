@@ -4,7 +4,7 @@
 //! `--exec` a program is started whose calls go over this process, which puts a fresh token on each: tokens end, and
 //! programs that read them once do not notice.
 //!
-//! Exit codes: 0 done, 1 it could not be done, or the program failed, 2 the command line makes no sense.
+//! Exit codes: 0 done, 1 it could not be done, 2 the command line makes no sense; with `--exec` the program's own.
 
 mod forward;
 

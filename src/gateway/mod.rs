@@ -21,7 +21,6 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap, HeaderValue, USER_AGENT};
 use http::{Request, Response, StatusCode, request::Parts};
 use http_body::Body as HttpBody;
-use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 pub use body::Body;
@@ -39,6 +38,7 @@ use crate::limits::{Admitted, Limits};
 use crate::policy::Policies;
 use crate::profiles::price::PriceTable;
 use crate::profiles::{Directory, Target, look_alike};
+use crate::sigv4::Payload;
 use crate::telemetry::{Client, Conclusion, Metrics, ModelLabel, ProfileLabel, Record, RefusalReason};
 use crate::upstream::{Pool, RequestSigner, Signed};
 use exchange::Tariff;
@@ -130,7 +130,7 @@ impl Gateway {
     {
         let call = Call::parse(&head.method, &head.uri, &self.base_path)?;
         record.asks(call.operation(), Some(call.requested()).filter(|name| !name.is_empty()));
-        let (principal, early) = self.authenticate(&Shown::of(head, origin), body, record).await?;
+        let (principal, hashed) = self.authenticate(&Shown::of(head, origin), body, record).await?;
         record.is_from(&principal);
         if call.operation().forwarded().is_none() {
             return self.answer(&principal, &call).map(Passage::Answered);
@@ -141,8 +141,8 @@ impl Gateway {
             record.goes_through(ProfileLabel::configured(profile.name()), ModelLabel::of_profile(profile.source()));
         }
         let permitted = self.policies.authorize(Arc::clone(&principal), target, call.operation())?;
-        let body = if let Some(body) = early {
-            body
+        let body = if let Some(payload) = &hashed {
+            payload.body().clone()
         } else {
             let body = read_body(body, self.body_limits).await?;
             record.received(u64::try_from(body.len()).unwrap_or(u64::MAX));
@@ -153,7 +153,7 @@ impl Gateway {
         let item = item(&guarded, record.request_id());
         let admitted = self.admit(&principal, &item, &estimate, record).await?;
         let reservation = self.ledger.reserve(&principal, item, &estimate).await?;
-        let signed = match self.signer.sign(&guarded, &reservation, &head.headers) {
+        let signed = match self.signer.sign(&guarded, &reservation, &head.headers, hashed.as_ref()) {
             Ok(signed) => signed,
             Err(error) => {
                 reservation.release();
@@ -173,7 +173,7 @@ impl Gateway {
         shown: &Shown<'_>,
         body: &mut B,
         record: &mut Record,
-    ) -> Result<(Arc<Principal>, Option<Bytes>), Rejection>
+    ) -> Result<(Arc<Principal>, Option<Payload>), Rejection>
     where
         B: HttpBody<Data = Bytes> + Unpin,
     {
@@ -182,9 +182,9 @@ impl Gateway {
             Authentication::Claimed(claim) => {
                 let body = read_body(body, self.body_limits).await?;
                 record.received(u64::try_from(body.len()).unwrap_or(u64::MAX));
-                let hash = hex::encode(Sha256::digest(&body));
-                let principal = self.identity.prove(&claim, shown, &hash, self.signer.now())?;
-                Ok((principal, Some(body)))
+                let payload = Payload::of(body);
+                let principal = self.identity.prove(&claim, shown, payload.sha256(), self.signer.now())?;
+                Ok((principal, Some(payload)))
             }
         }
     }

@@ -1,12 +1,14 @@
 //! Floor 1: AWS Signature Version 4, service `bedrock`.
 //!
-//! One canonical request serves signing what goes out and, later, verifying what comes in. Deriving the signing key and
+//! One canonical request serves signing what goes out and verifying what comes in. Deriving the signing key and
 //! computing the signature are the `aws-sigv4` crate's; its `sign()` is the oracle in the tests.
 //!
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>
 
 mod canonical;
+mod payload;
 mod signer;
 
 pub use canonical::{CanonicalRequest, push_encoded_path};
+pub use payload::Payload;
 pub use signer::{AwsCredentials, Signature, Signer};

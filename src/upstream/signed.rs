@@ -10,7 +10,6 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response};
 use http_body_util::Full;
-use sha2::{Digest, Sha256};
 
 use super::body::UpstreamBody;
 use super::credentials::Credentials;
@@ -22,7 +21,7 @@ use crate::bedrock::{guardrail_path, model_path};
 use crate::budget::Reservation;
 use crate::guardrail::Guarded;
 use crate::profiles::Target;
-use crate::sigv4::{CanonicalRequest, Signer};
+use crate::sigv4::{CanonicalRequest, Payload, Signer};
 use crate::types::{Clock, Region};
 
 /// A request that may be sent: guarded, paid for and signed. Only [`RequestSigner::sign`] makes one.
@@ -62,7 +61,14 @@ impl RequestSigner {
     }
 
     /// Writes and signs the request of a guarded call. The reservation is asked for because nothing may be signed without one.
-    pub fn sign(&self, guarded: &Guarded, _paid_for: &Reservation, sent: &HeaderMap) -> Result<Signed, UpstreamError> {
+    /// `hashed` is the caller's body where it has been hashed already; it spares doing so again unless the guardrail changed it.
+    pub fn sign(
+        &self,
+        guarded: &Guarded,
+        _paid_for: &Reservation,
+        sent: &HeaderMap,
+        hashed: Option<&Payload>,
+    ) -> Result<Signed, UpstreamError> {
         let malformed = |what: &str| UpstreamError::Malformed(what.to_owned());
         let target = guarded.permitted().target();
         let region = target.region().unwrap_or(&self.region).clone();
@@ -91,7 +97,10 @@ impl RequestSigner {
         for (name, value) in guarded.headers() {
             headers.insert(name, value.clone());
         }
-        self.sign_head(headers, &path, guarded.body(), &region)?;
+        match hashed.filter(|payload| payload.is(guarded.body())) {
+            Some(payload) => self.sign_head(headers, &path, payload.sha256(), &region)?,
+            None => self.sign_head(headers, &path, Payload::of(guarded.body().clone()).sha256(), &region)?,
+        }
         Ok(Signed { endpoint, request })
     }
 
@@ -99,7 +108,7 @@ impl RequestSigner {
         &self,
         headers: &mut HeaderMap,
         path: &str,
-        body: &[u8],
+        payload_sha256: &str,
         region: &Region,
     ) -> Result<(), UpstreamError> {
         let malformed = |_| UpstreamError::Malformed("a header that has to be signed is not plain text".to_owned());
@@ -121,9 +130,8 @@ impl RequestSigner {
                 }
             }
             signed.sort_unstable();
-            let payload_sha256 = hex::encode(Sha256::digest(body));
             let request =
-                CanonicalRequest { method: "POST", path, query: "", headers: &signed, payload_sha256: &payload_sha256 };
+                CanonicalRequest { method: "POST", path, query: "", headers: &signed, payload_sha256 };
             self.signer.sign(&request, &amz_date, now, credentials, region).authorization
         };
         let mut value = HeaderValue::from_str(&authorization)

@@ -214,7 +214,9 @@ async fn whoever_has_an_aws_role_makes_a_token_of_it_and_a_program_started_with_
     assert!(ran.status.success() && said.contains("\"usage\""), "{said}");
     scene.bill_of(4).await;
     let failed = token_command("tollgate.test").args(["--gateway", &gateway, "--exec", "--", "false"]).output().await;
-    assert!(!failed.unwrap().status.success());
+    assert_eq!(failed.unwrap().status.code(), Some(1));
+    let own = token_command("tollgate.test").args(["--gateway", &gateway, "--exec", "--", "sh", "-c", "exit 42"]);
+    assert_eq!(own.output().await.unwrap().status.code(), Some(42), "the program's own");
 }
 
 /// An authority of callers, and what it has issued.

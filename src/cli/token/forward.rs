@@ -3,7 +3,8 @@
 //! Whatever credential the program sends is taken off. Bodies pass through as they come, in both directions.
 
 use std::net::Ipv4Addr;
-use std::process::Stdio;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -76,7 +77,13 @@ pub(super) async fn run(arguments: &Arguments, mint: Mint, streams: &mut Streams
         .with_context(|| format!("{program} cannot be started"))?;
     let ended = child.wait().await.context("the program cannot be waited for")?;
     serving.abort();
-    Ok(if ended.success() { ExitCode::Fine } else { ExitCode::Faulty })
+    Ok(ExitCode::Program(exit_code(ended)))
+}
+
+/// The program's own, or that by which shells tell of a signal.
+fn exit_code(ended: ExitStatus) -> u8 {
+    let code = ended.code().or_else(|| ended.signal().map(|signal| signal.saturating_add(128)));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
 }
 
 async fn serve(listener: TcpListener, way: Arc<Way>) {
