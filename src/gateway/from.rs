@@ -79,6 +79,7 @@ impl From<IdentityError> for Rejection {
             | IdentityError::Certificate(_)
             | IdentityError::NotTaken(_) => Reason::InvalidToken,
             IdentityError::TooManyFailures { .. } => Reason::TooManyFailures,
+            IdentityError::PassedOn(_) => Reason::PassedOn,
             IdentityError::TooLong
             | IdentityError::Scheme
             | IdentityError::Malformed(_)
@@ -87,7 +88,11 @@ impl From<IdentityError> for Rejection {
             | IdentityError::Revoked { .. }
             | IdentityError::NoSuchPrincipal { .. } => Reason::UnknownKey,
         };
-        Self::new(reason, error.caller_text(), error.log_text())
+        let rejection = Self::new(reason, error.caller_text(), error.log_text());
+        match error {
+            IdentityError::TooManyFailures { retry_after } => rejection.after(retry_after.as_secs().max(1)),
+            _ => rejection,
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod from;
 mod persist;
 mod read_body;
 mod rejection;
+mod unproved;
 
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ pub use drains::{Drains, OnDisconnect};
 pub use flow::MeteredBody;
 pub use read_body::BodyLimits;
 pub use rejection::Rejection;
+pub use unproved::Unproved;
 
 use crate::bedrock::headers::{REQUEST_ID, SINGLE};
 use crate::bedrock::{Call, Latency, Operation, Subject};
@@ -58,6 +60,8 @@ pub struct Gateway {
     pub policies: Policies,
     /// How much of a body is read.
     pub body_limits: BodyLimits,
+    /// How much of it may be held before it is known whose it is.
+    pub unproved: Unproved,
     /// With which guardrail.
     pub guardrails: Guardrails,
     /// What it can cost.
@@ -180,7 +184,20 @@ impl Gateway {
         match self.identity.authenticate(shown, self.signer.now()).await? {
             Authentication::Known(principal) => Ok((principal, None)),
             Authentication::Claimed(claim) => {
-                let body = read_body(body, self.body_limits).await?;
+                let coming = body.size_hint().upper().and_then(|bytes| usize::try_from(bytes).ok());
+                let coming = coming.unwrap_or(usize::MAX).min(self.body_limits.max_bytes);
+                let _room = self.unproved.room(self.identity.source(shown), coming).ok_or_else(|| {
+                    let text =
+                        "Too many signed requests are being read that nobody has proved to be theirs yet. Try again.";
+                    Rejection::plain(RefusalReason::Overloaded, text)
+                })?;
+                let body = match read_body(body, self.body_limits).await {
+                    Ok(body) => body,
+                    Err(error) => {
+                        self.identity.broke_off(&claim, shown);
+                        return Err(error.into());
+                    }
+                };
                 record.received(u64::try_from(body.len()).unwrap_or(u64::MAX));
                 let payload = Payload::of(body);
                 let principal = self.identity.prove(&claim, shown, payload.sha256(), self.signer.now())?;

@@ -65,14 +65,14 @@ impl Rejection {
             R::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "ValidationException"),
             R::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "ValidationException"),
             R::MissingCredentials => (StatusCode::UNAUTHORIZED, "MissingAuthenticationTokenException"),
-            R::UnknownKey | R::InvalidToken | R::AmbiguousCredentials | R::TooManyFailures => {
+            R::UnknownKey | R::InvalidToken | R::AmbiguousCredentials => {
                 (StatusCode::UNAUTHORIZED, "UnrecognizedClientException")
             }
             R::ExpiredKey | R::ExpiredToken => (StatusCode::UNAUTHORIZED, "ExpiredTokenException"),
             R::InvalidSignature => (StatusCode::UNAUTHORIZED, "InvalidSignatureException"),
             R::IncompleteSignature => (StatusCode::UNAUTHORIZED, "IncompleteSignatureException"),
             R::NoSuchModel => (StatusCode::NOT_FOUND, "ResourceNotFoundException"),
-            R::ModelUnmapped | R::ModelRefusedKind | R::ProfileNotYours | R::PolicyDenied => {
+            R::PassedOn | R::ModelUnmapped | R::ModelRefusedKind | R::ProfileNotYours | R::PolicyDenied => {
                 (StatusCode::FORBIDDEN, "AccessDeniedException")
             }
             R::GuardrailMissing
@@ -80,7 +80,7 @@ impl Rejection {
             | R::GuardrailSelective
             | R::GuardrailAsync
             | R::PriceUnknown => (StatusCode::BAD_REQUEST, "AccessDeniedException"),
-            R::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "ThrottlingException"),
+            R::RateLimited | R::TooManyFailures => (StatusCode::TOO_MANY_REQUESTS, "ThrottlingException"),
             R::BudgetExhausted => (StatusCode::PAYMENT_REQUIRED, "ServiceQuotaExceededException"),
             R::IssuerUnavailable
             | R::StoreUnavailable
@@ -101,6 +101,7 @@ impl Rejection {
             R::BodyTimeout
                 | R::BodyIncomplete
                 | R::RateLimited
+                | R::TooManyFailures
                 | R::IssuerUnavailable
                 | R::StoreUnavailable
                 | R::CredentialsUnavailable

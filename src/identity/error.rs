@@ -12,6 +12,7 @@ use super::aws_login::LoginFault;
 use super::certificates::CertificateFault;
 use super::keys::{KeyFormatError, KeyId};
 use super::oidc::TokenFault;
+use super::shown::PassedOn;
 use super::sigv4::SignatureFault;
 
 /// Why a caller is not known. All of these are the caller's side's to mend.
@@ -33,6 +34,8 @@ pub enum IdentityError {
     Certificate(CertificateFault),
     /// A kind of credential that is not taken here, because nothing is configured to verify it.
     NotTaken(&'static str),
+    /// A listener that trusts whoever connects was reached by something that speaks for others.
+    PassedOn(PassedOn),
     /// Too many failures from one source.
     TooManyFailures {
         /// When to try again.
@@ -76,12 +79,18 @@ pub enum IdentityError {
 }
 
 impl IdentityError {
-    /// Whether it may have been tried to be somebody else; not where nothing was sent, or nothing could be verified.
+    /// Whether it may have been tried to be somebody else; not where nothing was sent, nothing could be verified, or what was sent did prove
+    /// its owner, only too late.
     pub const fn is_a_guess(&self) -> bool {
         !matches!(
             self,
             Self::Missing
                 | Self::TooManyFailures { .. }
+                | Self::PassedOn(_)
+                | Self::Revoked { .. }
+                | Self::Expired { .. }
+                | Self::NoSuchPrincipal { .. }
+                | Self::Certificate(_)
                 | Self::Token(TokenFault::Unavailable(_))
                 | Self::AwsLogin(LoginFault::Unavailable(_))
         )
@@ -102,6 +111,7 @@ impl IdentityError {
                 "The security token included in the request is invalid: it is {kind}, and this gateway takes none. Ask its operator \
                  which credentials it takes."
             ),
+            Self::PassedOn(by) => by.caller_text().to_owned(),
             Self::TooManyFailures { retry_after } => format!(
                 "Too many requests from your address did not prove who sent them. Check the credential that your client sends; \
                  it is looked at again in {} s.",
@@ -135,6 +145,7 @@ impl IdentityError {
             Self::AwsLogin(fault) => fault.log_text(),
             Self::Certificate(fault) => format!("certificate: {fault:?}"),
             Self::NotTaken(kind) => format!("{kind}, which is not configured"),
+            Self::PassedOn(by) => format!("on a listener that trusts whoever connects: {by:?}"),
             Self::TooManyFailures { .. } => "too many failures from this source".to_owned(),
             Self::Scheme => "an Authorization scheme that is not known".to_owned(),
             Self::Malformed(error) => format!("malformed key: {error}"),

@@ -31,12 +31,12 @@ pub mod sigv4;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use self::aws_login::{AwsLoginSettings, AwsLogins};
 use self::certificates::CertificateRule;
 use self::credential::Credential;
-use self::failures::Failures;
+use self::failures::{Failures, ShutOut, Tried};
 use self::keys::{HeldKey, KeyRing, RootKeys, Standing};
 use self::oidc::{IssuerSettings, Issuers};
 use self::roster::Roster;
@@ -46,7 +46,7 @@ pub use error::IdentityError;
 pub use fetch::{Fetch, Fetched, SharedFetch};
 pub use pattern::{Pattern, PatternError, Person, Template};
 pub use principal::{Principal, Principals, PrincipalsError};
-pub use shown::{Origin, Shown, Source, TrustedProxies};
+pub use shown::{Origin, PassedOn, Shown, Source, TrustedProxies};
 
 /// The stage that tells who is asking: the principals there are, and the ways in which they prove it.
 #[derive(Debug)]
@@ -142,7 +142,10 @@ impl Identity {
         now: SystemTime,
     ) -> Result<Authentication<'a>, IdentityError> {
         if let Some(principal) = &shown.origin.trusted_as {
-            return Ok(Authentication::Known(Arc::clone(principal)));
+            return match shown.passed_on() {
+                None => Ok(Authentication::Known(Arc::clone(principal))),
+                Some(by) => Err(IdentityError::PassedOn(by)),
+            };
         }
         let told = match (self.by_certificate(shown, now), credential::read(shown)) {
             (Some(owner), Err(IdentityError::Missing)) => owner.map(Authentication::Known),
@@ -150,7 +153,13 @@ impl Identity {
             (None, Ok(credential)) => self.check(credential, shown, now).await,
             (None, Err(error)) => Err(error),
         };
-        told.map_err(|error| self.failed(shown, error))
+        told.map_err(|error| {
+            let tried = match error {
+                IdentityError::Token(_) | IdentityError::AwsLogin(_) => Tried::Token,
+                _ => Tried::Cheap,
+            };
+            self.failed(shown, tried, error)
+        })
     }
 
     /// Whose the certificate of the connection is, where there is one that a rule fits.
@@ -170,11 +179,11 @@ impl Identity {
             let standing = self.keys.standing(key, now);
             return self.owner(key.id(), standing).map(Authentication::Known);
         }
-        self.listen_to(shown)?;
         match credential {
             Credential::Key(_) => Err(IdentityError::Missing),
             Credential::Signature(presented) => {
                 let claim = self.verifier.claim(presented, shown, &self.keys, now)?;
+                self.listen_to(shown, Tried::Signature(claim.key_id()))?;
                 Ok(Authentication::Claimed(Box::new(claim)))
             }
             Credential::ShortTerm(key) => {
@@ -182,12 +191,14 @@ impl Identity {
             }
             Credential::Token(_) if self.issuers.is_empty() => Err(IdentityError::NotTaken("a JSON Web Token")),
             Credential::Token(token) => {
+                self.listen_to(shown, Tried::Token)?;
                 let principal = self.issuers.verify(token, now).await?;
                 Ok(Authentication::Known(self.known_as(principal)))
             }
             Credential::AwsLogin(token) => {
                 let logins = self.aws_logins.as_ref();
                 let logins = logins.ok_or(IdentityError::NotTaken("a token of an AWS login"))?;
+                self.listen_to(shown, Tried::Token)?;
                 let principal = logins.verify(token, now).await?;
                 Ok(Authentication::Known(self.known_as(principal)))
             }
@@ -213,7 +224,13 @@ impl Identity {
         now: SystemTime,
     ) -> Result<Arc<Principal>, IdentityError> {
         let proved = self.verifier.prove(claim, shown, body_sha256).map_err(IdentityError::from);
-        proved.and_then(|key| self.owner_of(&key, now)).map_err(|error| self.failed(shown, error))
+        let tried = Tried::Signature(claim.key_id());
+        proved.and_then(|key| self.owner_of(&key, now)).map_err(|error| self.failed(shown, tried, error))
+    }
+
+    /// Takes note that a claim came to nothing, because the body it is over did not come.
+    pub fn broke_off(&self, claim: &Claim<'_>, shown: &Shown<'_>) {
+        self.count(shown, Tried::Signature(claim.key_id()), &"a body that did not come");
     }
 
     fn owner_of(&self, key: &Arc<HeldKey>, now: SystemTime) -> Result<Arc<Principal>, IdentityError> {
@@ -234,31 +251,34 @@ impl Identity {
     }
 
     /// What is dear to check is not checked for who fails too often.
-    fn listen_to(&self, shown: &Shown<'_>) -> Result<(), IdentityError> {
-        match self.failures.shut_out(self.source(shown)) {
+    fn listen_to(&self, shown: &Shown<'_>, tried: Tried) -> Result<(), IdentityError> {
+        match self.failures.shut_out(self.source(shown), tried) {
             None => Ok(()),
             Some(retry_after) => Err(IdentityError::TooManyFailures { retry_after }),
         }
     }
 
     /// Where a request comes from, as far as failures are counted.
-    fn source(&self, shown: &Shown<'_>) -> Source {
+    pub fn source(&self, shown: &Shown<'_>) -> Source {
         self.proxies.source(shown.origin.source, shown.headers)
     }
 
-    fn failed(&self, shown: &Shown<'_>, error: IdentityError) -> IdentityError {
+    fn failed(&self, shown: &Shown<'_>, tried: Tried, error: IdentityError) -> IdentityError {
         if !error.is_a_guess() {
             return error;
         }
+        self.count(shown, tried, &error).map_or(error, |retry_after| IdentityError::TooManyFailures { retry_after })
+    }
+
+    /// Counts a failure; how long it is to be waited, where it was one too many.
+    fn count(&self, shown: &Shown<'_>, tried: Tried, why: &dyn std::fmt::Display) -> Option<Duration> {
         let source = self.source(shown);
-        match self.failures.count(source) {
-            None => error,
-            Some(retry_after) => {
-                // One line for what would be a flood of them.
-                tracing::warn!(%source, last = %error, "too many failed authentications from one source");
-                IdentityError::TooManyFailures { retry_after }
-            }
+        let ShutOut { wait, new } = self.failures.count(source, tried)?;
+        if new {
+            // One line for what would be a flood of them.
+            tracing::warn!(%source, last = %why, "too many failed authentications from one source");
         }
+        Some(wait)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,7 +65,13 @@ impl Listener {
                 let why = format!("somebody listens on {} already", path.display());
                 return Err(io::Error::new(io::ErrorKind::AddrInUse, why));
             }
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                if !std::fs::symlink_metadata(path)?.file_type().is_socket() {
+                    let why = format!("{} is there already, and no socket", path.display());
+                    return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
+                }
+                std::fs::remove_file(path)?;
+            }
             Err(_) => {}
         }
         UnixListener::bind(path).map(Self::Unix)
@@ -202,3 +209,26 @@ const KEEPALIVE: socket2::TcpKeepalive = socket2::TcpKeepalive::new()
 
 /// The first byte of a TLS connection: a record that carries a handshake.
 const TLS_HANDSHAKE: u8 = 0x16;
+
+#[cfg(test)]
+mod tests {
+    //! What becomes of what is there already.
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_that_nobody_listens_on_is_replaced_and_nothing_else_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("precious.json");
+        std::fs::write(&file, "{}").unwrap();
+        assert_eq!(Listener::unix(&file).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read(&file).unwrap(), b"{}");
+
+        let socket = folder.path().join("tollgate.sock");
+        drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+        let listener = Listener::unix(&socket).unwrap();
+        assert_eq!(Listener::unix(&socket).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        drop(listener);
+        assert!(!socket.exists());
+    }
+}

@@ -36,6 +36,8 @@ words! {
         IncompleteSignature => "incomplete_signature",
         /// Too many requests from one source did not prove who sent them.
         TooManyFailures => "too_many_failures",
+        /// A listener that trusts whoever connects was asked by a web page, or over a proxy.
+        PassedOn => "passed_on",
         /// More than one credential was sent, and they differ.
         AmbiguousCredentials => "ambiguous_credentials",
         /// The caller has no profile for the model.
@@ -103,6 +105,7 @@ impl RefusalReason {
                 | Self::InvalidSignature
                 | Self::IncompleteSignature
                 | Self::TooManyFailures
+                | Self::PassedOn
                 | Self::AmbiguousCredentials
         )
     }
@@ -125,6 +128,7 @@ impl RefusalReason {
             | Self::InvalidSignature
             | Self::IncompleteSignature
             | Self::TooManyFailures
+            | Self::PassedOn
             | Self::AmbiguousCredentials
             | Self::ModelUnmapped
             | Self::ModelRefusedKind

@@ -44,7 +44,15 @@ const REDACTED: &str = "[redacted]";
 const MARGIN_BYTES: usize = 4_096;
 
 /// A credential's known beginning, and how many more characters make it one.
-const PREFIXES: [(&str, usize); 5] = [("tg_", 10), ("ABSK", 16), ("bedrock-api-key-", 1), ("eyJ", 16), ("sk-ant-", 1)];
+const PREFIXES: [(&str, usize); 7] = [
+    ("tg_", 10),
+    ("tgs_", 10),
+    ("tollgate-aws-v1.", 1),
+    ("ABSK", 16),
+    ("bedrock-api-key-", 1),
+    ("eyJ", 16),
+    ("sk-ant-", 1),
+];
 
 /// Words after which a secret follows.
 const NAMES: [&str; 16] = [

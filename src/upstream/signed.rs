@@ -130,8 +130,7 @@ impl RequestSigner {
                 }
             }
             signed.sort_unstable();
-            let request =
-                CanonicalRequest { method: "POST", path, query: "", headers: &signed, payload_sha256 };
+            let request = CanonicalRequest { method: "POST", path, query: "", headers: &signed, payload_sha256 };
             self.signer.sign(&request, &amz_date, now, credentials, region).authorization
         };
         let mut value = HeaderValue::from_str(&authorization)

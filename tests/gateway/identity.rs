@@ -2,7 +2,7 @@
 
 use http::{HeaderName, StatusCode};
 use jiff::{SignedDuration, Timestamp};
-
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tollgate::identity::keys::{AccessKey, Amendment, KeyId, KeyRecord, Proof, Refresh, RootKey};
 
 use crate::client::{Wire, send};
@@ -176,13 +176,13 @@ fn signed(scene: &Scene, key: &AccessKey, path: &str, body: &str) -> http::Reque
 }
 
 /// A scene with a root key, and an access key of alice's.
-async fn signing() -> (Scene, AccessKey) {
+async fn signing(plan: Plan, lines: &str) -> (Scene, AccessKey) {
     let folder = tempfile::TempDir::new().unwrap();
     let file = folder.path().join("root.key");
     let text = "0123456789abcdef0123456789abcdef";
     std::fs::write(&file, text).unwrap();
-    let line = format!("root_key_files = [\"{}\"]", file.display());
-    let scene = Plan::default().identity(&line).open().await;
+    let lines = format!("root_key_files = [\"{}\"]\n{lines}", file.display());
+    let scene = plan.identity(&lines).open().await;
     let (id, root) = (KeyId::generate().unwrap(), RootKey::read(text).unwrap());
     let record = KeyRecord::new(id, Proof::SigV4(root.id()), "alice", Timestamp::now());
     scene.keyfile.add(vec![record]).unwrap();
@@ -202,7 +202,7 @@ impl Reloaded for Refresh {
 
 #[tokio::test]
 async fn a_signature_opens_the_gate_and_nothing_of_it_reaches_bedrock() {
-    let (scene, key) = signing().await;
+    let (scene, key) = signing(Plan::default(), "").await;
     for wire in [Wire::Http1, Wire::Http2] {
         let answer = send(scene.data, wire, signed(&scene, &key, "/model/sonnet/converse", &converse("hello"))).await;
         assert_eq!(answer.status, StatusCode::OK, "{wire:?}: {}", answer.message());
@@ -216,8 +216,45 @@ async fn a_signature_opens_the_gate_and_nothing_of_it_reaches_bedrock() {
 }
 
 #[tokio::test]
+async fn a_body_that_a_guardrail_was_written_into_is_signed_as_it_is_then() {
+    let owed = "[[guardrails]]\nidentifier = \"gr1\"\nversion = \"3\"\neveryone = true";
+    let (scene, key) = signing(Plan::default().with(owed), "").await;
+    let answer =
+        send(scene.data, Wire::Http1, signed(&scene, &key, "/model/sonnet/converse", &converse("hello"))).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.message());
+    let received = scene.received(1).await;
+    assert_eq!(received[0].guardrail.as_ref().unwrap().identifier, "gr1");
+    assert!(received[0].body_bytes > converse("hello").len(), "it was written into the body");
+}
+
+#[tokio::test]
+async fn signed_requests_whose_bodies_do_not_come_are_failures_of_that_key_at_that_address() {
+    let (scene, key) = signing(Plan::default(), "failures_per_minute = 3").await;
+    let good = || signed(&scene, &key, "/model/sonnet/converse", &converse("hello"));
+    for _ in 0..4 {
+        let (head, body) = good().into_parts();
+        let mut text = format!("POST {} HTTP/1.1\r\nhost: {}\r\n", head.uri.path(), scene.data);
+        for (name, value) in &head.headers {
+            text.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
+        }
+        text.push_str(&format!("content-length: {}\r\n\r\n{body}", body.len() + 1));
+        let mut connection = tokio::net::TcpStream::connect(scene.data).await.unwrap();
+        connection.write_all(text.as_bytes()).await.unwrap();
+        connection.shutdown().await.unwrap();
+        let mut answer = Vec::new();
+        let _ = connection.read_to_end(&mut answer).await;
+    }
+    let refused = eventually("the failures are counted", async || {
+        let answer = send(scene.data, Wire::Http1, good()).await;
+        (answer.status != StatusCode::OK).then_some(answer)
+    });
+    assert_eq!(refused.await.refusal(), (429, "ThrottlingException", "too_many_failures"));
+    assert_eq!(scene.converse("alice", "sonnet", "hello").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn a_request_that_was_changed_after_it_was_signed_is_refused_and_bedrock_hears_nothing() {
-    let (scene, key) = signing().await;
+    let (scene, key) = signing(Plan::default(), "").await;
     let good = || signed(&scene, &key, "/model/sonnet/converse", &converse("hello"));
     let mut body = good();
     *body.body_mut() = converse("other");
@@ -239,13 +276,17 @@ async fn a_request_that_was_changed_after_it_was_signed_is_refused_and_bedrock_h
 async fn who_fails_too_often_is_told_so_and_whoever_has_a_key_there_is_not_shut_out() {
     let scene = Plan::default().identity("failures_per_minute = 3").open().await;
     let wrong = tollgate::identity::keys::Key::generate().unwrap();
-    let mut reasons = Vec::new();
-    for _ in 0..5 {
+    for time in 0..5 {
         let mut request = scene.post("alice", "/model/sonnet/converse", converse("hello"));
         request.headers_mut().insert("authorization", format!("Bearer {}", wrong.expose()).parse().unwrap());
-        reasons.push(send(scene.data, Wire::Http1, request).await.refusal().2.to_owned());
+        let answer = send(scene.data, Wire::Http1, request).await;
+        if time < 3 {
+            assert_eq!(answer.refusal().2, "unknown_key");
+        } else {
+            assert_eq!(answer.refusal(), (429, "ThrottlingException", "too_many_failures"));
+            assert!(answer.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
+        }
     }
-    assert_eq!(reasons, ["unknown_key", "unknown_key", "unknown_key", "too_many_failures", "too_many_failures"]);
     assert_eq!(scene.converse("alice", "sonnet", "hello").await.status, StatusCode::OK);
 }
 
@@ -261,6 +302,21 @@ async fn a_listener_of_ones_own_takes_whoever_connects_for_its_principal() {
             request.headers_mut().append(HeaderName::from_static(name), value.parse().unwrap());
         }
         assert_eq!(send(scene.data, Wire::Http1, request).await.status, StatusCode::OK);
+    }
+    for (name, value) in [
+        ("origin", "https://evil.example.com"),
+        ("sec-fetch-site", "cross-site"),
+        ("via", "1.1 nginx"),
+        ("x-forwarded-for", "192.0.2.1"),
+        ("forwarded", "for=192.0.2.1"),
+        ("host", "evil.example.com"),
+        ("host", "localhost.evil.example.com:8080"),
+    ] {
+        let mut request = scene.post("alice", "/model/sonnet/converse", converse("hello"));
+        request.headers_mut().insert(HeaderName::from_static(name), value.parse().unwrap());
+        let answer = send(scene.data, Wire::Http1, request).await;
+        assert_eq!(answer.refusal(), (403, "AccessDeniedException", "passed_on"), "{name}");
+        assert!(answer.message().contains("trusts the programs of this machine"), "{}", answer.message());
     }
     let bill = scene.bill_of(3).await;
     assert!(bill.rows().iter().all(|row| row["principal"] == "alice"));

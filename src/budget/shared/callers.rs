@@ -1,12 +1,14 @@
 //! The callers' keys, on the server that gateways share: a hash of records, written by a script that compares first.
 //!
-//! Whatever changes a key counts up a number beside the hash, and that number is all that is looked at every second.
+//! Whatever changes a key writes a new mark beside the hash, made up at random, and that mark is all that is looked at every second. A number
+//! that is counted up would not do: after a failover it can come to one that was seen before.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 use redis::Script;
+use uuid::Uuid;
 
 use super::SharedOptions;
 use super::keys::Keys;
@@ -20,16 +22,16 @@ pub struct SharedKeys {
     link: Link,
     keys: Keys,
     script: Script,
-    /// How often keys had been changed when they were last told of.
+    /// The mark when they were last told of.
     seen: Mutex<Seen>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 enum Seen {
     #[default]
     Never,
     /// Nothing where there was no key yet.
-    At(Option<i64>),
+    At(Option<String>),
 }
 
 /// A record that stands otherwise than expected.
@@ -58,12 +60,12 @@ impl SharedKeys {
         serde_json::to_string(record).map_err(|error| self.failed(&error))
     }
 
-    /// Every record, and how often keys had been changed then.
-    async fn all(&self) -> Result<(Vec<KeyRecord>, Option<i64>), KeyStoreError> {
+    /// Every record, and the mark then.
+    async fn all(&self) -> Result<(Vec<KeyRecord>, Option<String>), KeyStoreError> {
         let mut asked = redis::pipe();
         asked.atomic().hgetall(&self.keys.callers).hgetall(&self.keys.callers_used).get(&self.keys.callers_changed);
         let answer = self.link.ask_again(&asked).await;
-        let (records, used, times): (HashMap<String, String>, HashMap<String, i64>, Option<i64>) =
+        let (records, used, mark): (HashMap<String, String>, HashMap<String, i64>, Option<String>) =
             answer.map_err(|error| self.failed(&error.0))?;
         let mut read = Vec::with_capacity(records.len());
         for (id, text) in &records {
@@ -71,13 +73,13 @@ impl SharedKeys {
             read.push(KeyRecord { used, ..self.record(text)? });
         }
         read.sort_by_key(|record| (record.created, record.id));
-        Ok((read, times))
+        Ok((read, mark))
     }
 
     /// Writes records where they stand as they were read; the first that does not, if there is one.
     async fn write(&self, changes: &[(KeyId, String, String)]) -> Result<Option<(KeyId, String)>, KeyStoreError> {
         let mut script = self.script.prepare_invoke();
-        script.key(&self.keys.callers).key(&self.keys.callers_changed);
+        script.key(&self.keys.callers).key(&self.keys.callers_changed).arg(Uuid::new_v4().to_string());
         for (id, before, after) in changes {
             script.arg(id.to_string()).arg(before).arg(after);
         }
@@ -119,18 +121,22 @@ impl KeyStore for SharedKeys {
         Box::pin(async {
             let mut asked = redis::cmd("GET");
             asked.arg(&self.keys.callers_changed);
-            let times: Option<i64> = self.link.ask_again(&asked).await.map_err(|error| self.failed(&error.0))?;
-            if *self.seen.lock().unwrap_or_else(PoisonError::into_inner) == Seen::At(times) {
+            let mark: Option<String> = self.link.ask_again(&asked).await.map_err(|error| self.failed(&error.0))?;
+            if *self.seen.lock().unwrap_or_else(PoisonError::into_inner) == Seen::At(mark) {
                 return Ok(None);
             }
-            let (records, times) = self.all().await?;
-            *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Seen::At(times);
+            let (records, mark) = self.all().await?;
+            *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Seen::At(mark);
             Ok(Some(records))
         })
     }
 
     fn add(&self, records: Vec<KeyRecord>) -> Answer<'_, ()> {
         Box::pin(async move {
+            let mut ids = HashSet::new();
+            if let Some(twice) = records.iter().find(|record| !ids.insert(record.id)) {
+                return Err(KeyStoreError::Twice { place: self.place(), id: twice.id });
+            }
             let changes: Result<Vec<_>, KeyStoreError> =
                 records.iter().map(|record| Ok((record.id, String::new(), self.text(record)?))).collect();
             match self.write(&changes?).await? {

@@ -24,7 +24,7 @@ pub use store::shared as shared_store;
 use super::settings::{Presence, Settings, TlsSettings, UpstreamSettings, WebhookSettings};
 use crate::admin::{AdminSources, Changing, Check, State};
 use crate::budget::{BudgetRule, Ledger};
-use crate::gateway::{BodyLimits, Drains, Gateway};
+use crate::gateway::{BodyLimits, Drains, Gateway, Unproved};
 use crate::identity::keys::KeyRing;
 use crate::identity::{Identity, Principal, Principals};
 use crate::limits;
@@ -127,15 +127,15 @@ pub async fn assemble(
                 UpstreamReading { open: counts.open, opened: counts.opened, reused: counts.reused }
             }),
         };
+        let body_limits =
+            BodyLimits { max_bytes: settings.server.max_body_bytes, timeout: settings.server.body_timeout };
         Gateway {
             base_path: settings.server.base_path.clone(),
             identity: Identity::new(principals, Arc::clone(&keys), verification),
             directory: directory.dated(clock.now()),
             policies,
-            body_limits: BodyLimits {
-                max_bytes: settings.server.max_body_bytes,
-                timeout: settings.server.body_timeout,
-            },
+            body_limits,
+            unproved: Unproved::new(body_limits),
             guardrails,
             prices,
             limits,

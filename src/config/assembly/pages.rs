@@ -140,7 +140,7 @@ pub(super) async fn keys(ring: &KeyRing) -> Result<Value, String> {
 }
 
 /// Revokes a key; this gateway refuses it from now on, others that share its store within a second.
-pub(super) async fn revoke(ring: &KeyRing, body: &[u8], now: SystemTime) -> Result<Value, ChangeError> {
+pub(super) async fn revoke(ring: &Arc<KeyRing>, body: &[u8], now: SystemTime) -> Result<Value, ChangeError> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Asked {

@@ -128,10 +128,9 @@ async fn watch_keys(keys: Arc<KeyRing>, gateway: Arc<Gateway>, stop: Cancellatio
     let (mut ticks, mut looks) = (tokio::time::interval(KEYS_EVERY), 0_u64);
     while tick(&mut ticks, &stop).await {
         looks += 1;
-        if looks % NOTE_EVERY == 0
-            && let Err(error) = keys.note_used().await
-        {
-            tracing::warn!(%error, "when keys were last used cannot be written down; it is tried again");
+        if looks % NOTE_EVERY == 0 {
+            // Beside: a store that is slow to write must not delay a revocation.
+            tokio::spawn(note_used(Arc::clone(&keys)));
         }
         match keys.refresh().await {
             Refresh::Unchanged | Refresh::StillBroken => {}
@@ -144,6 +143,12 @@ async fn watch_keys(keys: Arc<KeyRing>, gateway: Arc<Gateway>, stop: Cancellatio
                 gateway.metrics().reloaded(Reloaded::Keys, Success::Failed);
             }
         }
+    }
+}
+
+async fn note_used(keys: Arc<KeyRing>) {
+    if let Err(error) = keys.note_used().await {
+        tracing::warn!(%error, "when keys were last used cannot be written down; it is tried again");
     }
 }
 

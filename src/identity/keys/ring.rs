@@ -2,15 +2,17 @@
 //!
 //! A background task calls [`KeyRing::refresh`] every second; a revocation therefore takes effect within a second on every
 //! gateway on the same store. A store that does not answer, or a file that cannot be understood, keeps the keys of the last
-//! look that could be had. A file that is taken away takes all keys with it.
+//! look that could be had. A file that is taken away takes all keys with it. A revocation that was seen once stays, even where a store
+//! forgets it: a server that failed over may have lost what it had acknowledged.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
+use tokio::sync::Mutex;
 
 use super::key::{KeyId, PresentedKey};
 use super::record::{KeyHash, KeyRecord, Proof};
@@ -23,7 +25,7 @@ use crate::identity::Principal;
 pub struct KeyRing {
     keys: ArcSwap<Keys>,
     store: Option<SharedKeyStore>,
-    /// Why the last look failed, if it did.
+    /// Why the last look failed, if it did. Held from a look to the end of what it brought, so that looks are taken up in their order.
     broken: Mutex<Option<String>>,
 }
 
@@ -147,12 +149,20 @@ impl KeyRing {
         }
     }
 
-    /// Looks whether the store has changed, and takes up what it holds if so.
-    pub async fn refresh(&self) -> Refresh {
-        let Some(store) = &self.store else { return Refresh::Unchanged };
-        let looked = store.changed().await;
-        let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
-        match looked {
+    /// Looks whether the store has changed, and takes up what it holds if so. It is done whether or not anybody waits for it: a store
+    /// tells of a change once, and a look that ended half-way would lose it.
+    pub async fn refresh(self: &Arc<Self>) -> Refresh {
+        let Some(store) = self.store.clone() else { return Refresh::Unchanged };
+        let (ring, place) = (Arc::clone(self), store.place());
+        match tokio::spawn(async move { ring.look(&store).await }).await {
+            Ok(refresh) => refresh,
+            Err(error) => Refresh::Broken(KeyStoreError::Store { place, why: error.to_string() }),
+        }
+    }
+
+    async fn look(&self, store: &SharedKeyStore) -> Refresh {
+        let mut broken = self.broken.lock().await;
+        match store.changed().await {
             Ok(None) => {
                 *broken = None;
                 Refresh::Unchanged
@@ -227,9 +237,10 @@ type Keys = HashMap<KeyId, Arc<HeldKey>>;
 
 /// What is known of a key's use stays known.
 fn by_id(records: impl IntoIterator<Item = KeyRecord>, before: &Keys) -> Keys {
-    let held = |record: KeyRecord| {
+    let held = |mut record: KeyRecord| {
         let stored = record.used.map_or(i64::MIN, Timestamp::as_second);
         let known = before.get(&record.id);
+        record.revoked = record.revoked.or(known.and_then(|known| known.record.revoked));
         let of =
             |field: fn(&HeldKey) -> &AtomicI64| known.map_or(i64::MIN, |known| field(known).load(Ordering::Relaxed));
         let used = AtomicI64::new(stored.max(of(|known| &known.used)));

@@ -58,6 +58,13 @@ struct Signed<'a> {
     payload_sha256: &'a str,
 }
 
+impl Claim<'_> {
+    /// The key it names. Nothing is proved by that.
+    pub const fn key_id(&self) -> KeyId {
+        self.id
+    }
+}
+
 impl Verifier {
     pub(super) fn new(roots: RootKeys, regions: Vec<String>) -> Self {
         Self { roots, regions, signing_keys: SigningKeys::default() }

@@ -17,7 +17,16 @@ pub struct LiveTls {
     config: ArcSwap<ServerConfig>,
     certificate: CertificateSource,
     clients: Option<ClientAuthorities>,
-    seen: Mutex<Vec<Option<Stamp>>>,
+    looked: Mutex<Looked>,
+}
+
+/// What the last look brought.
+#[derive(Debug)]
+struct Looked {
+    /// How the files looked that are in force.
+    seen: Vec<Option<Stamp>>,
+    /// Why those that are there now are not, where that has been told.
+    failed: Option<String>,
 }
 
 /// Where the server's certificate comes from.
@@ -41,9 +50,9 @@ impl LiveTls {
     /// Reads the files. What is wrong with them is an error.
     pub fn new(certificate: CertificateSource, clients: Option<ClientAuthorities>) -> Result<Self, TlsError> {
         // Looked at first: a change in between is seen at the next look.
-        let seen = Mutex::new(stamps(&certificate, clients.as_ref()));
+        let looked = Mutex::new(Looked { seen: stamps(&certificate, clients.as_ref()), failed: None });
         let config = ArcSwap::from_pointee(made(&certificate, clients.as_ref())?);
-        Ok(Self { config, certificate, clients, seen })
+        Ok(Self { config, certificate, clients, looked })
     }
 
     /// What is in force.
@@ -51,17 +60,28 @@ impl LiveTls {
         self.config.load_full()
     }
 
-    /// Looks whether a file has changed, and takes it up if so. Where that fails, what was in force stays; it is tried again at
-    /// the next change.
+    /// Looks whether a file has changed, and takes it up if so. Where that fails, what was in force stays, and it is tried
+    /// again at the next look: what was in the way may leave no trace in the files when it goes. An error is told once.
     pub fn refresh(&self) -> Result<bool, TlsError> {
         let now = stamps(&self.certificate, self.clients.as_ref());
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let Looked { seen, failed } = &mut *looked;
         if *seen == now {
             return Ok(false);
         }
-        *seen = now;
-        self.config.store(Arc::new(made(&self.certificate, self.clients.as_ref())?));
-        Ok(true)
+        match made(&self.certificate, self.clients.as_ref()) {
+            Ok(config) => {
+                self.config.store(Arc::new(config));
+                *seen = now;
+                *failed = None;
+                Ok(true)
+            }
+            Err(error) if failed.as_ref() == Some(&error.to_string()) => Ok(false),
+            Err(error) => {
+                *failed = Some(error.to_string());
+                Err(error)
+            }
+        }
     }
 }
 

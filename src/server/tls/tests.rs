@@ -50,3 +50,21 @@ fn what_is_no_pair_is_refused_with_its_file_and_the_reason() {
         assert!(error.contains(file) && error.contains(reason), "{certificate} {key}: {error}");
     }
 }
+
+#[test]
+fn a_pair_that_cannot_be_read_is_told_of_once_and_tried_until_it_can() {
+    let (one, other) = (directory(), directory());
+    let place = |name: &str| one.path().join(name);
+    let source = CertificateSource::Files { certificate: place("a.pem"), key: place("a-key.pem") };
+    let live = LiveTls::new(source, None).unwrap();
+    let before = live.config();
+    assert!(!live.refresh().unwrap());
+    std::fs::rename(place("a-key.pem"), place("away.pem")).unwrap();
+    std::fs::copy(other.path().join("a.pem"), place("a.pem")).unwrap();
+    assert!(live.refresh().unwrap_err().to_string().contains("a-key.pem"));
+    assert!(!live.refresh().unwrap(), "told once");
+    assert!(Arc::ptr_eq(&live.config(), &before), "what was in force stays");
+    std::fs::copy(other.path().join("a-key.pem"), place("a-key.pem")).unwrap();
+    assert!(live.refresh().unwrap());
+    assert!(!Arc::ptr_eq(&live.config(), &before));
+}

@@ -78,7 +78,7 @@ proptest! {
         after in "[ ,\"&].{0,40}",
         limit in 0_usize..200,
     ) {
-        for prefix in ["tg_", "ABSK", "bedrock-api-key-"] {
+        for prefix in ["tg_", "tgs_", "tollgate-aws-v1.", "ABSK", "bedrock-api-key-"] {
             let text = format!("{before}{prefix}{secret}{after}");
             prop_assert!(!redact(&text).contains(&secret));
             let excerpt = excerpt(&text, limit);

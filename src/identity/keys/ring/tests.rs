@@ -4,9 +4,12 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 use super::super::file::{KeyFile, KeyFileError};
 use super::super::key::Key;
 use super::super::record::Amendment;
+use super::super::store::{Amended, Answer, KeyStore};
 use super::super::watched::WatchedFile;
 use super::*;
 
@@ -28,8 +31,79 @@ fn standing(ring: &KeyRing, key: &Key, now: u64) -> Standing {
     ring.standing(&PresentedKey::parse(key.expose().as_bytes()).unwrap(), at(now))
 }
 
-async fn open(file: &KeyFile) -> Result<KeyRing, KeyStoreError> {
-    KeyRing::open(Arc::new(WatchedFile::new(file.clone()))).await
+async fn open(file: &KeyFile) -> Result<Arc<KeyRing>, KeyStoreError> {
+    KeyRing::open(Arc::new(WatchedFile::new(file.clone()))).await.map(Arc::new)
+}
+
+/// A store that tells of changes when it is let, each once.
+#[derive(Debug)]
+struct Telling {
+    let_on: Semaphore,
+    changes: std::sync::Mutex<Vec<Vec<KeyRecord>>>,
+}
+
+impl Telling {
+    /// What it tells of, the last first.
+    fn of(changes: Vec<Vec<KeyRecord>>) -> (Arc<Self>, Arc<KeyRing>) {
+        let store = Arc::new(Self { let_on: Semaphore::new(0), changes: std::sync::Mutex::new(changes) });
+        let ring = Arc::new(KeyRing::waiting_for(Arc::clone(&store) as SharedKeyStore));
+        (store, ring)
+    }
+}
+
+impl KeyStore for Telling {
+    fn read(&self) -> Answer<'_, Vec<KeyRecord>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn changed(&self) -> Answer<'_, Option<Vec<KeyRecord>>> {
+        Box::pin(async {
+            let told = self.changes.lock().unwrap().pop();
+            self.let_on.acquire().await.unwrap().forget();
+            Ok(told)
+        })
+    }
+
+    fn add(&self, _: Vec<KeyRecord>) -> Answer<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn amend(&self, id: KeyId, _: Amendment) -> Answer<'_, Amended> {
+        Box::pin(async move { Err(KeyStoreError::NoSuchKey { place: self.place(), id }) })
+    }
+
+    fn place(&self) -> String {
+        "here".to_owned()
+    }
+}
+
+#[tokio::test]
+async fn a_look_that_nobody_waits_for_any_more_is_taken_up_all_the_same_and_in_its_order() {
+    let key = Key::generate().unwrap();
+    let revoked = KeyRecord { revoked: Some(stamp(NOON)), ..record(&key) };
+    let (store, ring) = Telling::of(vec![vec![revoked], vec![record(&key)]]);
+    for _ in 0..2 {
+        tokio::select! {
+            biased;
+            _ = ring.refresh() => panic!("the store has not answered"),
+            () = std::future::ready(()) => {}
+        }
+    }
+    store.let_on.add_permits(3);
+    assert!(matches!(ring.refresh().await, Refresh::Unchanged));
+    assert!(matches!(standing(&ring, &key, NOON), Standing::Revoked { .. }));
+}
+
+#[tokio::test]
+async fn a_revocation_that_was_seen_stays_also_where_the_store_has_lost_it() {
+    let key = Key::generate().unwrap();
+    let revoked = KeyRecord { revoked: Some(stamp(NOON)), ..record(&key) };
+    let (store, ring) = Telling::of(vec![vec![record(&key)], vec![revoked]]);
+    store.let_on.add_permits(2);
+    for _ in 0..2 {
+        assert!(matches!(ring.refresh().await, Refresh::Reloaded { keys: 1 }));
+        assert!(matches!(standing(&ring, &key, NOON), Standing::Revoked { .. }));
+    }
 }
 
 #[test]
