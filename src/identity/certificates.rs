@@ -132,3 +132,76 @@ impl CertificateFault {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! Whose a certificate is, by each kind of name, and when.
+
+    use std::collections::BTreeMap;
+
+    use rcgen::{CertificateParams, DnType, KeyPair, SanType, date_time_ymd};
+
+    use super::*;
+    use crate::identity::pattern::Template;
+
+    fn rule(kind: NameKind, pattern: &str) -> CertificateRule {
+        let person = Person { principal: Template::parse("{name}").unwrap(), groups: Vec::new(), tags: BTreeMap::new() };
+        CertificateRule { kind, pattern: Pattern::parse(pattern).unwrap(), person }
+    }
+
+    /// A certificate of 2026 with a name of each kind.
+    fn certificate() -> ClientCertificate {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "by-common-name");
+        params.subject_alt_names = vec![
+            SanType::URI("spiffe://example.com/by-uri".try_into().unwrap()),
+            SanType::DnsName("by-dns.example.com".try_into().unwrap()),
+            SanType::Rfc822Name("by-email@example.com".try_into().unwrap()),
+        ];
+        (params.not_before, params.not_after) = (date_time_ymd(2026, 1, 1), date_time_ymd(2026, 12, 31));
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        ClientCertificate::read(certificate.der()).unwrap()
+    }
+
+    #[test]
+    fn each_kind_of_name_is_looked_for_among_its_own_and_the_first_rule_that_fits_counts() {
+        let (certificate, noon) = (certificate(), "2026-11-21T12:00:00Z".parse().unwrap());
+        let uri = || rule(NameKind::Uri, "spiffe://example.com/{name}");
+        let dns = || rule(NameKind::Dns, "{name}.example.com");
+        let email = || rule(NameKind::Email, "{name}@example.com");
+        let common = || rule(NameKind::CommonName, "{name}");
+        for (rules, name) in [
+            (vec![uri()], Some("by-uri")),
+            (vec![dns()], Some("by-dns")),
+            (vec![email()], Some("by-email")),
+            (vec![common()], Some("by-common-name")),
+            (vec![dns(), uri()], Some("by-dns")),
+            (vec![rule(NameKind::Email, "{name}@example.org"), common()], Some("by-common-name")),
+            (vec![rule(NameKind::CommonName, "{name}@example.com")], None),
+            (vec![], None),
+        ] {
+            let owner = certificate.owner(&rules, noon).map(|owner| owner.unwrap().name().to_owned());
+            assert_eq!(owner.as_deref(), name, "{rules:?}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_good_from_its_first_second_to_its_last() {
+        let (certificate, rules) = (certificate(), [rule(NameKind::CommonName, "{name}")]);
+        let at = |text: &str| certificate.owner(&rules, text.parse().unwrap()).unwrap();
+        let (first, last): (Timestamp, Timestamp) =
+            ("2026-01-01T00:00:00Z".parse().unwrap(), "2026-12-31T00:00:00Z".parse().unwrap());
+        assert_eq!(at("2025-12-31T23:59:59Z"), Err(CertificateFault::NotYet { at: first }));
+        assert!(at("2026-01-01T00:00:00Z").is_ok() && at("2026-12-31T00:00:00Z").is_ok());
+        assert_eq!(at("2026-12-31T00:00:01Z"), Err(CertificateFault::Expired { at: last }));
+    }
+
+    #[test]
+    fn what_makes_no_name_is_nobody_and_what_is_no_certificate_is_none() {
+        let noon = "2026-11-21T12:00:00Z".parse().unwrap();
+        let certificate = ClientCertificate { names: vec![(NameKind::Dns, "a\nb".to_owned())], ..certificate() };
+        let owner = certificate.owner(&[rule(NameKind::Dns, "{name}")], noon);
+        assert_eq!(owner, Some(Err(CertificateFault::Name)));
+        assert_eq!(ClientCertificate::read(b"\x30\x03abc"), None);
+    }
+}

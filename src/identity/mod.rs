@@ -211,8 +211,7 @@ impl Identity {
         if let Some(listed) = self.principals.named(principal.name()) {
             return Arc::clone(listed);
         }
-        self.roster.note(&principal);
-        principal
+        self.roster.note(principal)
     }
 
     /// Tells whether a claim holds over a request and its body, whose SHA-256 is given in hexadecimal, and whose it is then.

@@ -232,7 +232,14 @@ const LONGEST_TEXT: usize = 1_024;
 
 /// Whether a name can stand in a metric, in a log line and in a budget.
 pub(super) fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.len() <= 128 && !name.chars().any(char::is_control)
+    !name.is_empty() && name.len() <= 128 && name.trim() == name && !name.chars().any(is_unseen)
+}
+
+/// Whether a character is not to be seen, or changes how those around it look: two names that look the same would be two people.
+fn is_unseen(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(character, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]

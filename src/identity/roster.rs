@@ -10,19 +10,21 @@ use super::Principal;
 pub(super) struct Roster(RwLock<HashMap<String, Arc<Principal>>>);
 
 impl Roster {
-    /// Notes a principal down.
-    pub(super) fn note(&self, principal: &Arc<Principal>) {
+    /// Notes a principal down. Whoever is told of as before is the same as before, in the same memory.
+    pub(super) fn note(&self, principal: Arc<Principal>) -> Arc<Principal> {
         let seen = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        if seen.get(principal.name()).is_some_and(|known| Arc::ptr_eq(known, principal)) {
-            return;
+        match seen.get(principal.name()) {
+            Some(known) if **known == *principal => return Arc::clone(known),
+            _ => {}
         }
         let room = seen.len() < MOST || seen.contains_key(principal.name());
         drop(seen);
         // Their budgets hold all the same; they are only not shown.
         if room {
             let mut seen = self.0.write().unwrap_or_else(PoisonError::into_inner);
-            seen.insert(principal.name().to_owned(), Arc::clone(principal));
+            seen.insert(principal.name().to_owned(), Arc::clone(&principal));
         }
+        principal
     }
 
     /// All of them.
@@ -43,13 +45,14 @@ mod tests {
     fn whoever_is_noted_is_seen_once_and_as_told_last() {
         let roster = Roster::default();
         let alice = |group: &str| Arc::new(Principal::new("alice", vec![group.to_owned()], Tags::default()));
-        roster.note(&alice("eng"));
-        roster.note(&alice("ops"));
+        roster.note(alice("eng"));
+        let ops = roster.note(alice("ops"));
         assert_eq!(roster.seen(), [alice("ops")]);
+        assert!(Arc::ptr_eq(&roster.note(alice("ops")), &ops));
         for number in 0..MOST + 10 {
-            roster.note(&Arc::new(Principal::new(format!("p{number}"), vec![], Tags::default())));
+            roster.note(Arc::new(Principal::new(format!("p{number}"), vec![], Tags::default())));
         }
-        roster.note(&alice("eng"));
+        roster.note(alice("eng"));
         assert_eq!(roster.seen().len(), MOST);
         assert!(roster.seen().contains(&alice("eng")));
     }
