@@ -215,8 +215,9 @@ async fn whoever_has_an_aws_role_makes_a_token_of_it_and_a_program_started_with_
     scene.bill_of(4).await;
     let failed = token_command("tollgate.test").args(["--gateway", &gateway, "--exec", "--", "false"]).output().await;
     assert_eq!(failed.unwrap().status.code(), Some(1));
-    let own = token_command("tollgate.test").args(["--gateway", &gateway, "--exec", "--", "sh", "-c", "exit 42"]);
-    assert_eq!(own.output().await.unwrap().status.code(), Some(42), "the program's own");
+    let mut own = token_command("tollgate.test");
+    let own = own.args(["--gateway", &gateway, "--exec", "--", "sh", "-c", "exit 42"]).output().await.unwrap();
+    assert_eq!(own.status.code(), Some(42), "the program's own");
 }
 
 /// An authority of callers, and what it has issued.
