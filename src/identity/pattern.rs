@@ -192,14 +192,54 @@ impl Template {
         })
     }
 
-    /// The text with all places filled. The error is the name of the first part that is not there, or is empty.
+    /// The one name that it is, where it is nothing else.
+    pub fn bare(&self) -> Option<&str> {
+        match self.0.as_slice() {
+            [Part::Field(name)] => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Two neighbours that run together: without `/` or `:` between them, `a` with `b-c` is what `a-b` is with `c`.
+    pub fn runs_together(&self) -> Option<(&str, &str)> {
+        let (mut last, mut apart) = (None, true);
+        for part in &self.0 {
+            match part {
+                Part::Text(text) => apart |= text.contains(SEPARATORS),
+                Part::Field(name) => {
+                    if let Some(last) = last.filter(|_| !apart) {
+                        return Some((last, name));
+                    }
+                    (last, apart) = (Some(name.as_str()), false);
+                }
+            }
+        }
+        None
+    }
+
+    /// The separators that stand between its fields.
+    fn separators(&self) -> Vec<char> {
+        let is_field = |part: &Part| matches!(part, Part::Field(_));
+        let (first, last) = (self.0.iter().position(is_field), self.0.iter().rposition(is_field));
+        let between = first.zip(last).and_then(|(first, last)| self.0.get(first..last)).unwrap_or_default();
+        let texts = between.iter().filter_map(|part| match part {
+            Part::Text(text) => Some(text),
+            Part::Field(_) => None,
+        });
+        texts.flat_map(|text| text.chars()).filter(|c| SEPARATORS.contains(c)).collect()
+    }
+
+    /// The text with all places filled. The error is the name of the first part that is not there, or is empty, or holds what
+    /// separates the parts, so that different parts never make the same text.
     pub fn fill<'v>(&self, value: impl Fn(&str) -> Option<Cow<'v, str>>) -> Result<String, String> {
+        let separators = self.separators();
+        let fits = |value: &Cow<'_, str>| !value.is_empty() && !value.contains(separators.as_slice());
         let mut text = String::new();
         for part in &self.0 {
             match part {
                 Part::Text(own) => text.push_str(own),
                 Part::Field(name) => {
-                    let value = value(name).filter(|value| !value.is_empty()).ok_or_else(|| name.clone())?;
+                    let value = value(name).filter(fits).ok_or_else(|| name.clone())?;
                     text.push_str(&value);
                 }
             }
@@ -226,6 +266,8 @@ impl Person {
     }
 }
 
+/// What keeps the parts of a text apart.
+const SEPARATORS: [char; 2] = ['/', ':'];
 const MOST_WILDCARDS: usize = 8;
 /// Names in certificates and ARNs are far shorter.
 const LONGEST_TEXT: usize = 1_024;
@@ -305,6 +347,33 @@ mod tests {
         assert_eq!(template.fill(value).unwrap(), "ci:org/repo@main");
         assert_eq!(template.fill(|name| value(name).filter(|_| name == "ref")).unwrap_err(), "repository");
         assert_eq!(template.fill(|_| Some(Cow::Borrowed(""))).unwrap_err(), "repository");
+    }
+
+    #[test]
+    fn different_parts_never_make_the_same_text() {
+        for (template, together) in [
+            ("{a}-{b}", Some(("a", "b"))),
+            ("{a}{b}", Some(("a", "b"))),
+            ("x/{a}/{b}.{c}", Some(("b", "c"))),
+            ("/{a}", None),
+            ("{a}/{b}", None),
+            ("ci:{a}-:-{b}/{c}", None),
+        ] {
+            assert_eq!(Template::parse(template).unwrap().runs_together(), together, "{template}");
+        }
+        for (template, a, expected) in [
+            ("{a}/{b}", "x/y", Err("a")),
+            ("{a}/{b}", "x:y", Ok("x:y/z")),
+            ("{a}:{b}", "x:y", Err("a")),
+            ("{a}:{b}", "refs/heads/main", Ok("refs/heads/main:z")),
+            ("{a}:{b}/{b}", "x/y", Err("a")),
+            ("ci:{a}", "x:y/z", Ok("ci:x:y/z")),
+        ] {
+            let value = |name: &str| Some(Cow::Borrowed(if name == "a" { a } else { "z" }));
+            let filled = Template::parse(template).unwrap().fill(value);
+            assert_eq!(filled.as_deref().map_err(String::as_str), expected, "{template} of {a}");
+        }
+        assert_eq!(Template::parse("x/{a}").unwrap().bare().or(Template::parse("{a}").unwrap().bare()), Some("a"));
     }
 
     proptest! {
