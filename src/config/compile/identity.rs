@@ -7,9 +7,10 @@ use ipnet::IpNet;
 
 use super::{aws_login, certificates, oidc, values};
 use crate::config::Surroundings;
-use crate::config::diagnostics::{Report, Wrong, quoted};
+use crate::config::diagnostics::{Place, Report, Wrong, quoted};
 use crate::config::schema::Entry;
 use crate::config::settings::IdentitySettings;
+use crate::identity::Template;
 use crate::types::Region;
 
 /// A keys file need not be there: `tollgate key create` makes it.
@@ -37,6 +38,7 @@ pub(super) fn compile(
     let oidc = oidc::compile(entry, around, report);
     let aws_login = entry.has("aws_login").then(|| aws_login::compile(&entry.table("aws_login"), around, report));
     let certificates = certificates::compile(entry, tls, report);
+    same_people(entry, report);
     let aws_login = match aws_login {
         Some(compiled) => Some(compiled?),
         None => None,
@@ -51,6 +53,26 @@ pub(super) fn compile(
         aws_login,
         certificates,
     })
+}
+
+/// Two sources whose names go as they are: the same name from either is one principal. The same field of both is the ordinary
+/// case, such as the address of people in one company.
+fn same_people(entry: &Entry<'_>, report: &mut Report) {
+    let sources =
+        [entry.tables("oidc"), entry.table("aws_login").tables("roles"), entry.tables("certificates")].concat();
+    let mut seen: Vec<(String, Place)> = Vec::new();
+    for text in sources.iter().filter_map(|source| source.text("principal")) {
+        let template = Template::parse(text.value).ok();
+        let Some(field) = template.as_ref().and_then(Template::bare) else { continue };
+        if let Some((other, place)) = seen.iter().find(|(other, _)| other != field) {
+            let line = report.line(place);
+            let wrong =
+                Wrong::new(format!("the same name here and of {{{other}}} on line {line} would be the same principal"));
+            let hint = format!("put something before it that tells them apart, such as \"{field}:{{{field}}}\"");
+            report.warning(&text.place, wrong.hint(hint));
+        }
+        seen.push((field.to_owned(), text.place));
+    }
 }
 
 /// A network, or one address.
