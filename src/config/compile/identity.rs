@@ -1,7 +1,9 @@
 //! `[identity]`: how callers prove who they are.
 
+use std::fs;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::os::unix::fs::PermissionsExt as _;
 
 use ipnet::IpNet;
 
@@ -26,6 +28,14 @@ pub(super) fn compile(
     }
     let failures = values::number::<u32>(entry, "failures_per_minute", 0..=1_000_000, report);
     let root_key_files = values::existing_each(entry, "root_key_files", around.folder, report);
+    for text in entry.texts("root_key_files") {
+        let mode = fs::metadata(around.folder.join(text.value)).map_or(0, |found| found.permissions().mode());
+        if mode & 0o077 != 0 {
+            let wrong = Wrong::new(format!("{} is readable by others than its owner", quoted(text.value)));
+            let hint = "whoever reads it can make the secret of every access key: chmod 600, as the gateway's own user";
+            report.warning(&text.place, wrong.hint(hint));
+        }
+    }
     if root_key_files.len() > MOST_ROOTS {
         let wrong = Wrong::new("more than two root keys");
         let hint = "the one that new access keys are made of, and the one that is being replaced";
