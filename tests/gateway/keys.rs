@@ -160,8 +160,8 @@ async fn lives_as_an_operator_wants(desk: &Desk, two: bool) {
     std::fs::write(&file, exported.to_string()).unwrap();
     assert_eq!(elsewhere.key(&["import", file.to_str().unwrap()]).await, json!({ "imported": 3 }));
     assert_eq!(elsewhere.serve().await.ask(key).await.status, StatusCode::OK);
-    let (fine, _, told) = elsewhere.key_with(&["import", file.to_str().unwrap()], &elsewhere.config()).await;
-    assert!(!fine && told.contains("twice"), "{told}");
+    let (done, _, told) = elsewhere.key_with(&["import", file.to_str().unwrap()], &elsewhere.config()).await;
+    assert!(!done && told.contains("twice"), "{told}");
 }
 
 #[tokio::test]
