@@ -160,7 +160,7 @@ impl Place {
             longest: Duration::from_hours(1),
             roles: vec![role],
         };
-        let rule = CertificateRule {
+        let by_uri = CertificateRule {
             kind: NameKind::Uri,
             pattern: Pattern::parse("spiffe://test/ns/{ns}/sa/{sa}").unwrap(),
             person: person("{ns}/{sa}"),
@@ -169,7 +169,7 @@ impl Place {
             roots: RootKeys::new(vec![self.root.clone()]),
             issuers: vec![(issuer, Arc::clone(&self.issuer) as _)],
             aws_login: Some((login, Arc::clone(&self.issuer) as _)),
-            certificates: vec![rule],
+            certificates: vec![by_uri],
             ..Verification::default()
         };
         // As many keys and people as a company has.

@@ -9,6 +9,7 @@
 
 mod create;
 mod expiry;
+mod place;
 mod show;
 mod transfer;
 
@@ -82,8 +83,12 @@ pub enum Action {
         /// The file; - is standard input
         file: PathBuf,
     },
-    /// Print a new root key, from which the secrets of access keys are made; [identity] root_key_files names its file
-    Root,
+    /// Make a new root key, from which the secrets of access keys are made; [identity] root_key_files names its file
+    Root {
+        /// The file to make, readable by its owner alone; without it the key is printed
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
 }
 
 /// What a new key is for.
@@ -112,7 +117,7 @@ pub struct Create {
 /// Until when a new key is good.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
 pub struct Expiry {
-    /// How long it is good: 12h, 30d, 6mo, 1y (without this it does not expire)
+    /// How long it is good: 12h, 30d, 6mo, 1y (without this as long as the key whose place it takes was good for, or for ever)
     #[arg(long, value_name = "DURATION", conflicts_with = "expires_at")]
     pub expires_in: Option<String>,
     /// Until when it is good, such as 2027-01-31T00:00:00Z
@@ -149,8 +154,8 @@ pub async fn run_configured(
     now: SystemTime,
     streams: &mut Streams<'_>,
 ) -> anyhow::Result<ExitCode> {
-    if arguments.action == Action::Root {
-        return create::root(streams);
+    if let Action::Root { out } = &arguments.action {
+        return create::root(out.as_deref(), streams);
     }
     if let Some(keys_file) = &arguments.keys_file {
         let keys = Arc::new(WatchedFile::new(KeyFile::new(keys_file)));
@@ -163,7 +168,15 @@ pub async fn run_configured(
             return Ok(ExitCode::Faulty);
         }
     };
-    let desk = assembly::key_store(&settings).and_then(|keys| {
+    let keys = match place::prepare(&settings, &arguments.action) {
+        Ok(Some(nothing)) => Ok(nothing),
+        Ok(None) => assembly::key_store(&settings),
+        Err(reason) => {
+            writeln!(streams.err, "error: {reason}")?;
+            return Ok(ExitCode::Faulty);
+        }
+    };
+    let desk = keys.and_then(|keys| {
         let principals = settings.principals.iter().map(|principal| principal.name().to_owned()).collect();
         Ok(Desk { keys, principals: Some(principals), roots: Some(assembly::root_keys(&settings)?) })
     });
@@ -194,7 +207,7 @@ pub async fn run(
         Action::Revoke { id } => desk.revoke(id, now).await,
         Action::Export => desk.list(None).await.map(Done::Exported),
         Action::Import { file } => desk.import(file).await.map(Done::Imported),
-        Action::Root => Err("`key root` needs neither a configuration nor keys".to_owned()),
+        Action::Root { .. } => Err("`key root` needs neither a configuration nor keys".to_owned()),
     };
     match done {
         Ok(done) => done.show(arguments.output, desk, now, streams).map(|()| ExitCode::Fine),
@@ -217,7 +230,8 @@ impl Desk {
     }
 
     async fn revoke(&self, text: &str, now: Timestamp) -> Result<Done, String> {
-        self.keys.amend(key_id(text)?, Amendment::Revoke(now)).await.map(Done::Revoked).map_err(|error| told(&error))
+        let KeyRecord { id, .. } = self.find(text).await?;
+        self.keys.amend(id, Amendment::Revoke(now)).await.map(Done::Revoked).map_err(|error| told(&error))
     }
 }
 

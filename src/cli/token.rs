@@ -30,7 +30,7 @@ pub struct Arguments {
     /// The Region whose STS the gateway is to ask
     #[arg(long, value_name = "REGION", env = "AWS_REGION")]
     pub region: String,
-    /// How long the token is good, 1m to 12h; the gateway may allow less
+    /// How long the token is good, 1m to 15m: STS takes it for no longer
     #[arg(long, value_name = "DURATION", default_value = "15m")]
     pub expires_in: String,
     /// Profile of the AWS configuration files to take credentials from, in place of the standard chain's own choice
@@ -46,7 +46,8 @@ pub struct Arguments {
     #[arg(long, value_name = "URL", requires = "exec")]
     pub gateway: Option<String>,
     /// PEM file of the authorities to trust there, in place of the built-in ones
-    #[arg(long, value_name = "FILE", requires = "exec", env = "AWS_CA_BUNDLE")]
+    // Often there for other programs: it must not ask for --exec.
+    #[arg(long, value_name = "FILE", env = "AWS_CA_BUNDLE")]
     pub ca_bundle: Option<PathBuf>,
     /// The program and its arguments
     #[arg(last = true, value_name = "COMMAND", requires = "exec")]
@@ -94,7 +95,8 @@ impl Mint {
         let named: Region = region.parse().map_err(|_| format!("--region {region} is no Region, such as us-east-1"))?;
         let expires_in = parse_duration(expires_in).map_err(|error| format!("--expires-in {expires_in}: {error}"))?;
         if !(SHORTEST..=LONGEST).contains(&expires_in) {
-            return Err("--expires-in is from 1m to 12h".to_owned());
+            let why = "STS takes a token for fifteen minutes and no longer; --exec makes a new one in time by itself";
+            return Err(format!("--expires-in is from 1m to 15m: {why}"));
         }
         if audience.is_empty() || !audience.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err("--audience is the gateway's name for itself, such as tollgate.example.com".to_owned());
@@ -120,4 +122,38 @@ impl Mint {
 }
 
 const SHORTEST: Duration = Duration::from_mins(1);
-const LONGEST: Duration = Duration::from_hours(12);
+/// As long as STS takes a presigned call, whatever stands in it.
+const LONGEST: Duration = Duration::from_mins(15);
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    fn read(more: &[&str]) -> Result<Arguments, clap::Error> {
+        let line = ["token", "--audience", "t", "--region", "eu-west-1"].iter().chain(more);
+        Program::try_parse_from(line).map(|program| program.arguments)
+    }
+
+    #[test]
+    fn authorities_that_are_there_for_other_programs_ask_for_nothing() {
+        // What stands in AWS_CA_BUNDLE is read like the option.
+        assert!(read(&["--ca-bundle", "ca.pem"]).is_ok());
+        assert!(read(&["--gateway", "https://t"]).is_err() && read(&["--exec"]).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_token_is_good_for_no_longer_than_sts_takes_it() {
+        for (asked, fits) in [("1m", true), ("15m", true), ("59s", false), ("16m", false), ("12h", false)] {
+            let made = Mint::new(&read(&["--expires-in", asked]).unwrap()).await;
+            assert!(made.map_or_else(|why| !fits && why.contains("15m: STS"), |_| fits), "{asked}");
+        }
+    }
+}

@@ -89,10 +89,10 @@ impl From<IdentityError> for Rejection {
             | IdentityError::NoSuchPrincipal { .. } => Reason::UnknownKey,
         };
         let rejection = Self::new(reason, error.caller_text(), error.log_text());
-        match error {
-            IdentityError::TooManyFailures { retry_after } => rejection.after(retry_after.as_secs().max(1)),
-            _ => rejection,
+        if let IdentityError::TooManyFailures { retry_after } = error {
+            return rejection.after(retry_after.as_secs().max(1));
         }
+        rejection
     }
 }
 

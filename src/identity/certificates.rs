@@ -145,7 +145,8 @@ mod tests {
     use crate::identity::pattern::Template;
 
     fn rule(kind: NameKind, pattern: &str) -> CertificateRule {
-        let person = Person { principal: Template::parse("{name}").unwrap(), groups: Vec::new(), tags: BTreeMap::new() };
+        let person =
+            Person { principal: Template::parse("{name}").unwrap(), groups: Vec::new(), tags: BTreeMap::new() };
         CertificateRule { kind, pattern: Pattern::parse(pattern).unwrap(), person }
     }
 

@@ -154,11 +154,8 @@ impl Identity {
             (None, Err(error)) => Err(error),
         };
         told.map_err(|error| {
-            let tried = match error {
-                IdentityError::Token(_) | IdentityError::AwsLogin(_) => Tried::Token,
-                _ => Tried::Cheap,
-            };
-            self.failed(shown, tried, error)
+            let token = matches!(error, IdentityError::Token(_) | IdentityError::AwsLogin(_));
+            self.failed(shown, if token { Tried::Token } else { Tried::Cheap }, error)
         })
     }
 

@@ -192,14 +192,54 @@ impl Template {
         })
     }
 
-    /// The text with all places filled. The error is the name of the first part that is not there, or is empty.
+    /// The one name that it is, where it is nothing else.
+    pub fn bare(&self) -> Option<&str> {
+        match self.0.as_slice() {
+            [Part::Field(name)] => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Two neighbours that run together: without `/` or `:` between them, `a` with `b-c` is what `a-b` is with `c`.
+    pub fn runs_together(&self) -> Option<(&str, &str)> {
+        let (mut last, mut apart) = (None, true);
+        for part in &self.0 {
+            match part {
+                Part::Text(text) => apart |= text.contains(SEPARATORS),
+                Part::Field(name) => {
+                    if let Some(last) = last.filter(|_| !apart) {
+                        return Some((last, name));
+                    }
+                    (last, apart) = (Some(name.as_str()), false);
+                }
+            }
+        }
+        None
+    }
+
+    /// The separators that stand between its fields.
+    fn separators(&self) -> Vec<char> {
+        let is_field = |part: &Part| matches!(part, Part::Field(_));
+        let (first, last) = (self.0.iter().position(is_field), self.0.iter().rposition(is_field));
+        let between = first.zip(last).and_then(|(first, last)| self.0.get(first..last)).unwrap_or_default();
+        let texts = between.iter().filter_map(|part| match part {
+            Part::Text(text) => Some(text),
+            Part::Field(_) => None,
+        });
+        texts.flat_map(|text| text.chars()).filter(|c| SEPARATORS.contains(c)).collect()
+    }
+
+    /// The text with all places filled. The error is the name of the first part that is not there, or is empty, or holds what
+    /// separates the parts, so that different parts never make the same text.
     pub fn fill<'v>(&self, value: impl Fn(&str) -> Option<Cow<'v, str>>) -> Result<String, String> {
+        let separators = self.separators();
+        let fits = |value: &Cow<'_, str>| !value.is_empty() && !value.contains(separators.as_slice());
         let mut text = String::new();
         for part in &self.0 {
             match part {
                 Part::Text(own) => text.push_str(own),
                 Part::Field(name) => {
-                    let value = value(name).filter(|value| !value.is_empty()).ok_or_else(|| name.clone())?;
+                    let value = value(name).filter(fits).ok_or_else(|| name.clone())?;
                     text.push_str(&value);
                 }
             }
@@ -226,6 +266,8 @@ impl Person {
     }
 }
 
+/// What keeps the parts of a text apart.
+const SEPARATORS: [char; 2] = ['/', ':'];
 const MOST_WILDCARDS: usize = 8;
 /// Names in certificates and ARNs are far shorter.
 const LONGEST_TEXT: usize = 1_024;
@@ -243,91 +285,4 @@ fn is_unseen(character: char) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn parts(pattern: &str, text: &str) -> Option<String> {
-        let pattern = Pattern::parse(pattern).unwrap();
-        let parts = pattern.parts(text)?;
-        Some(parts.iter().map(|(name, part)| format!("{name}={part}")).collect::<Vec<_>>().join(" "))
-    }
-
-    #[test]
-    fn a_pattern_takes_parts_and_no_more_than_a_segment() {
-        let sso = "arn:aws:sts::123456789012:assumed-role/AWSReservedSSO_*/{email}";
-        let arn = |rest: &str| format!("arn:aws:sts::123456789012:assumed-role/{rest}");
-        for (pattern, text, expected) in [
-            (sso, arn("AWSReservedSSO_Dev_0123456789abcdef/alice@example.com"), Some("email=alice@example.com")),
-            (sso, arn("AWSReservedSSO_/alice@example.com"), None),
-            (sso, arn("Other/alice@example.com"), None),
-            (sso, arn("AWSReservedSSO_Dev/alice@example.com/more"), None),
-            (sso, arn("AWSReservedSSO_Dev/x/alice@example.com"), None),
-            (sso, arn("AWSReservedSSO_Dev/"), None),
-            (sso, format!("x{}", arn("AWSReservedSSO_Dev/a")), None),
-            ("{a}-{b}", "x-y-z".to_owned(), Some("a=x b=y-z")),
-            ("{a}-{b}.c", "x-y.c".to_owned(), Some("a=x b=y")),
-            ("*", "anything".to_owned(), Some("")),
-            ("*", "any/thing".to_owned(), None),
-            ("*", "any:thing".to_owned(), None),
-            ("*", String::new(), None),
-            (
-                "spiffe://cluster.local/ns/{ns}/sa/{sa}",
-                "spiffe://cluster.local/ns/web/sa/api".to_owned(),
-                Some("ns=web sa=api"),
-            ),
-            ("{x}é", "öé".to_owned(), Some("x=ö")),
-        ] {
-            assert_eq!(parts(pattern, &text).as_deref(), expected, "{pattern} on {text}");
-        }
-    }
-
-    #[test]
-    fn what_makes_no_sense_is_refused() {
-        for (text, error) in [
-            ("", PatternError::Empty),
-            ("a{", PatternError::Brace),
-            ("a}", PatternError::Brace),
-            ("{}", PatternError::Brace),
-            ("{a{b}", PatternError::Brace),
-            ("{a}{b}", PatternError::Adjacent),
-            ("**", PatternError::Adjacent),
-            ("*{a}", PatternError::Adjacent),
-            ("{a}/{a}", PatternError::Twice("a".to_owned())),
-            ("*a*a*a*a*a*a*a*a*", PatternError::TooMany),
-        ] {
-            assert_eq!(Pattern::parse(text).unwrap_err(), error, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_template_says_what_it_lacks() {
-        let template = Template::parse("ci:{repository}@{ref}").unwrap();
-        let value = |name: &str| match name {
-            "repository" => Some(Cow::Borrowed("org/repo")),
-            "ref" => Some(Cow::Borrowed("main")),
-            _ => None,
-        };
-        assert_eq!(template.fill(value).unwrap(), "ci:org/repo@main");
-        assert_eq!(template.fill(|name| value(name).filter(|_| name == "ref")).unwrap_err(), "repository");
-        assert_eq!(template.fill(|_| Some(Cow::Borrowed(""))).unwrap_err(), "repository");
-    }
-
-    proptest! {
-        #[test]
-        fn no_text_takes_long_and_what_is_taken_is_of_it(pattern in "[ab*/{}]{1,12}", text in "[ab/:]{0,400}") {
-            if let Ok(pattern) = Pattern::parse(&pattern) && let Some(parts) = pattern.parts(&text) {
-                for part in parts.values() {
-                    prop_assert!(!part.is_empty() && text.contains(part) && !part.contains(['/', ':']));
-                }
-            }
-        }
-
-        #[test]
-        fn many_wildcards_on_a_text_that_does_not_fit_end_soon(wildcards in 1_usize..9, length in 0_usize..100) {
-            let pattern = Pattern::parse(&"*a".repeat(wildcards)).unwrap();
-            prop_assert!(pattern.parts(&("a".repeat(length) + "b")).is_none());
-        }
-    }
-}
+mod tests;

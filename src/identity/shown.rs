@@ -37,10 +37,10 @@ impl<'a> Shown<'a> {
     pub(super) fn passed_on(&self) -> Option<PassedOn> {
         let Source::Address(_) = self.origin.source else { return None };
         let sent = |name: &&str| self.headers.contains_key(*name);
-        if BROWSERS.iter().any(|name| sent(&name)) {
+        if BROWSERS.iter().any(sent) {
             return Some(PassedOn::Browser);
         }
-        if PROXIES.iter().any(|name| sent(&name)) {
+        if PROXIES.iter().any(sent) {
             return Some(PassedOn::Proxy);
         }
         let host = match (self.uri.host(), self.headers.get(HOST)) {
@@ -160,6 +160,7 @@ impl From<IpAddr> for Source {
 
 impl Source {
     /// As failures are counted: a host has a whole /64 of IPv6 to choose its address from.
+    #[must_use]
     pub const fn network(self) -> Self {
         match self {
             Self::Address(IpAddr::V6(address)) => {

@@ -233,11 +233,11 @@ async fn signed_requests_whose_bodies_do_not_come_are_failures_of_that_key_at_th
     let good = || signed(&scene, &key, "/model/sonnet/converse", &converse("hello"));
     for _ in 0..4 {
         let (head, body) = good().into_parts();
-        let mut text = format!("POST {} HTTP/1.1\r\nhost: {}\r\n", head.uri.path(), scene.data);
-        for (name, value) in &head.headers {
-            text.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
-        }
-        text.push_str(&format!("content-length: {}\r\n\r\n{body}", body.len() + 1));
+        let path = head.uri.path();
+        let lines = head.headers.iter().map(|(name, value)| format!("{name}: {}\r\n", value.to_str().unwrap()));
+        let (lines, length) = (lines.collect::<String>(), body.len() + 1);
+        let text =
+            format!("POST {path} HTTP/1.1\r\nhost: {}\r\n{lines}content-length: {length}\r\n\r\n{body}", scene.data);
         let mut connection = tokio::net::TcpStream::connect(scene.data).await.unwrap();
         connection.write_all(text.as_bytes()).await.unwrap();
         connection.shutdown().await.unwrap();

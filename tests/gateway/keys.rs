@@ -1,5 +1,6 @@
 //! Keys as an operator uses them: made by the command, kept in the store, taken away at every gateway on it.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -159,8 +160,8 @@ async fn lives_as_an_operator_wants(desk: &Desk, two: bool) {
     std::fs::write(&file, exported.to_string()).unwrap();
     assert_eq!(elsewhere.key(&["import", file.to_str().unwrap()]).await, json!({ "imported": 3 }));
     assert_eq!(elsewhere.serve().await.ask(key).await.status, StatusCode::OK);
-    let (fine, _, told) = elsewhere.key_with(&["import", file.to_str().unwrap()], &elsewhere.config()).await;
-    assert!(!fine && told.contains("twice"), "{told}");
+    let (done, _, told) = elsewhere.key_with(&["import", file.to_str().unwrap()], &elsewhere.config()).await;
+    assert!(!done && told.contains("twice"), "{told}");
 }
 
 #[tokio::test]
@@ -183,16 +184,52 @@ async fn keys_in_a_shared_store_live_so_at_every_gateway() {
 #[tokio::test]
 async fn an_access_key_is_rotated_like_any_other_and_a_root_key_that_is_gone_takes_its_keys_with_it() {
     let desk = Desk::new("").await;
-    let made = desk.key(&["create", "--sigv4", "--principal", "alice"]).await;
-    let access = made["access_key_id"].as_str().unwrap();
-    assert!(access.starts_with("TGAK") && made["secret_access_key"].as_str().unwrap().starts_with("tgs_"));
+    let created = desk.key(&["create", "--sigv4", "--principal", "alice"]).await;
+    let access = created["access_key_id"].as_str().unwrap();
+    assert!(access.starts_with("TGAK") && created["secret_access_key"].as_str().unwrap().starts_with("tgs_"));
     let rotated = desk.key(&["rotate", access]).await;
-    assert_eq!((&rotated["kind"], &rotated["replaces"]), (&"sigv4".into(), &made["id"]));
-    assert_ne!(rotated["secret_access_key"], made["secret_access_key"]);
-    let root = Command::new(env!("CARGO_BIN_EXE_tollgate")).args(["key", "root"]).output().await.unwrap();
-    std::fs::write(desk.folder.path().join("root.key"), root.stdout).unwrap();
+    assert_eq!((&rotated["kind"], &rotated["replaces"]), (&"sigv4".into(), &created["id"]));
+    assert_ne!(rotated["secret_access_key"], created["secret_access_key"]);
+    let file = desk.folder.path().join("root.key");
+    let root = async || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        command.args(["key", "root", "--out"]).arg(&file).output().await.unwrap()
+    };
+    let kept = std::fs::read(&file).unwrap();
+    let told = root().await;
+    assert!(!told.status.success() && std::fs::read(&file).unwrap() == kept, "none is written over");
+    std::fs::remove_file(&file).unwrap();
+    let told = root().await;
+    let made = std::fs::metadata(&file).unwrap();
+    assert!(told.status.success() && told.stdout.is_empty() && made.len() == 65, "{told:?}");
+    assert_eq!(made.permissions().mode() & 0o777, 0o600);
     assert_eq!(desk.key(&["show", access]).await["state"], "no-root-key");
     let stored = std::fs::read(desk.folder.path().join("tollgate.db")).unwrap();
-    let secret = made["secret_access_key"].as_str().unwrap();
+    let secret = created["secret_access_key"].as_str().unwrap();
     assert!(memchr::memmem::find(&stored, &secret.as_bytes()[4..30]).is_none(), "the store holds no secret");
+}
+
+#[tokio::test]
+async fn whoever_only_looks_makes_no_store_and_an_expiring_key_is_followed_by_one_that_expires() {
+    let desk = Desk::new("").await;
+    let store = desk.folder.path().join("tollgate.db");
+    let before = std::fs::read_dir(desk.folder.path()).unwrap().count();
+    assert_eq!(desk.key(&["list"]).await, json!([]));
+    assert_eq!(desk.key(&["export"]).await["keys"], json!([]));
+    for line in [&["show", "aaaaaaaaaaaa"], &["revoke", "aaaaaaaaaaaa"], &["rotate", "aaaaaaaaaaaa"]] {
+        let (fine, _, told) = desk.key_with(line, &desk.config()).await;
+        assert!(!fine && told.contains("there is no key aaaaaaaaaaaa in"), "{told}");
+    }
+    assert_eq!(std::fs::read_dir(desk.folder.path()).unwrap().count(), before, "nothing was made");
+
+    let time = |key: &Value, name: &str| key[name].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    let lifetime = |key: &Value| time(key, "expires").duration_since(time(key, "created"));
+    let month = desk.key(&["create", "--principal", "alice", "--expires-in", "30d"]).await;
+    assert_eq!(std::fs::metadata(&store).unwrap().permissions().mode() & 0o777, 0o600);
+    let next = desk.key(&["rotate", month["id"].as_str().unwrap()]).await;
+    assert_eq!(lifetime(&next), jiff::SignedDuration::from_hours(30 * 24));
+    let asked = desk.key(&["rotate", next["id"].as_str().unwrap(), "--expires-in", "1d"]).await;
+    assert_eq!(lifetime(&asked), jiff::SignedDuration::from_hours(24));
+    let eternal = desk.key(&["create", "--principal", "alice"]).await;
+    assert_eq!(desk.key(&["rotate", eternal["id"].as_str().unwrap()]).await["expires"], Value::Null);
 }

@@ -201,18 +201,36 @@ async fn whoever_has_an_aws_role_makes_a_token_of_it_and_a_program_started_with_
     assert_eq!(answer.refusal(), (401, "UnrecognizedClientException", "invalid_token"));
     assert!(answer.message().contains("tollgate token --audience"), "{}", answer.message());
 
-    // A program that knows nothing of tokens: it asks the URL that it finds in its environment.
-    let body = converse("hello");
-    let program = format!(
-        "curl --silent --show-error --fail-with-body -H 'content-type: application/json' -H 'x-api-key: whatever' \
-         -d '{body}' $AWS_ENDPOINT_URL_BEDROCK_RUNTIME/model/mine/converse"
+    // A program that knows nothing of tokens: it asks the URL that it finds in its environment, and signs with the access key there.
+    let curl = format!(
+        "curl --silent --show-error --fail-with-body -H 'content-type: application/json' -d '{}' \
+         $AWS_ENDPOINT_URL_BEDROCK_RUNTIME/model/mine/converse",
+        converse("hello")
     );
     let gateway = format!("http://{}", scene.data);
-    let mut command = token_command("tollgate.test");
-    let ran = command.args(["--gateway", &gateway, "--exec", "--", "sh", "-c", &program]).output().await.unwrap();
-    let said = String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
-    assert!(ran.status.success() && said.contains("\"usage\""), "{said}");
-    scene.bill_of(4).await;
+    let ran = async |credential: &str| {
+        let mut command = token_command("tollgate.test");
+        command.env("AWS_BEARER_TOKEN_BEDROCK", "theirs");
+        let program = format!("{curl} {credential}; code=$?; echo $AWS_REGION $AWS_BEARER_TOKEN_BEDROCK; exit $code");
+        let ran = command.args(["--gateway", &gateway, "--exec", "--", "sh", "-c", &program]).output().await.unwrap();
+        (
+            ran.status.success(),
+            String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr),
+        )
+    };
+    let signed = "--aws-sigv4 aws:amz:$AWS_REGION:bedrock --user $AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY";
+    for credential in [signed, "-H \"authorization: Bearer $AWS_ACCESS_KEY_ID\""] {
+        let (fine, said) = ran(credential).await;
+        assert!(fine && said.contains("\"usage\"") && said.ends_with("eu-west-1\n"), "{said}");
+    }
+    // Whoever else is on this machine does not know it.
+    for credential in
+        ["", "-H 'x-api-key: set-by-tollgate-token'", "--aws-sigv4 aws:amz:eu-west-1:bedrock --user AKIDEXAMPLE:secret"]
+    {
+        let (fine, said) = ran(credential).await;
+        assert!(!fine && said.contains("for the program alone"), "{said}");
+    }
+    scene.bill_of(5).await;
     let failed = token_command("tollgate.test").args(["--gateway", &gateway, "--exec", "--", "false"]).output().await;
     assert_eq!(failed.unwrap().status.code(), Some(1));
     let mut own = token_command("tollgate.test");

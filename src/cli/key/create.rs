@@ -1,6 +1,10 @@
 //! New keys: made, or made in the place of another.
 
 use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 
 use jiff::Timestamp;
 
@@ -22,18 +26,34 @@ pub(super) enum Credential {
     Access(AccessKey),
 }
 
-/// Prints a new root key.
-pub(super) fn root(streams: &mut Streams<'_>) -> anyhow::Result<ExitCode> {
+/// Makes a new root key: in a file of its own, or printed.
+pub(super) fn root(out: Option<&Path>, streams: &mut Streams<'_>) -> anyhow::Result<ExitCode> {
     let mut bytes = zeroize::Zeroizing::new([0_u8; 32]);
     if let Err(error) = getrandom::fill(bytes.as_mut_slice()) {
         writeln!(streams.err, "error: the system gives no randomness to make a key from: {error}")?;
         return Ok(ExitCode::Faulty);
     }
-    writeln!(streams.out, "{}", zeroize::Zeroizing::new(hex::encode(bytes.as_slice())).as_str())?;
+    let key = zeroize::Zeroizing::new(hex::encode(bytes.as_slice()) + "\n");
+    match out {
+        None => streams.out.write_all(key.as_bytes())?,
+        Some(path) => {
+            // An old one is never written over: the access keys that are made of it would be gone.
+            let new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+            let written = new.and_then(|mut file| file.write_all(key.as_bytes()).and_then(|()| file.sync_all()));
+            if let Err(error) = written {
+                writeln!(streams.err, "error: {} cannot be made: {error}", path.display())?;
+                return Ok(ExitCode::Faulty);
+            }
+        }
+    }
+    let place = out.map_or_else(
+        || "Keep it in a file that the gateway alone can read".to_owned(),
+        |path| format!("It is in {}, for its owner alone to read; the gateway has to be that", path.display()),
+    );
     writeln!(
         streams.err,
-        "Keep it in a file that the gateway alone can read, name that file in [identity] root_key_files, and keep a copy: without \
-         it no access key that is made of it works any more."
+        "{place}. Name that file in [identity] root_key_files, and keep a copy: without it no access key that is made of it works any \
+         more."
     )?;
     Ok(ExitCode::Fine)
 }
@@ -65,7 +85,15 @@ impl Desk {
             return Err(format!("key {} is not good any more: make a new one with `tollgate key create`", old.id));
         }
         let until = expiry::after("--overlap", &rotate.overlap, now)?;
-        let expires = expiry::of(&rotate.expiry, now)?;
+        // Where nothing else is asked for it is good for as long as the old one was.
+        let expires = match (expiry::of(&rotate.expiry, now)?, old.expires) {
+            (Some(asked), _) => Some(asked),
+            (None, None) => None,
+            (None, Some(expires)) => {
+                let lifetime = expires.duration_since(old.created);
+                Some(now.checked_add(lifetime).map_err(|error| format!("the new key would end too late: {error}"))?)
+            }
+        };
         let root = match old.proof {
             Proof::Bearer(_) => None,
             Proof::SigV4(_) => Some(self.root()?),
@@ -127,7 +155,7 @@ impl Desk {
             );
         };
         roots.newest().ok_or_else(|| {
-            "an access key needs a root key: `tollgate key root > root.key`, and in the configuration [identity] \
+            "an access key needs a root key: `tollgate key root --out root.key`, and in the configuration [identity] \
              root_key_files = [\"root.key\"]"
                 .to_owned()
         })

@@ -1,6 +1,9 @@
 //! `--exec`: a loopback listener for one program, which passes each call on to the gateway with a fresh token.
 //!
-//! Whatever credential the program sends is taken off. Bodies pass through as they come, in both directions.
+//! The program is given an access key that is made for this run. With it SDKs sign, over plain HTTP too, where they would refuse to send
+//! a bearer token; nobody verifies the signature, but whoever does not name the key is refused, because other processes and web
+//! pages reach a loopback address as well. Whatever credential the program sends is taken off. Bodies pass through as they come,
+//! in both directions.
 
 use std::net::Ipv4Addr;
 use std::os::unix::process::ExitStatusExt as _;
@@ -10,13 +13,14 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONNECTION, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 
@@ -33,6 +37,8 @@ struct Way {
     gateway: Endpoint,
     /// What stands before every path.
     base: String,
+    /// What the program has to name.
+    access_key_id: String,
 }
 
 type Body = Either<Incoming, Full<Bytes>>;
@@ -46,7 +52,10 @@ pub(super) async fn run(arguments: &Arguments, mint: Mint, streams: &mut Streams
         return Ok(ExitCode::Faulty);
     };
     let gateway = Endpoint::parse(&format!("{scheme}://{authority}")).context("--gateway")?;
+    let mut random = [0_u8; 16];
+    getrandom::fill(&mut random).context("the system gives no randomness")?;
     let way = Way {
+        access_key_id: format!("TOLLGATE{}", hex::encode_upper(random)),
         mint,
         token: Mutex::new(None),
         connector: Connector::new(bundle.as_deref()).context("--ca-bundle")?,
@@ -61,14 +70,21 @@ pub(super) async fn run(arguments: &Arguments, mint: Mint, streams: &mut Streams
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no port is free on loopback")?;
     let here = format!("http://{}", listener.local_addr()?);
     let way = Arc::new(way);
-    let serving = tokio::spawn(serve(listener, way));
+    let serving = tokio::spawn(serve(listener, Arc::clone(&way)));
     let (program, rest) = arguments.command.split_first().context("no program to start")?;
-    let mut child = tokio::process::Command::new(program)
+    let mut command = tokio::process::Command::new(program);
+    for name in IN_THE_WAY {
+        command.env_remove(name);
+    }
+    let mut child = command
         .args(rest)
         .env("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", &here)
         .env("ANTHROPIC_BEDROCK_BASE_URL", &here)
         .env("AWS_BEDROCK_RUNTIME_ENDPOINT", &here)
-        .env("AWS_BEARER_TOKEN_BEDROCK", PLACEHOLDER)
+        .env("AWS_ACCESS_KEY_ID", &way.access_key_id)
+        .env("AWS_SECRET_ACCESS_KEY", SECRET)
+        .env("AWS_REGION", &arguments.region)
+        .env("AWS_DEFAULT_REGION", &arguments.region)
         .stdin(Stdio::inherit())
         .stdout(Stdio::inherit())
         .stderr(Stdio::inherit())
@@ -107,14 +123,14 @@ async fn serve(listener: TcpListener, way: Arc<Way>) {
 
 impl Way {
     async fn pass(&self, request: Request<Incoming>) -> Response<Body> {
+        if !names(request.headers(), &self.access_key_id) {
+            let reason = "this address is for the program alone that was started with it, which has its own access key in \
+                          AWS_ACCESS_KEY_ID: sign with that, or send it as a bearer token";
+            return refusal(StatusCode::FORBIDDEN, reason);
+        }
         match self.forward(request).await {
             Ok(response) => response.map(Either::Left),
-            Err(reason) => {
-                let text = serde_json::json!({ "message": format!("tollgate token --exec: {reason}") }).to_string();
-                let mut response = Response::new(Either::Right(Full::new(Bytes::from(text))));
-                *response.status_mut() = StatusCode::BAD_GATEWAY;
-                response
-            }
+            Err(reason) => refusal(StatusCode::BAD_GATEWAY, &reason),
         }
     }
 
@@ -125,7 +141,10 @@ impl Way {
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         head.uri = format!("{}{path}", self.base).parse().map_err(|error: http::uri::InvalidUri| told(&error))?;
         head.version = http::Version::HTTP_11;
-        for name in [AUTHORIZATION, X_API_KEY, CONNECTION, UPGRADE, TRANSFER_ENCODING] {
+        for name in [AUTHORIZATION, CONNECTION, UPGRADE, TRANSFER_ENCODING] {
+            head.headers.remove(name);
+        }
+        for name in OF_CREDENTIALS {
             head.headers.remove(name);
         }
         let host = HeaderValue::from_str(self.gateway.authority()).map_err(|error| told(&error))?;
@@ -155,10 +174,80 @@ impl Way {
     }
 }
 
-const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+fn refusal(status: StatusCode, reason: &str) -> Response<Body> {
+    let text = serde_json::json!({ "message": format!("tollgate token --exec: {reason}") }).to_string();
+    let mut response = Response::new(Either::Right(Full::new(Bytes::from(text))));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
 
-/// What the program sends, and nobody looks at.
-const PLACEHOLDER: &str = "set-by-tollgate-token";
+/// Whether a request names the access key: signed with it, or with it as a token.
+fn names(headers: &HeaderMap, access_key_id: &str) -> bool {
+    let of_key = headers.get(X_API_KEY).and_then(|key| key.to_str().ok());
+    let authorization = headers.get(AUTHORIZATION).and_then(|text| text.to_str().ok());
+    let named = authorization.and_then(|text| {
+        let (scheme, rest) = text.split_once(' ')?;
+        if scheme.eq_ignore_ascii_case("bearer") {
+            return Some(rest.trim());
+        }
+        let credential = rest.split(',').find_map(|part| part.trim().strip_prefix("Credential="))?;
+        (scheme == "AWS4-HMAC-SHA256").then(|| credential.split('/').next().unwrap_or_default())
+    });
+    of_key.into_iter().chain(named).any(|named| Sha256::digest(named) == Sha256::digest(access_key_id))
+}
+
+const X_API_KEY: &str = "x-api-key";
+
+/// Headers that belong to the program's own credential.
+const OF_CREDENTIALS: [&str; 4] = [X_API_KEY, "x-amz-date", "x-amz-security-token", "x-amz-content-sha256"];
+
+/// What the program signs with; the signature is looked at by nobody.
+const SECRET: &str = "set-by-tollgate-token";
+
+/// What would have the program take another credential than its access key, or another address. Claude Code takes the access key
+/// too, unless it is told to send no credential at all.
+const IN_THE_WAY: [&str; 7] = [
+    "AWS_BEARER_TOKEN_BEDROCK",
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_AUTH_SCHEME_PREFERENCE",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+    "CLAUDE_CODE_SKIP_BEDROCK_AUTH",
+];
 
 /// Tokens are made anew this long before they end.
 const AHEAD: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_does_not_name_the_access_key_of_this_run_is_refused() {
+        for (name, value, expected) in [
+            (
+                "authorization",
+                "AWS4-HMAC-SHA256 Credential=TOLLGATE0A/20261127/eu-west-1/bedrock/aws4_request, SignedHeaders=host, Signature=0",
+                true,
+            ),
+            ("authorization", "AWS4-HMAC-SHA256 SignedHeaders=host,Credential=TOLLGATE0A/x", true),
+            ("authorization", "Bearer TOLLGATE0A", true),
+            ("authorization", "bearer TOLLGATE0A", true),
+            ("x-api-key", "TOLLGATE0A", true),
+            ("authorization", "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/TOLLGATE0A", false),
+            ("authorization", "AWS4-HMAC-SHA256 Credential=", false),
+            ("authorization", "Basic TOLLGATE0A", false),
+            ("authorization", "Bearer TOLLGATE0", false),
+            ("authorization", "Bearer", false),
+            ("x-api-key", "", false),
+            ("cookie", "TOLLGATE0A", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, HeaderValue::from_static(value));
+            assert_eq!(names(&headers, "TOLLGATE0A"), expected, "{name}: {value}");
+        }
+        assert!(!names(&HeaderMap::new(), "TOLLGATE0A"));
+    }
+}

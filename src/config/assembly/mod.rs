@@ -99,7 +99,7 @@ pub async fn assemble(
     let principals = Principals::new(settings.principals.iter().cloned()).map_err(failed("principals"))?;
     let keys = Arc::new(identity::key_ring(settings).await?);
     let verification = identity::verification(settings)?;
-    let trusted_as = settings.server.principal.as_ref().and_then(|name| principals.named(name).map(Arc::clone));
+    let trusted_as = settings.server.principal.as_ref().map(|name| trusted(name, &principals)).transpose()?;
     let directory =
         Directory::new(settings.profiles.iter().filter_map(stages::grant).collect()).map_err(failed("profiles"))?;
     let pool = pool(&settings.upstream)?;
@@ -243,6 +243,14 @@ fn admin(
 /// Everybody whose budgets are counted.
 fn people(gateway: &Gateway) -> Vec<Arc<Principal>> {
     gateway.identity.people(gateway.signer.now())
+}
+
+/// Whoever connects. Were an unknown name let pass, the listener would ask for credentials that its callers do not have.
+fn trusted(name: &str, principals: &Principals) -> Result<Arc<Principal>, AssemblyError> {
+    let listed = principals.named(name).map(Arc::clone);
+    listed.ok_or_else(|| {
+        failed("server.principal")(format!("there is no principal {name}: list it under [[principals]]"))
+    })
 }
 
 fn listening(settings: &Settings, trusted_as: Option<Arc<Principal>>) -> Result<Listening, AssemblyError> {

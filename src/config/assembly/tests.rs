@@ -125,3 +125,21 @@ async fn a_server_stops_in_time_although_every_slot_is_held() {
     assert_eq!(running.settled().await, "shutdown");
     drop(stuck);
 }
+
+#[tokio::test]
+async fn a_listener_of_somebody_who_is_not_listed_is_not_opened() {
+    let text = "[upstream]\nregion = \"us-east-1\"\n[store]\nkind = \"memory\"\n[server]\nprincipal = \"alice\"\n[[principals]]\nname = \"alice\"\n\
+                [[profiles]]\nname = \"nova\"\narn = \"arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/nova\"\n\
+                source = \"us.amazon.nova-lite-v1:0\"\neveryone = true\n";
+    let folder = TempDir::new().unwrap();
+    let around = Surroundings { folder: folder.path(), price_known: &|_, _| true };
+    let (mut settings, _) = Settings::parse(text, Path::new("tollgate.toml"), &around).unwrap();
+    settings.server.principal = Some("alcie".to_owned());
+    let aws = AwsCredentials {
+        access_key_id: "AKIAIOSFODNN7EXAMPLE".to_owned(),
+        secret_access_key: Secret::new("secret"),
+        session_token: None,
+    };
+    let refused = assemble(&settings, AwsIdentity::Fixed(aws), Arc::new(SystemClock)).await.unwrap_err();
+    assert_eq!(refused.to_string(), "server.principal: there is no principal alcie: list it under [[principals]]");
+}

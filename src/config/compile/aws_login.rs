@@ -52,7 +52,31 @@ fn role(entry: &Entry<'_>, report: &mut Report) -> Option<Role> {
     });
     let names: Vec<_> = arn.iter().flat_map(Pattern::names).collect();
     let person = person::compile(entry, arn.as_ref().map(|_| names.as_slice()), report);
+    if let (Some(person), Some(text)) = (&person, entry.text("arn"))
+        && let Some(chosen) = chosen(text.value).into_iter().find(|chosen| person.names().any(|name| name == chosen))
+    {
+        let wrong =
+            Wrong::new(format!("{{{chosen}}} is a name that whoever may assume the role chooses for themselves"));
+        let hint = "take roles of IAM Identity Center (assumed-role/AWSReservedSSO_*/…), or one whose trust policy requires \
+                    sts:RoleSessionName to be ${aws:username}";
+        report.warning(&text.place, wrong.hint(hint));
+    }
     Some(Role { person: person?, arn: arn? })
+}
+
+/// The parts of a pattern that are a name of a session, where that is not a name of Identity Center's. Roles that begin with its prefix
+/// cannot be made by others.
+fn chosen(arn: &str) -> Vec<String> {
+    let resource = arn.splitn(6, ':').last().unwrap_or_default();
+    let mut segments = resource.splitn(3, '/');
+    let (Some(kind), Some(role), Some(session)) = (segments.next(), segments.next(), segments.next()) else {
+        return Vec::new();
+    };
+    let assumed = Pattern::parse(kind).is_ok_and(|kind| kind.parts("assumed-role").is_some());
+    if !assumed || role.starts_with("AWSReservedSSO_") {
+        return Vec::new();
+    }
+    Pattern::parse(session).iter().flat_map(Pattern::names).map(str::to_owned).collect()
 }
 
 const LONGEST: RangeInclusive<Duration> = Duration::from_mins(1)..=Duration::from_hours(12);

@@ -1,15 +1,18 @@
 //! `[identity]`: how callers prove who they are.
 
+use std::fs;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::os::unix::fs::PermissionsExt as _;
 
 use ipnet::IpNet;
 
 use super::{aws_login, certificates, oidc, values};
 use crate::config::Surroundings;
-use crate::config::diagnostics::{Report, Wrong, quoted};
+use crate::config::diagnostics::{Place, Report, Wrong, quoted};
 use crate::config::schema::Entry;
 use crate::config::settings::IdentitySettings;
+use crate::identity::Template;
 use crate::types::Region;
 
 /// A keys file need not be there: `tollgate key create` makes it.
@@ -25,6 +28,14 @@ pub(super) fn compile(
     }
     let failures = values::number::<u32>(entry, "failures_per_minute", 0..=1_000_000, report);
     let root_key_files = values::existing_each(entry, "root_key_files", around.folder, report);
+    for text in entry.texts("root_key_files") {
+        let mode = fs::metadata(around.folder.join(text.value)).map_or(0, |found| found.permissions().mode());
+        if mode & 0o077 != 0 {
+            let wrong = Wrong::new(format!("{} is readable by others than its owner", quoted(text.value)));
+            let hint = "whoever reads it can make the secret of every access key: chmod 600, as the gateway's own user";
+            report.warning(&text.place, wrong.hint(hint));
+        }
+    }
     if root_key_files.len() > MOST_ROOTS {
         let wrong = Wrong::new("more than two root keys");
         let hint = "the one that new access keys are made of, and the one that is being replaced";
@@ -37,6 +48,7 @@ pub(super) fn compile(
     let oidc = oidc::compile(entry, around, report);
     let aws_login = entry.has("aws_login").then(|| aws_login::compile(&entry.table("aws_login"), around, report));
     let certificates = certificates::compile(entry, tls, report);
+    same_people(entry, report);
     let aws_login = match aws_login {
         Some(compiled) => Some(compiled?),
         None => None,
@@ -51,6 +63,26 @@ pub(super) fn compile(
         aws_login,
         certificates,
     })
+}
+
+/// Two sources whose names go as they are: the same name from either is one principal. The same field of both is the ordinary
+/// case, such as the address of people in one company.
+fn same_people(entry: &Entry<'_>, report: &mut Report) {
+    let sources =
+        [entry.tables("oidc"), entry.table("aws_login").tables("roles"), entry.tables("certificates")].concat();
+    let mut seen: Vec<(String, Place)> = Vec::new();
+    for text in sources.iter().filter_map(|source| source.text("principal")) {
+        let template = Template::parse(text.value).ok();
+        let Some(field) = template.as_ref().and_then(Template::bare) else { continue };
+        if let Some((other, place)) = seen.iter().find(|(other, _)| other != field) {
+            let line = report.line(place);
+            let wrong =
+                Wrong::new(format!("the same name here and of {{{other}}} on line {line} would be the same principal"));
+            let hint = format!("put something before it that tells them apart, such as \"{field}:{{{field}}}\"");
+            report.warning(&text.place, wrong.hint(hint));
+        }
+        seen.push((field.to_owned(), text.place));
+    }
 }
 
 /// A network, or one address.

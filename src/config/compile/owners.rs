@@ -53,6 +53,12 @@ fn known(entry: &Entry<'_>, list: &str, roster: &Roster<'_>, report: &mut Report
     let names: Vec<String> = texts
         .into_iter()
         .filter_map(|text| {
+            // Whoever a token tells of may be meant; a name that is nearly a listed one is a slip, and would bind nobody.
+            if let Some(meant) = roster.meant(list, text.value) {
+                let wrong = Wrong::new(format!("{} is not listed, and nearly a name that is", quoted(text.value)));
+                let hint = format!("{meant} If not, whoever tokens or certificates tell of is meant");
+                report.warning(&text.place, wrong.hint(hint));
+            }
             if known.contains(text.value) || !roster.is_readable() {
                 return Some(text.value.to_owned());
             }

@@ -12,6 +12,13 @@ pub(super) fn compile(entry: &Entry<'_>, names: Option<&[&str]>, report: &mut Re
     let read = |text: &str| {
         let template = Template::parse(text).map_err(|error| Wrong::new(format!("{}: {error}", quoted(text))))?;
         let unknown = template.names().find(|name| names.is_some_and(|names| !names.contains(name)));
+        if let Some((one, other)) = template.runs_together() {
+            let wrong = Wrong::new(format!("{}: {{{one}}} and {{{other}}} run together", quoted(text)));
+            let hint = format!(
+                "different people could come out the same: / or : between them, such as \"{{{one}}}/{{{other}}}\""
+            );
+            return Err(wrong.hint(hint));
+        }
         match unknown {
             None => Ok(template),
             Some(unknown) => {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::values;
 use crate::config::diagnostics::{Placed, Report, Wrong, quoted};
 use crate::config::schema::Entry;
+use crate::config::suggest;
 use crate::identity::Principal;
 use crate::types::Tags;
 
@@ -15,6 +16,13 @@ pub(super) struct Roster<'a> {
     pub(super) groups: BTreeSet<&'a str>,
     /// Tokens or certificates may tell of others.
     pub(super) open: bool,
+    /// Names that they tell of in any case: what stands in `[identity]` without a part to fill in.
+    told: Told<'a>,
+}
+
+struct Told<'a> {
+    principals: BTreeSet<&'a str>,
+    groups: BTreeSet<&'a str>,
 }
 
 impl<'a> Roster<'a> {
@@ -23,12 +31,31 @@ impl<'a> Roster<'a> {
         !self.principals.is_empty() && !self.open
     }
 
+    /// What a name was probably meant to be that no list has, where others than the listed are possible.
+    pub(super) fn meant(&self, list: &str, name: &str) -> Option<String> {
+        let (listed, told) = match list {
+            "groups" => (&self.groups, &self.told.groups),
+            _ => (&self.principals, &self.told.principals),
+        };
+        let known = || listed.union(told).copied();
+        if !self.open || known().any(|known| known == name) { None } else { suggest::did_you_mean(name, known()) }
+    }
+
     /// The names in a file.
     pub(super) fn of(file: &Entry<'a>) -> Self {
         let entries = file.tables("principals");
+        let identity = file.table("identity");
+        let ways =
+            [identity.tables("oidc"), identity.table("aws_login").tables("roles"), identity.tables("certificates")];
+        let ways = ways.concat();
+        let plain = |text: Placed<&'a str>| (!text.value.contains('{')).then_some(text.value);
         Self {
+            told: Told {
+                principals: ways.iter().filter_map(|way| way.text("principal")).filter_map(plain).collect(),
+                groups: ways.iter().flat_map(|way| way.texts("groups")).filter_map(plain).collect(),
+            },
             principals: entries.iter().filter_map(|entry| entry.text("name")).map(|name| name.value).collect(),
-            open: ELSEWHERE.iter().any(|way| file.table("identity").has(way)),
+            open: ELSEWHERE.iter().any(|way| identity.has(way)),
             groups: entries.iter().flat_map(|entry| entry.texts("groups")).map(|group| group.value).collect(),
         }
     }

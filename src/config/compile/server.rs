@@ -81,7 +81,8 @@ fn principal(
         report.error(&text.place, wrong.hint(hint));
         return None;
     }
-    if !roster.principals.contains(text.value) && roster.is_readable() {
+    // Whoever tokens tell of is not known here: a listener's principal is always a listed one.
+    if !roster.principals.contains(text.value) {
         let known = suggest::did_you_mean(text.value, roster.principals.iter().copied());
         let wrong = Wrong::new(format!("there is no principal {}", quoted(text.value)));
         report.error(&text.place, wrong.hint(known.unwrap_or_else(|| "one of [[principals]]".to_owned())));

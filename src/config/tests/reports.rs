@@ -20,6 +20,25 @@ fn a_diagnostic_prints_as_editors_expect_it() {
 }
 
 #[test]
+fn a_root_key_that_others_can_read_is_told_of() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let source = "[identity]\nroot_key_files = [\"root.key\"]\n[[profiles]]\nname = \"p\"\n\
+                  arn = \"arn:aws:bedrock:us-east-1:111122223333:application-inference-profile/p\"\nsource = \"us.maker.m\"\n\
+                  everyone = true\n[[principals]]\nname = \"a\"\n";
+    let file = folder.path().join("root.key");
+    std::fs::write(&file, "").unwrap();
+    for (mode, told) in [(0o600, 0), (0o400, 0), (0o640, 1), (0o604, 1)] {
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        let surroundings = Surroundings { folder: folder.path(), price_known: &price_known };
+        let (_, found) = Settings::parse(source, Path::new("t.toml"), &surroundings).unwrap();
+        let warnings = lines(&found.warnings);
+        assert_eq!(warnings.len(), told, "{mode:o}: {warnings:?}");
+        assert!(warnings.iter().all(|warning| warning.contains("\"root.key\" is readable by others")), "{warnings:?}");
+    }
+}
+
+#[test]
 fn columns_count_characters() {
     let found = parse("log = { \"é\" = 1, format = \"xml\" }").unwrap_err();
     let wanted = "1:27: log.format: \"xml\" is not one of json, text";
