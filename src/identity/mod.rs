@@ -24,6 +24,7 @@ mod fetch;
 pub mod keys;
 pub mod oidc;
 mod pattern;
+mod pending;
 mod principal;
 mod roster;
 mod shown;

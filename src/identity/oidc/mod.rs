@@ -2,8 +2,9 @@
 //!
 //! An issuer is one of the configuration's, found by the token's `iss`; its algorithms are pinned there, and none of them is
 //! symmetric or `none`. Keys are fetched by discovery and kept: through an outage of the issuer for as long as it takes, and
-//! a key id that is not known makes them be fetched anew, once in half a minute at most. What a token says of who it is for
-//! becomes a principal by the configuration's templates.
+//! a key id that is not known makes them be fetched anew, once in half a minute at most; while there are none at all, that is
+//! tried again after a second, then after two, and so on. What a token says of who it is for becomes a principal by the
+//! configuration's templates.
 //!
 //! A token that has been verified is remembered by its hash until it expires, or until its issuer's keys change.
 //!
