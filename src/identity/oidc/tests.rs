@@ -1,6 +1,7 @@
 //! An issuer that can rotate its keys and go away, and every claim by itself.
 
 mod asking;
+mod groups_and_tags;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
