@@ -78,13 +78,12 @@ pub enum IdentityError {
 impl IdentityError {
     /// Whether it may have been tried to be somebody else; not where nothing was sent, or nothing could be verified.
     pub const fn is_a_guess(&self) -> bool {
-        !matches!(
-            self,
-            Self::Missing
-                | Self::TooManyFailures { .. }
-                | Self::Token(TokenFault::Unavailable(_))
-                | Self::AwsLogin(LoginFault::Unavailable(_))
-        )
+        match self {
+            Self::AwsLogin(fault) => fault.is_a_guess(),
+            _ => {
+                !matches!(self, Self::Missing | Self::TooManyFailures { .. } | Self::Token(TokenFault::Unavailable(_)))
+            }
+        }
     }
 
     /// What the person at the keyboard reads.
