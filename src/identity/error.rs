@@ -78,12 +78,10 @@ pub enum IdentityError {
 impl IdentityError {
     /// Whether it may have been tried to be somebody else; not where nothing was sent, or nothing could be verified.
     pub const fn is_a_guess(&self) -> bool {
-        match self {
-            Self::AwsLogin(fault) => fault.is_a_guess(),
-            _ => {
-                !matches!(self, Self::Missing | Self::TooManyFailures { .. } | Self::Token(TokenFault::Unavailable(_)))
-            }
+        if let Self::AwsLogin(fault) = self {
+            return fault.is_a_guess();
         }
+        !matches!(self, Self::Missing | Self::TooManyFailures { .. } | Self::Token(TokenFault::Unavailable(_)))
     }
 
     /// What the person at the keyboard reads.
