@@ -13,7 +13,6 @@ use super::sigv4::{Presented, Query, SHORT_TERM_PREFIX, ShortTermKey, is_presign
 use super::{aws_login, oidc};
 
 /// What a request offers as proof.
-#[derive(Debug)]
 pub(super) enum Credential<'a> {
     /// A bearer key whose form is right.
     Key(PresentedKey<'a>),
@@ -25,6 +24,19 @@ pub(super) enum Credential<'a> {
     AwsLogin(&'a str),
     /// A JSON Web Token.
     Token(&'a str),
+}
+
+impl std::fmt::Debug for Credential<'_> {
+    /// Its kind: most of them are secrets as a whole.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Key(_) => "Key",
+            Self::Signature(_) => "Signature",
+            Self::ShortTerm(_) => "ShortTerm",
+            Self::AwsLogin(_) => "AwsLogin",
+            Self::Token(_) => "Token",
+        })
+    }
 }
 
 /// Reads `Authorization`, `x-api-key` and the query.

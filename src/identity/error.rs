@@ -82,6 +82,9 @@ impl IdentityError {
     /// Whether it may have been tried to be somebody else; not where nothing was sent, nothing could be verified, or what was sent did prove
     /// its owner, only too late.
     pub const fn is_a_guess(&self) -> bool {
+        if let Self::AwsLogin(fault) = self {
+            return fault.is_a_guess();
+        }
         !matches!(
             self,
             Self::Missing
@@ -92,7 +95,6 @@ impl IdentityError {
                 | Self::NoSuchPrincipal { .. }
                 | Self::Certificate(_)
                 | Self::Token(TokenFault::Unavailable(_))
-                | Self::AwsLogin(LoginFault::Unavailable(_))
         )
     }
 

@@ -133,7 +133,8 @@ def assert_told(said, seen, asked, agent, words, reason):
     assert said.status != 0
     assert REPLY not in said.text
     assert seen.refusals[reason] >= 1
-    assert asked[ANSWERS[agent]] == 1
+    # After a 400 Claude Code tries another form of the request: without the tools that it need not send.
+    assert asked[ANSWERS[agent]] == (2 if (agent, reason) == (claude_code, "guardrail_missing") else 1)
     # Claude Code first asks one token of every model it knows, and some of those may be the caller's.
     assert not any(request["operation"] == ANSWERS[agent] for request in seen.upstream)
 
@@ -176,12 +177,16 @@ def test_an_agent_shows_a_refusal_within_seconds(house, agent, what, tmp_path):
     assert_told(said, seen, asked, agent, words, reason)
 
 
+# Debian's libfaketime; the loader puts the machine's folder of libraries in the place of $LIB.
+FAKETIME = "/usr/$LIB/faketime/libfaketimeMT.so.1"
+
+
 @agents
 @pytest.mark.parametrize("offset", ["-10m", "+10m"])
 def test_an_agent_whose_clock_is_wrong_says_so_within_seconds(house, agent, offset, tmp_path):
     """Claude Code corrects its clock for its list of models, which an AWS SDK asks for, and not for what it asks itself."""
     words = {"-10m": "Signature expired: ", "+10m": "Signature not yet current: "}[offset]
-    clock = ["faketime", "-m", "--exclude-monotonic", "-f", offset]
+    clock = ["env", f"LD_PRELOAD={FAKETIME}", f"FAKETIME={offset}", "FAKETIME_DONT_FAKE_MONOTONIC=1"]
     with house.watch() as seen, asking(house) as asked:
         said = agent(house.gateway, tmp_path, house.gateway.credentials[SIGNING], SONNET, before=clock)
 

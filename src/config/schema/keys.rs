@@ -92,7 +92,7 @@ const AWS_LOGIN: &[Key] = &[
     required("audience", Shape::Text, "audience = \"tollgate.example.com\": a token is bound to this name"),
     optional("endpoint", Shape::Text),
     optional("regions", Shape::Texts),
-    span_or("longest", "1h"),
+    span_or("longest", "15m"),
     optional("ca_bundle", Shape::Text),
     required("roles", Shape::Tables(ROLE), "[[identity.aws_login.roles]] with arn and principal"),
 ];

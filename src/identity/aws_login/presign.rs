@@ -4,7 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
 
-use super::token::{ACTION, AUDIENCE_HEADER, VERSION, encode, host_of};
+use super::region::host_of;
+use super::token::{ACTION, AUDIENCE_HEADER, VERSION, encode};
 use crate::sigv4::{AwsCredentials, CanonicalRequest, Signer};
 
 /// A token that proves the role behind some credentials to the gateway of an audience. `None` where the Region is none.

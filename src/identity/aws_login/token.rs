@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 
 use super::error::LoginFault;
+use super::region::host_of;
 use crate::identity::sigv4::{Query, parse_amz_date};
 
 /// How every such token begins.
@@ -22,7 +23,7 @@ pub(super) const ACTION: &str = "GetCallerIdentity";
 pub(super) const VERSION: &str = "2011-06-15";
 
 /// A token, read and not believed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct LoginToken {
     pub(super) region: String,
     /// The parameters, as they were signed.
@@ -34,18 +35,6 @@ pub(super) struct LoginToken {
 /// A presigned URL as a token.
 pub(super) fn encode(url: &str) -> String {
     format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(url))
-}
-
-/// STS's own host in a Region; nothing for what is no Region's name.
-pub fn host_of(region: &str) -> Option<String> {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let is_region = region.len() <= 32 && region.bytes().all(plain) && region.contains('-');
-    let suffix = match region {
-        _ if region.starts_with("cn-") => "amazonaws.com.cn",
-        _ if region.starts_with("eusc-") => "amazonaws.eu",
-        _ => "amazonaws.com",
-    };
-    is_region.then(|| format!("sts.{region}.{suffix}"))
 }
 
 impl LoginToken {
@@ -88,7 +77,11 @@ impl LoginToken {
         Ok(Self { region: region.to_owned(), query: query.text(), at, expires_s })
     }
 
-    /// Until which second it is good, if it is good now.
+    /// Until which second what STS says of it counts, if STS can be asked now.
+    ///
+    /// STS takes a presigned request for a quarter of an hour, whatever `X-Amz-Expires` says
+    /// (<https://github.com/kubernetes-sigs/aws-iam-authenticator/pull/160>). A token for longer is good for longer only where it
+    /// was asked about in time: the answer is remembered.
     pub(super) fn check_times(&self, longest: Duration, now: i64) -> Result<i64, LoginFault> {
         let longest = i64::try_from(longest.as_secs()).unwrap_or(i64::MAX);
         let until = self.at.saturating_add(self.expires_s.min(longest));
@@ -96,7 +89,17 @@ impl LoginToken {
         if self.at > now.saturating_add(SKEW_S) {
             return Err(LoginFault::NotYet { at: time(self.at) });
         }
-        if now >= until { Err(LoginFault::Expired { at: time(until) }) } else { Ok(until) }
+        let ends = until.min(self.at.saturating_add(STS_TAKES_S));
+        if now >= ends { Err(LoginFault::Expired { at: time(ends) }) } else { Ok(until) }
+    }
+}
+
+/// The query is the proof: it is not written anywhere.
+impl std::fmt::Debug for LoginToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { region, query: _, at, expires_s } = self;
+        let mut written = f.debug_struct("LoginToken");
+        written.field("region", region).field("at", at).field("expires_s", expires_s).finish_non_exhaustive()
     }
 }
 
@@ -112,3 +115,4 @@ const PARAMETERS: [&str; 9] = [
     "X-Amz-Signature",
 ];
 const SKEW_S: i64 = 300;
+const STS_TAKES_S: i64 = 15 * 60;

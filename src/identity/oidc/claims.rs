@@ -24,6 +24,9 @@ pub(super) fn principal(token: &Token<'_>, settings: &IssuerSettings) -> Result<
     let described = settings.person.principal(value).map_err(TokenFault::Claim)?;
     let mut groups = described.groups().to_vec();
     if let Some(claim) = &settings.groups_claim {
+        if is_elsewhere(claims, claim) {
+            return Err(TokenFault::Elsewhere(claim.clone()));
+        }
         groups.extend(find(claims, claim).map(several).unwrap_or_default());
     }
     groups.dedup();
@@ -46,6 +49,20 @@ fn find<'c>(claims: &'c Map<String, Value>, name: &str) -> Option<&'c Value> {
     let mut names = path.split('/').map(|name| name.replace("~1", "/").replace("~0", "~"));
     let first = claims.get(&names.next()?);
     names.fold(first, |value, name| value?.get(&name))
+}
+
+/// Whether the token says of a claim that its value has to be asked for elsewhere, as Entra does of somebody in too many groups. Whoever
+/// took that for no groups would let them past what their groups owe.
+///
+/// <https://openid.net/specs/openid-connect-core-1_0.html#AggregatedDistributedClaims>,
+/// <https://learn.microsoft.com/en-us/entra/identity-platform/access-token-claims-reference#groups-overage-claim>
+fn is_elsewhere(claims: &Map<String, Value>, name: &str) -> bool {
+    let distributed = claims.get("_claim_names").and_then(Value::as_object);
+    let has_groups = || match claims.get("hasgroups") {
+        None | Some(Value::Null | Value::Bool(false)) => false,
+        Some(value) => one(value) != "false",
+    };
+    distributed.is_some_and(|names| find(names, name).is_some()) || (name == "groups" && has_groups())
 }
 
 /// A claim as one text: of a list the first.

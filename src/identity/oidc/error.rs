@@ -31,6 +31,8 @@ pub enum TokenFault {
     Audience,
     /// A claim that has to be there is not, or has another value, or one that cannot be used.
     Claim(String),
+    /// A claim that lists groups is left out, because there are too many of them for a token.
+    Elsewhere(String),
     /// The issuer's keys cannot be had. Not the caller's fault.
     Unavailable(String),
 }
@@ -53,6 +55,11 @@ impl TokenFault {
             Self::NotYet { at } => format!("it is not good before {at}"),
             Self::Audience => "it is meant for another audience".to_owned(),
             Self::Claim(claim) => format!("its claim \"{claim}\" is missing, or not what this gateway asks for"),
+            Self::Elsewhere(claim) => format!(
+                "its issuer has left \"{claim}\" out of it, because you are in more groups than it writes into a token. Ask whoever runs \
+                 it to write only the groups that are assigned to this application (in Entra: Token configuration, groups claim), or \
+                 application roles"
+            ),
             Self::Unavailable(_) => {
                 return "The issuer of the token does not answer at the moment, so it cannot be verified.".to_owned();
             }
@@ -73,7 +80,8 @@ impl TokenFault {
             | Self::Signature
             | Self::NotYet { .. }
             | Self::Audience
-            | Self::Claim(_) => format!("token: {}", self.caller_text()),
+            | Self::Claim(_)
+            | Self::Elsewhere(_) => format!("token: {}", self.caller_text()),
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -12,12 +12,13 @@ use http::{Request, Uri, header};
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 use serde::Deserialize;
-use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::error::TokenFault;
 use super::token::Token;
 use crate::identity::fetch::SharedFetch;
 use crate::identity::pattern::Person;
+use crate::identity::pending::Pending;
 
 /// What is taken of an issuer's tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,8 +52,17 @@ pub(super) struct Issuer {
     fetch: SharedFetch,
     keys: ArcSwap<Keys>,
     generation: AtomicU64,
-    /// When keys were last asked for: whoever asks holds the lock.
-    asked: Mutex<Option<Instant>>,
+    asked: Mutex<Asked>,
+}
+
+/// How keys were last asked for.
+#[derive(Debug, Default)]
+struct Asked {
+    /// When that began, and once it has ended, when it ended.
+    at: Option<Instant>,
+    /// How often in a row they could not be had.
+    failures: u32,
+    last: Option<Pending<Result<(), String>>>,
 }
 
 /// The keys of an issuer, by key id.
@@ -76,6 +86,14 @@ enum Kind {
     Ed25519,
 }
 
+/// When keys are to be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    /// Unless they were a moment ago.
+    Due,
+    Now,
+}
+
 #[derive(Deserialize)]
 struct Discovered {
     issuer: String,
@@ -94,7 +112,7 @@ impl Issuer {
             fetch,
             keys: ArcSwap::from_pointee(Keys::default()),
             generation: AtomicU64::new(0),
-            asked: Mutex::new(None),
+            asked: Mutex::default(),
         }
     }
 
@@ -104,7 +122,7 @@ impl Issuer {
     }
 
     /// Whether a token is one of this issuer's, for us, and signed by a key of its; the generation of that key.
-    pub(super) async fn check(&self, token: &Token<'_>) -> Result<u64, TokenFault> {
+    pub(super) async fn check(self: &Arc<Self>, token: &Token<'_>) -> Result<u64, TokenFault> {
         if !self.settings.algorithms.contains(&token.algorithm) {
             return Err(TokenFault::Algorithm);
         }
@@ -125,38 +143,62 @@ impl Issuer {
         if suitable.any(|key| token.is_signed_by(&key.public)) { Ok(generation) } else { Err(TokenFault::Signature) }
     }
 
-    /// Fetches keys because one is not known: once in half a minute at most, however many ask, and all of them wait for it.
-    async fn ask_again(&self) -> Result<(), TokenFault> {
-        let wanted = Instant::now();
-        let mut asked = self.asked.lock().await;
-        // Somebody else has asked meanwhile, or shortly before.
-        if asked.is_some_and(|asked| asked >= wanted || asked.elapsed() < ASK_EVERY) {
-            let has_keys = !self.keys.load().0.is_empty();
-            return if has_keys {
-                Ok(())
-            } else {
-                Err(TokenFault::Unavailable("it was asked a moment ago".to_owned()))
-            };
-        }
-        let fetched = self.fetch_keys().await;
-        *asked = Some(Instant::now());
+    /// Fetches keys because one is not known: once in half a minute at most, however many ask, and all of them wait for it. While
+    /// there are no keys at all it is tried again sooner.
+    async fn ask_again(self: &Arc<Self>) -> Result<(), TokenFault> {
+        let fetched = match self.ask(When::Due) {
+            Some(asking) => answer(asking).await,
+            None if self.has_keys() => return Ok(()),
+            None => Err("it was asked a moment ago".to_owned()),
+        };
         match fetched {
             Ok(()) => Ok(()),
             // The keys from before stay; this one is not among them.
-            Err(why) if self.keys.load().0.is_empty() => Err(TokenFault::Unavailable(why)),
-            Err(why) => {
+            Err(why) if self.has_keys() => {
                 tracing::warn!(issuer = self.settings.issuer, why, "the keys of an issuer cannot be fetched");
                 Ok(())
             }
+            Err(why) => Err(TokenFault::Unavailable(why)),
         }
     }
 
     /// Fetches keys because it is time.
-    pub(super) async fn refresh(&self) -> Result<(), String> {
-        let mut asked = self.asked.lock().await;
-        let fetched = self.fetch_keys().await;
-        *asked = Some(Instant::now());
-        fetched
+    pub(super) async fn refresh(self: &Arc<Self>) -> Result<(), String> {
+        match self.ask(When::Now) {
+            Some(asking) => answer(asking).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The fetch that is under way, or else a new one, if it is due. It goes on though whoever began it goes away.
+    fn ask(self: &Arc<Self>, when: When) -> Option<Pending<Result<(), String>>> {
+        let mut asked = self.asked();
+        if let Some(last) = asked.last.as_ref().filter(|last| last.is_under_way()) {
+            return Some(last.clone());
+        }
+        let pause = if self.has_keys() { ASK_EVERY } else { backoff(asked.failures) };
+        if when == When::Due && asked.at.is_some_and(|at| at.elapsed() < pause) {
+            return None;
+        }
+        asked.at = Some(Instant::now());
+        let own = Arc::clone(self);
+        let asking = Pending::start(async move {
+            let fetched = own.fetch_keys().await;
+            let mut asked = own.asked();
+            asked.at = Some(Instant::now());
+            asked.failures = if fetched.is_ok() { 0 } else { asked.failures.saturating_add(1) };
+            fetched
+        });
+        asked.last = Some(asking.clone());
+        Some(asking)
+    }
+
+    fn asked(&self) -> MutexGuard<'_, Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_keys(&self) -> bool {
+        !self.keys.load().0.is_empty()
     }
 
     async fn fetch_keys(&self) -> Result<(), String> {
@@ -276,6 +318,15 @@ fn is_safe(url: &str) -> bool {
         (Some("http"), Some(host)) => matches!(host, "localhost" | "127.0.0.1" | "[::1]"),
         _ => false,
     }
+}
+
+async fn answer(asking: Pending<Result<(), String>>) -> Result<(), String> {
+    asking.answer().await.unwrap_or_else(|| Err("the question was given up".to_owned()))
+}
+
+/// How long to wait after failures in a row, while there are no keys.
+fn backoff(failures: u32) -> Duration {
+    Duration::from_secs(1 << failures.saturating_sub(1).min(5)).min(ASK_EVERY)
 }
 
 /// How often an unknown key id makes keys be fetched.

@@ -2,8 +2,9 @@
 //!
 //! An issuer is one of the configuration's, found by the token's `iss`; its algorithms are pinned there, and none of them is
 //! symmetric or `none`. Keys are fetched by discovery and kept: through an outage of the issuer for as long as it takes, and
-//! a key id that is not known makes them be fetched anew, once in half a minute at most. What a token says of who it is for
-//! becomes a principal by the configuration's templates.
+//! a key id that is not known makes them be fetched anew, once in half a minute at most; while there are none at all, that is
+//! tried again after a second, then after two, and so on. What a token says of who it is for becomes a principal by the
+//! configuration's templates.
 //!
 //! A token that has been verified is remembered by its hash until it expires, or until its issuer's keys change.
 //!
@@ -58,6 +59,12 @@ impl Issuers {
     /// Whether there is none.
     pub(super) fn is_empty(&self) -> bool {
         self.issuers.is_empty()
+    }
+
+    /// Whose a token is that has been verified before, and is good still.
+    pub(super) fn known(&self, text: &str, now: SystemTime) -> Option<Arc<Principal>> {
+        let now = Timestamp::try_from(now).unwrap_or(Timestamp::MAX);
+        self.remembered(&Sha256::digest(text.as_bytes()).into(), now)
     }
 
     /// Whom a token is for.

@@ -1,5 +1,8 @@
 //! An issuer that can rotate its keys and go away, and every claim by itself.
 
+mod asking;
+mod groups_and_tags;
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -64,24 +67,47 @@ struct Publisher {
     keys: Mutex<Vec<Value>>,
     down: Mutex<bool>,
     asked: AtomicUsize,
+    /// What it says of itself, where that is not what is so.
+    lies: Mutex<Lies>,
+    /// What it was shown as `Authorization`.
+    shown: Mutex<Vec<Option<String>>>,
+    /// How long it takes.
+    delay: Mutex<Duration>,
+}
+
+#[derive(Debug, Default)]
+struct Lies {
+    issuer: Option<&'static str>,
+    jwks_uri: Option<&'static str>,
+    status: Option<u16>,
 }
 
 impl Fetch for Publisher {
     fn fetch(&self, request: Request<()>) -> Fetched {
         self.asked.fetch_add(1, Ordering::Relaxed);
+        let shown = request.headers().get("authorization").map(|value| value.to_str().unwrap().to_owned());
+        self.shown.lock().unwrap().push(shown);
+        let lies = self.lies.lock().unwrap();
         let body = match request.uri().path() {
-            "/tenant/.well-known/openid-configuration" => {
-                json!({ "issuer": ISSUER, "jwks_uri": "https://issuer.example.com/keys" })
-            }
+            "/tenant/.well-known/openid-configuration" => json!({
+                "issuer": lies.issuer.unwrap_or(ISSUER),
+                "jwks_uri": lies.jwks_uri.unwrap_or("https://issuer.example.com/keys"),
+            }),
             "/keys" => json!({ "keys": *self.keys.lock().unwrap() }),
             _ => json!(null),
         };
         let answer = if *self.down.lock().unwrap() {
             Err("connection refused".to_owned())
         } else {
-            Ok((if body.is_null() { 404 } else { 200 }, Bytes::from(body.to_string())))
+            Ok((if body.is_null() { 404 } else { lies.status.unwrap_or(200) }, Bytes::from(body.to_string())))
         };
-        Box::pin(std::future::ready(answer))
+        let delay = *self.delay.lock().unwrap();
+        Box::pin(async move {
+            if !delay.is_zero() {
+                tokio::time::sleep(delay).await;
+            }
+            answer
+        })
     }
 }
 

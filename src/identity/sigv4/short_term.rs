@@ -20,7 +20,7 @@ use crate::identity::keys::{HeldKey, KeyRing};
 pub(in crate::identity) const PREFIX: &str = "bedrock-api-key-";
 
 /// The query of a presigned URL that a short-term key holds.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(in crate::identity) struct ShortTermKey(String);
 
 impl ShortTermKey {
