@@ -94,7 +94,7 @@ impl IdentityError {
                 | Self::Expired { .. }
                 | Self::NoSuchPrincipal { .. }
                 | Self::Certificate(_)
-                | Self::Token(TokenFault::Unavailable(_))
+                | Self::Token(TokenFault::Unavailable(_) | TokenFault::Expired { .. })
         )
     }
 

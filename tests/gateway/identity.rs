@@ -176,7 +176,7 @@ fn signed(scene: &Scene, key: &AccessKey, path: &str, body: &str) -> http::Reque
 }
 
 /// A scene with a root key, and an access key of alice's.
-async fn signing(plan: Plan, lines: &str) -> (Scene, AccessKey) {
+pub(crate) async fn signing(plan: Plan, lines: &str) -> (Scene, AccessKey) {
     let folder = tempfile::TempDir::new().unwrap();
     let file = folder.path().join("root.key");
     let text = "0123456789abcdef0123456789abcdef";

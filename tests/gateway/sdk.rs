@@ -1,9 +1,9 @@
-//! The AWS SDK for Rust, unmodified, with a key of the gateway's as its bearer token: over http, and over https with the local
+//! The AWS SDK for Rust, unmodified, with a key of the gateway's as its bearer token, or signing with an access key: over http, and over https with the local
 //! authority, where it speaks HTTP/2.
 
 use aws_sdk_bedrockruntime::Client;
 use aws_sdk_bedrockruntime::config::retry::RetryConfig;
-use aws_sdk_bedrockruntime::config::{BehaviorVersion, Region, Token};
+use aws_sdk_bedrockruntime::config::{BehaviorVersion, Credentials, Region, Token};
 use aws_sdk_bedrockruntime::error::ProvideErrorMetadata;
 use aws_sdk_bedrockruntime::primitives::Blob;
 use aws_sdk_bedrockruntime::types::{
@@ -12,6 +12,7 @@ use aws_sdk_bedrockruntime::types::{
     TokenUsage,
 };
 use aws_smithy_http_client::tls;
+use tollgate::types::ManualClock;
 
 use crate::harness::{Plan, SONNET, Scene, arn, claude};
 
@@ -21,9 +22,22 @@ fn client(scene: &Scene, key: &str) -> Client {
     let config = aws_sdk_bedrockruntime::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
-        .bearer_token(Token::new(key, None))
-        // As it comes: up to three attempts.
-        .retry_config(RetryConfig::standard());
+        .bearer_token(Token::new(key, None));
+    over(scene, config)
+}
+
+/// The SDK, signing with an access key.
+fn signing_client(scene: &Scene, id: &str, secret: &str) -> Client {
+    let config = aws_sdk_bedrockruntime::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new(id, secret, None, None, "test"));
+    over(scene, config)
+}
+
+fn over(scene: &Scene, config: aws_sdk_bedrockruntime::config::Builder) -> Client {
+    // As it comes: up to three attempts.
+    let config = config.retry_config(RetryConfig::standard());
     let config = match &scene.ca {
         None => config.endpoint_url(format!("http://{}", scene.data)),
         Some(ca) => {
@@ -186,5 +200,50 @@ async fn what_passes_is_tried_again_by_the_sdk_and_succeeds() {
         let statuses: Vec<_> = scene.received(3).await.iter().map(|received| received.status).collect();
         assert_eq!(statuses, [429, 429, 200]);
         assert_eq!(scene.bill_of(3).await.at_reservation(), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_signs_is_served_and_told_what_is_wrong_with_its_signature() {
+    let secure = Plan::default().server("tls = { local_ca = \"ca\" }");
+    for plan in [Plan::default(), secure] {
+        let (scene, key) = crate::identity::signing(plan, "").await;
+        let (id, secret) = (key.access_key_id.as_str(), key.secret_access_key.expose());
+        let ask = async |id: &str, secret: &str| {
+            let client = signing_client(&scene, id, secret);
+            client.converse().model_id("sonnet").messages(message("hello")).send().await
+        };
+        let answer = ask(id, secret).await.unwrap();
+        assert!(answer.usage().is_some());
+        let stream = signing_client(&scene, id, secret).converse_stream().model_id("sonnet");
+        let mut stream = stream.messages(message("hello")).send().await.unwrap().stream;
+        while stream.recv().await.unwrap().is_some() {}
+        scene.bill_of(2).await;
+
+        let last = if secret.ends_with('A') { 'B' } else { 'A' };
+        let other = format!("{}{last}", &secret[..secret.len() - 1]);
+        for (id, secret, name, words) in [
+            (id, other.as_str(), "InvalidSignatureException", "does not match"),
+            ("TGAKAAAAAAAAAAAAAAAA", secret, "UnrecognizedClientException", "invalid"),
+        ] {
+            let error = ask(id, secret).await.unwrap_err();
+            assert_eq!(error.code(), Some(name), "{error:?}");
+            assert!(error.message().unwrap().contains(words), "{error:?}");
+        }
+        scene.bill_of(2).await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_signs_by_a_wrong_clock_is_told_so() {
+    let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap();
+    for (clock, words) in [(now - 3_600, "Signature not yet current"), (now + 3_600, "Signature expired")] {
+        let plan = Plan::default().clock(std::sync::Arc::new(ManualClock::at_unix_seconds(clock)));
+        let (scene, key) = crate::identity::signing(plan, "").await;
+        let client = signing_client(&scene, &key.access_key_id, key.secret_access_key.expose());
+        let error = client.converse().model_id("sonnet").messages(message("hello")).send().await.unwrap_err();
+        assert_eq!(error.code(), Some("InvalidSignatureException"), "{error:?}");
+        assert!(error.message().unwrap().contains(words), "{error:?}");
+        assert!(scene.mock.received().is_empty());
     }
 }

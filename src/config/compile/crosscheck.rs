@@ -163,8 +163,9 @@ impl Whole<'_> {
 
     fn unowned(&self, grants: &[Grant<'_>], report: &mut Report) {
         let owned: HashSet<usize> = grants.iter().map(|(_, draft)| draft.place.offset).collect();
-        // Whoever is named may be told of by a token.
-        let named = |owners: &Owners| self.open && !each(owners).is_empty();
+        // Whoever is named may be told of by a token, or by a key where nobody is listed.
+        let told_of = self.open || self.principals.is_empty();
+        let named = |owners: &Owners| told_of && !each(owners).is_empty();
         let unowned = self.profiles.iter().filter(|draft| !owned.contains(&draft.place.offset));
         for draft in unowned.filter(|draft| !named(&draft.settings.owners)) {
             let wrong = Wrong::new(format!("nobody owns {}", draft.settings.name));

@@ -70,8 +70,8 @@ impl TokenFault {
     /// What the operator reads.
     pub fn log_text(&self) -> String {
         match self {
-            Self::Unavailable(why) => format!("token: the issuer's keys cannot be had: {why}"),
-            Self::Expired { at } => format!("token: expired at {at}"),
+            Self::Unavailable(why) => format!("OpenID Connect: the issuer's keys cannot be had: {why}"),
+            Self::Expired { at } => format!("OpenID Connect: expired at {at}"),
             Self::Malformed
             | Self::Issuer(_)
             | Self::Algorithm
@@ -81,7 +81,7 @@ impl TokenFault {
             | Self::NotYet { .. }
             | Self::Audience
             | Self::Claim(_)
-            | Self::Elsewhere(_) => format!("token: {}", self.caller_text()),
+            | Self::Elsewhere(_) => format!("OpenID Connect: {}", self.caller_text()),
         }
     }
 }

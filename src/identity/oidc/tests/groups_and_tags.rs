@@ -39,7 +39,7 @@ fn groups_that_are_left_out_are_not_taken_for_none() {
     }
     let text = left_out.caller_text();
     assert!(text.contains("\"groups\"") && text.contains("assigned to this application"), "{text}");
-    assert_eq!(left_out.log_text(), format!("token: {text}"));
+    assert_eq!(left_out.log_text(), format!("OpenID Connect: {text}"));
 }
 
 #[test]
