@@ -1,6 +1,7 @@
 //! Signatures: AWS's own suite, the `aws-sigv4` crate as signer, and every check by itself.
 
 mod checks;
+mod edges;
 mod short_term;
 mod suite;
 

@@ -5,26 +5,39 @@ use crate::identity::sigv4::ShortTermKey;
 
 /// A short-term key as AWS's generators make it.
 fn short_term(key: &AccessKey, when: u64, expires_s: u64, action: &str) -> String {
+    made(key, when, expires_s, &format!("Action={action}"), ("host", "bedrock.amazonaws.com"), |url| url)
+}
+
+/// The same, with another header signed, other parameters, and a URL that is changed after it was signed.
+fn made(
+    key: &AccessKey,
+    when: u64,
+    expires_s: u64,
+    parameters: &str,
+    signed: (&str, &str),
+    change: impl FnOnce(String) -> String,
+) -> String {
     use base64::Engine as _;
     let date = Timestamp::try_from(at(when)).unwrap().strftime("%Y%m%dT%H%M%SZ").to_string();
     let scope = format!("{}/us-west-2/bedrock/aws4_request", &date[..8]);
     let query = format!(
-        "Action={action}&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={}%2F{}&X-Amz-Date={date}&X-Amz-Expires={expires_s}\
-         &X-Amz-SignedHeaders=host",
+        "{parameters}&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={}%2F{}&X-Amz-Date={date}&X-Amz-Expires={expires_s}\
+         &X-Amz-SignedHeaders={}",
         key.access_key_id,
-        scope.replace('/', "%2F")
+        scope.replace('/', "%2F"),
+        signed.0
     );
     let canonical = CanonicalRequest {
         method: "POST",
         path: "/",
         query: &query,
-        headers: &[("host", "bedrock.amazonaws.com")],
+        headers: &[signed],
         payload_sha256: &hex::encode(Sha256::digest(b"")),
     };
-    let to_sign = format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{}", canonical.sha256("host"));
+    let to_sign = format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{}", canonical.sha256(signed.0));
     let signing = generate_signing_key(key.secret_access_key.expose(), at(when), "us-west-2", "bedrock");
     let signature = calculate_signature(signing, to_sign.as_bytes());
-    let url = format!("bedrock.amazonaws.com/?{query}&X-Amz-Signature={signature}&Version=1");
+    let url = change(format!("bedrock.amazonaws.com/?{query}&X-Amz-Signature={signature}&Version=1"));
     format!("bedrock-api-key-{}", base64::engine::general_purpose::STANDARD.encode(url))
 }
 
@@ -42,7 +55,21 @@ fn short_term_keys_of_ones_own_access_key_are_verified_offline() {
     let forged = AccessKey { secret_access_key: crate::types::Secret::new("x"), ..gate.key.clone() };
     let aws = AccessKey { access_key_id: "ASIAIOSFODNN7EXAMPLE".to_owned(), ..gate.key.clone() };
     let swapped = good.replacen('M', "N", 3);
+    let action = "Action=CallWithBearerToken";
+    let host = ("host", "bedrock.amazonaws.com");
+    let changed = |change: fn(String) -> String| made(&gate.key, NOON, 43_200, action, host, change);
+    assert!(verify(&changed(|url| format!("https://{url}")), NOON).is_ok(), "some generators leave the scheme in");
+    // The parameters stand in their order, so that they are signed as they will be read.
+    let with_token = format!("{action}&X-Amz-A=1");
+    assert!(verify(&made(&gate.key, NOON, 43_200, &with_token, host, |url| url), NOON).is_ok());
     for (token, why) in [
+        (changed(|url| url.replace("bedrock.amazonaws.com", "example.com")), "another host"),
+        (changed(|url| url.replace("&Version", "&X-Amz-Security-Token=t&Version")), "a session token"),
+        (changed(|url| url.replace("&Version", "&x=1&Version")), "a parameter that is not signed"),
+        (
+            made(&gate.key, NOON, 43_200, action, ("accept", "bedrock.amazonaws.com"), |url| url),
+            "another header signed",
+        ),
         (short_term(&gate.key, NOON, 43_201, "CallWithBearerToken"), "more than twelve hours"),
         (short_term(&gate.key, NOON, 43_200, "GetCallerIdentity"), "another action"),
         (short_term(&forged, NOON, 43_200, "CallWithBearerToken"), "another secret"),
