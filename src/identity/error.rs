@@ -98,11 +98,12 @@ impl IdentityError {
         )
     }
 
-    /// What the person at the keyboard reads.
+    /// What the person at the keyboard reads. The name of the header `x-api-key` must not stand in it: Claude Code shows words of its own
+    /// in place of a text that has it.
     pub fn caller_text(&self) -> String {
         match self {
             Self::Missing => "Missing Authentication Token: send the key you were given for this gateway as \
-                 `Authorization: Bearer tg_…` or `x-api-key: tg_…` (AWS SDKs and the AWS CLI send it from AWS_BEARER_TOKEN_BEDROCK), or \
+                 `Authorization: Bearer tg_…` (AWS SDKs and the AWS CLI send it from AWS_BEARER_TOKEN_BEDROCK), or \
                  sign with the access key you were given for it."
                 .to_owned(),
             Self::Signature(fault) => fault.caller_text(),

@@ -13,7 +13,7 @@ import time
 import pytest
 from conftest import AUDIENCE
 from house import EXAMPLE, EXPIRED_KEY, HAIKU, OF_AWS, REGION, REVOKED_KEY, SESSION_TOKEN, SIGNING, SONNET, WRONG_SECRET
-from house import access_key, arn, clean_environment
+from house import access_key, arn, bearer, clean_environment
 
 AGENTS = pathlib.Path(os.environ["TOLLGATE_AGENTS"])
 PROMPT = "Say hello."
@@ -133,7 +133,7 @@ def assert_told(said, seen, asked, agent, words, reason):
     assert said.status != 0
     assert REPLY not in said.text
     assert seen.refusals[reason] >= 1
-    # After a 400 Claude Code tries another form of the request: without the tools that it need not send.
+    # After a 400 Claude Code asks once more in another form: with all its tools written out.
     assert asked[ANSWERS[agent]] == (2 if (agent, reason) == (claude_code, "guardrail_missing") else 1)
     # Claude Code first asks one token of every model it knows, and some of those may be the caller's.
     assert not any(request["operation"] == ANSWERS[agent] for request in seen.upstream)
@@ -184,7 +184,7 @@ FAKETIME = "/usr/$LIB/faketime/libfaketimeMT.so.1"
 @agents
 @pytest.mark.parametrize("offset", ["-10m", "+10m"])
 def test_an_agent_whose_clock_is_wrong_says_so_within_seconds(house, agent, offset, tmp_path):
-    """Claude Code corrects its clock for its list of models, which an AWS SDK asks for, and not for what it asks itself."""
+    """Claude Code corrects its clock where an AWS SDK asks, for the list of models, and not where it asks itself."""
     words = {"-10m": "Signature expired: ", "+10m": "Signature not yet current: "}[offset]
     clock = ["env", f"LD_PRELOAD={FAKETIME}", f"FAKETIME={offset}", "FAKETIME_DONT_FAKE_MONOTONIC=1"]
     with house.watch() as seen, asking(house) as asked:
@@ -205,7 +205,7 @@ def test_claude_code_needs_no_credential_where_whoever_connects_is_known(trustin
 
 
 @agents
-@pytest.mark.parametrize("credential", [access_key(*EXAMPLE), {"AWS_BEARER_TOKEN_BEDROCK": "any"}], ids=["signed", "bearer"])
+@pytest.mark.parametrize("credential", [access_key(*EXAMPLE), bearer("any")], ids=["signed", "bearer"])
 def test_an_agent_may_show_any_credential_where_whoever_connects_is_known(trusting, agent, credential, tmp_path):
     with trusting.watch() as seen:
         said = agent(trusting.gateway, tmp_path, credential, SONNET)

@@ -1,6 +1,7 @@
 //! The other ways to prove who one is, over real sockets: tokens of an issuer, an AWS role, a certificate, a Unix socket.
 
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -16,6 +17,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 
 use crate::client::{Answer, Wire, collect, open_on, send};
@@ -236,6 +238,19 @@ async fn whoever_has_an_aws_role_makes_a_token_of_it_and_a_program_started_with_
     let mut own = token_command("tollgate.test");
     let own = own.args(["--gateway", &gateway, "--exec", "--", "sh", "-c", "exit 42"]).output().await;
     assert_eq!(own.unwrap().status.code(), Some(42), "the program's own");
+
+    // Signals are the program's to answer.
+    let waiting = "trap 'kill $! ; exit 7' TERM; echo ready; sleep 600 & wait";
+    let mut told = token_command("tollgate.test");
+    told.args(["--gateway", &gateway, "--exec", "--", "sh", "-c", waiting]).stdout(Stdio::piped()).kill_on_drop(true);
+    let mut told = told.spawn().unwrap();
+    let mut ready = [0; 6];
+    told.stdout.take().unwrap().read_exact(&mut ready).await.unwrap();
+    for signal in ["-INT", "-TERM"] {
+        let pid = told.id().unwrap().to_string();
+        assert!(std::process::Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+    assert_eq!(told.wait().await.unwrap().code(), Some(7));
 }
 
 /// An authority of callers, and what it has issued.

@@ -5,6 +5,7 @@
 //! pages reach a loopback address as well. Whatever credential the program sends is taken off. Bodies pass through as they come,
 //! in both directions.
 
+use std::io;
 use std::net::Ipv4Addr;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitStatus, Stdio};
@@ -20,8 +21,10 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use rustix::process::{Pid, Signal, kill_process};
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{self, SignalKind};
 use tokio::sync::Mutex;
 
 use super::{Arguments, Mint};
@@ -76,6 +79,7 @@ pub(super) async fn run(arguments: &Arguments, mint: Mint, streams: &mut Streams
     for name in IN_THE_WAY {
         command.env_remove(name);
     }
+    let mut signals = Signals::new().context("signals cannot be listened to")?;
     let mut child = command
         .args(rest)
         .env("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", &here)
@@ -91,9 +95,48 @@ pub(super) async fn run(arguments: &Arguments, mint: Mint, streams: &mut Streams
         .kill_on_drop(true)
         .spawn()
         .with_context(|| format!("{program} cannot be started"))?;
-    let ended = child.wait().await.context("the program cannot be waited for")?;
+    let ended = loop {
+        let pid = child.id();
+        tokio::select! {
+            ended = child.wait() => break ended.context("the program cannot be waited for")?,
+            signal = signals.next() => pass_on(signal, pid),
+        }
+    };
     serving.abort();
     Ok(ExitCode::Program(exit_code(ended)))
+}
+
+/// What this process is told to do, and the program is to decide.
+struct Signals {
+    interrupt: unix::Signal,
+    terminate: unix::Signal,
+    hang_up: unix::Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        let [interrupt, terminate, hang_up] =
+            [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(unix::signal);
+        Ok(Self { interrupt: interrupt?, terminate: terminate?, hang_up: hang_up? })
+    }
+
+    /// The next one that has to be passed on; nothing where the program has had it from the terminal itself.
+    async fn next(&mut self) -> Option<Signal> {
+        tokio::select! {
+            _ = self.interrupt.recv() => None,
+            _ = self.terminate.recv() => Some(Signal::TERM),
+            _ = self.hang_up.recv() => Some(Signal::HUP),
+        }
+    }
+}
+
+fn pass_on(signal: Option<Signal>, pid: Option<u32>) {
+    let pid = pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+    if let (Some(signal), Some(pid)) = (signal, pid) {
+        if let Err(error) = kill_process(pid, signal) {
+            tracing::debug!(%error, "the program has ended already");
+        }
+    }
 }
 
 /// The program's own, or that by which shells tell of a signal.
@@ -178,7 +221,11 @@ fn refusal(status: StatusCode, reason: &str) -> Response<Body> {
     let text = serde_json::json!({ "message": format!("tollgate token --exec: {reason}") }).to_string();
     let mut response = Response::new(Either::Right(Full::new(Bytes::from(text))));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    // Claude Code and the SDKs of Anthropic would try for minutes, and say nothing.
+    headers.insert("x-should-retry", HeaderValue::from_static("false"));
+    headers.insert("x-amzn-errortype", HeaderValue::from_static("AccessDeniedException"));
     response
 }
 
