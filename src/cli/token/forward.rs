@@ -132,10 +132,10 @@ impl Signals {
 
 fn pass_on(signal: Option<Signal>, pid: Option<u32>) {
     let pid = pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
-    if let (Some(signal), Some(pid)) = (signal, pid) {
-        if let Err(error) = kill_process(pid, signal) {
-            tracing::debug!(%error, "the program has ended already");
-        }
+    if let (Some(signal), Some(pid)) = (signal, pid)
+        && let Err(error) = kill_process(pid, signal)
+    {
+        tracing::debug!(%error, "the program has ended already");
     }
 }
 
