@@ -88,7 +88,12 @@ fn the_form_of_the_header_is_held_to() {
     let upper = before.replace(&last, &last.to_ascii_uppercase());
     let end = if last.ends_with('0') { "1" } else { "0" };
     let malformed = SignatureFault::Malformed;
+    let (credential, rest) = before.split_once(", ").unwrap();
+    let (unsigned, _) = before.rsplit_once(", ").unwrap();
     for (after, expected) in [
+        (format!("AWS4-HMAC-SHA256 {rest}"), SignatureFault::Incomplete("Credential")),
+        (format!("{credential}, SignedHeaders=host;x-amz-date"), SignatureFault::Incomplete("Signature")),
+        (unsigned.to_owned(), SignatureFault::Incomplete("Signature")),
         (before.replace("SHA256 ", "SHA256"), SignatureFault::Algorithm),
         (before.replace(", SignedHeaders", ", what, SignedHeaders"), malformed("Authorization")),
         (before.replace("aws4_request,", "aws4_request/more,"), malformed("Credential")),
