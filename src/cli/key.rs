@@ -83,7 +83,7 @@ pub enum Action {
         /// The file; - is standard input
         file: PathBuf,
     },
-    /// Make a new root key, from which the secrets of access keys are made; [identity] root_key_files names its file
+    /// Make a new root key, from which the secrets of access keys are made; `root_key_files` in the configuration names its file
     Root {
         /// The file to make, readable by its owner alone; without it the key is printed
         #[arg(long, value_name = "FILE")]
