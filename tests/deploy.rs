@@ -105,7 +105,10 @@ fn what_the_chart_renders_is_a_valid_configuration() {
             let identity = &settings.identity;
             match &identity.keys_file {
                 Some(path) => assert_eq!(path, Path::new("/etc/tollgate/keys/keys.json")),
-                None => assert!(settings.server.principal.is_some() || !identity.oidc.is_empty(), "nobody could call"),
+                None => assert!(
+                    settings.server.listeners[0].principal.is_some() || !identity.oidc.is_empty(),
+                    "nobody could call"
+                ),
             }
             assert!(!settings.admin.listen.ip().is_loopback(), "the kubelet could not probe it");
         }

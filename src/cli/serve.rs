@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
-use serde_json::json;
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{ExitCode, Output, Streams, price_known, stop_signal};
 use crate::config::Choice as _;
-use crate::config::assembly::{AwsIdentity, Bound, assemble};
+use crate::config::assembly::{AwsIdentity, Bound, Open, assemble};
 use crate::config::{Listen, LogFormat, LogSettings, Settings};
 use crate::telemetry;
 use crate::types::SystemClock;
@@ -55,7 +55,7 @@ pub async fn run(arguments: &Arguments, streams: &mut Streams<'_>) -> anyhow::Re
     });
     // Whoever starts the gateway may stop it as soon as it has said that it listens.
     announce(&bound, arguments.output, streams).context("the output cannot be written")?;
-    bound.run(stop).await.context("the listener failed")?;
+    bound.run(stop).await;
     Ok(ExitCode::Fine)
 }
 
@@ -68,30 +68,61 @@ fn install_log(log: &LogSettings) -> anyhow::Result<()> {
 }
 
 fn announce(bound: &Bound, output: Output, streams: &mut Streams<'_>) -> io::Result<()> {
-    let (callers, admin) = (bound.callers()?, bound.admin_address()?);
-    let base = &bound.gateway().base_path;
-    let plain = match &callers {
-        Listen::Tcp(address) => format!("http://{address}{base}"),
-        socket @ Listen::Unix(_) => socket.to_string(),
-    };
-    let admin = format!("http://{admin}");
-    let tls = bound.speaks_tls().then(|| format!("https://{callers}{base}"));
-    let bundle = bound.ca_certificate().map(|path| path.display().to_string());
+    let admin = format!("http://{}", bound.admin_address()?);
+    let listeners: Vec<_> = bound.callers().iter().map(|open| Told::of(open, &bound.gateway().base_path)).collect();
     match output {
         Output::Json => {
-            let told = json!({ "data": plain, "tls": tls, "admin": admin, "ca_bundle": bundle });
-            writeln!(streams.out, "{told}")?;
+            let told = Announced { first: listeners.first(), admin, listeners: &listeners };
+            writeln!(streams.out, "{}", serde_json::to_string(&told)?)?;
         }
         Output::Table => {
-            writeln!(streams.out, "Tollgate serves the Bedrock runtime API at {}", tls.as_deref().unwrap_or(&plain))?;
-            if tls.is_some() {
-                writeln!(streams.out, "  without TLS, for this machine only:       {plain}")?;
-            }
-            if let Some(bundle) = bundle {
-                writeln!(streams.out, "  clients trust it with AWS_CA_BUNDLE={bundle}")?;
+            for (at, Told { data, tls, ca_bundle, principal, plain }) in listeners.iter().enumerate() {
+                let whose = principal.as_ref().map_or_else(String::new, |name| format!(", for {name}"));
+                let start = if at == 0 { "Tollgate serves the Bedrock runtime API at" } else { "  and at" };
+                writeln!(streams.out, "{start} {}{whose}", tls.as_deref().unwrap_or(data))?;
+                if tls.is_some() && *plain {
+                    writeln!(streams.out, "  without TLS, for this machine only:       {data}")?;
+                }
+                if let Some(bundle) = ca_bundle {
+                    writeln!(streams.out, "  clients trust it with AWS_CA_BUNDLE={bundle}")?;
+                }
             }
             writeln!(streams.out, "  health, metrics and the bill:             {admin}")?;
         }
     }
     streams.out.flush()
+}
+
+/// Where callers connect, as a script reads it: the first listener by itself, for whoever has one alone, and all.
+#[derive(Serialize)]
+struct Announced<'a> {
+    #[serde(flatten)]
+    first: Option<&'a Told>,
+    admin: String,
+    listeners: &'a [Told],
+}
+
+#[derive(Serialize)]
+struct Told {
+    data: String,
+    tls: Option<String>,
+    ca_bundle: Option<String>,
+    principal: Option<String>,
+    #[serde(skip)]
+    plain: bool,
+}
+
+impl Told {
+    fn of(open: &Open, base: &str) -> Self {
+        Self {
+            data: match &open.at {
+                Listen::Tcp(address) => format!("http://{address}{base}"),
+                socket @ Listen::Unix(_) => socket.to_string(),
+            },
+            tls: open.tls.then(|| format!("https://{}{base}", open.at)),
+            ca_bundle: open.ca.as_ref().map(|path| path.display().to_string()),
+            principal: open.principal.clone(),
+            plain: open.plain,
+        }
+    }
 }

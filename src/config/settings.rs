@@ -21,7 +21,7 @@ use crate::types::{ModelId, Owners, ProfileArn, Region, TokenPrice};
 pub use budgets::{BudgetSettings, WindowSettings};
 pub use identity::{AwsLoginFile, IdentitySettings, OidcSettings};
 pub use rate_limits::RateLimitSettings;
-pub use server::{ClientCertificates, Listen, Presence, ServerSettings, TlsSettings};
+pub use server::{ClientCertificates, Listen, ListenerSettings, Presence, ServerSettings, TlsSettings};
 pub use store::{RedisSettings, StoreSettings};
 
 /// One file.

@@ -82,9 +82,9 @@ fn the_smallest_file_is_valid_without_a_warning_and_has_the_documented_defaults(
     let (settings, diagnostics) = Settings::load(&repository("config/minimal.toml"), &price_known).unwrap();
     assert_eq!(diagnostics.warnings, []);
     let server = &settings.server;
-    assert_eq!((server.listen.to_string().as_str(), server.base_path.as_str()), ("127.0.0.1:8080", ""));
+    assert_eq!((server.listeners[0].listen.to_string().as_str(), server.base_path.as_str()), ("127.0.0.1:8080", ""));
     assert_eq!((server.max_body_bytes, server.max_connections), (25_000_000, 10_000));
-    assert_eq!(server.tls, TlsSettings::Off);
+    assert_eq!(server.listeners[0].tls, TlsSettings::Off);
     assert_eq!(settings.upstream.region.as_ref().unwrap().as_str(), "us-east-1", "the Region of the only profile");
     assert_eq!(settings.upstream.first_byte_timeout, Duration::from_mins(15));
     assert_eq!(settings.identity.keys_file, None);
@@ -125,7 +125,7 @@ fn the_examples_of_the_reference_are_valid_too() {
     let source = uncommented(&source, &["#e.g. ", "#"]);
     let source = source.replace("\nlocal_ca = ", "\n#").replace("\nsentinel_master = ", "\n#");
     let settings = settings(&source);
-    assert!(matches!(settings.server.tls, TlsSettings::Files { .. }));
+    assert!(matches!(settings.server.listeners[0].tls, TlsSettings::Files { .. }));
     assert_eq!(settings.upstream.ca_bundle.unwrap(), Path::new("/etc/tollgate/company-ca.pem"));
 }
 
@@ -150,7 +150,10 @@ fn every_key_stands_in_the_reference_below_its_own_header() {
     let mut found = BTreeSet::new();
     let mut header = String::new();
     for line in uncommented(&source, &["#e.g. ", "#"]).lines() {
-        if let Some(name) = line.strip_prefix("[[").and_then(|line| line.strip_suffix("]]")) {
+        // A table in a table of an array.
+        if line == "[server.listeners.tls]" {
+            header = "server.listeners[].tls.".to_owned();
+        } else if let Some(name) = line.strip_prefix("[[").and_then(|line| line.strip_suffix("]]")) {
             header = format!("{name}[].");
         } else if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
             header = match name.split_once(".\"") {
@@ -169,7 +172,7 @@ fn every_key_stands_in_the_reference_below_its_own_header() {
 #[test]
 fn a_local_ca_is_a_folder_beside_the_file() {
     let source = EVERY_KEY.replace("certificate = \"/c.pem\"\nkey = \"k.pem\"", "local_ca = \"ca\"");
-    assert_eq!(settings(&source).server.tls, TlsSettings::LocalCa { dir: "/etc/tollgate/ca".into() });
+    assert_eq!(settings(&source).server.listeners[0].tls, TlsSettings::LocalCa { dir: "/etc/tollgate/ca".into() });
 }
 
 proptest! {

@@ -106,17 +106,50 @@ pub struct Welcome {
     pub trusted_as: Option<Arc<Principal>>,
 }
 
-/// Serves `listener` until `stop` is cancelled and the open streams have ended or run out of time.
+/// Serves `doors` until `stop` is cancelled and the open streams have ended or run out of time.
 pub async fn serve(
-    listener: Listener,
-    welcome: Welcome,
+    doors: Vec<(Listener, Welcome)>,
     gateway: Arc<Gateway>,
     limits: ServerLimits,
     stop: CancellationToken,
-) -> io::Result<()> {
-    let slots = Arc::new(Semaphore::new(limits.max_connections));
-    let connections = TaskTracker::new();
-    let cut = CancellationToken::new();
+) {
+    let floor = Floor {
+        slots: Arc::new(Semaphore::new(limits.max_connections)),
+        connections: TaskTracker::new(),
+        gateway,
+        limits,
+        stop,
+        cut: CancellationToken::new(),
+    };
+    let open = TaskTracker::new();
+    for (listener, welcome) in doors {
+        open.spawn(accept_at(listener, welcome, floor.clone()));
+    }
+    open.close();
+    open.wait().await;
+    let Floor { connections, limits, cut, .. } = floor;
+    connections.close();
+    if tokio::time::timeout(limits.drain_timeout, connections.wait()).await.is_err() {
+        tracing::warn!(open = connections.len(), "the drain timeout has passed: open streams are cut");
+        cut.cancel();
+        connections.wait().await;
+    }
+}
+
+/// What all listeners of a server share.
+#[derive(Clone)]
+struct Floor {
+    slots: Arc<Semaphore>,
+    connections: TaskTracker,
+    gateway: Arc<Gateway>,
+    limits: ServerLimits,
+    stop: CancellationToken,
+    cut: CancellationToken,
+}
+
+/// Accepts at one listener until the server stops.
+async fn accept_at(listener: Listener, welcome: Welcome, floor: Floor) {
+    let Floor { slots, connections, gateway, limits, stop, cut } = floor;
     loop {
         // The wait for a slot ends with the server too: open streams that hold every slot must not keep it from draining.
         let slot = tokio::select! {
@@ -151,14 +184,6 @@ pub async fn serve(
             }
         });
     }
-    drop(listener);
-    connections.close();
-    if tokio::time::timeout(limits.drain_timeout, connections.wait()).await.is_err() {
-        tracing::warn!(open = connections.len(), "the drain timeout has passed: open streams are cut");
-        cut.cancel();
-        connections.wait().await;
-    }
-    Ok(())
 }
 
 async fn one(

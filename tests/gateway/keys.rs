@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
+use tollgate::identity::keys::RootKey;
 use tollgate::mock::{MockBedrock, MockConfig, MockProfile, Running};
 
 use crate::client::{Answer, Wire, in_time, send};
@@ -232,4 +233,50 @@ async fn whoever_only_looks_makes_no_store_and_an_expiring_key_is_followed_by_on
     assert_eq!(lifetime(&asked), jiff::SignedDuration::from_hours(24));
     let eternal = desk.key(&["create", "--principal", "alice"]).await;
     assert_eq!(desk.key(&["rotate", eternal["id"].as_str().unwrap()]).await["expires"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_root_key_from_the_environment_is_as_good_as_one_from_a_file() {
+    const OLD: &str = "0123456789abcdef0123456789abcdef";
+    let desk = Desk::new("").await;
+    let text = std::fs::read_to_string(desk.config()).unwrap();
+    let of_file = desk.key(&["create", "--sigv4", "--principal", "alice"]).await;
+    let of_variable =
+        text.replace("root_key_files = [\"root.key\"]", "root_key_env = [\"NEW_ROOT_KEY\", \"OLD_ROOT_KEY\"]");
+    std::fs::write(desk.config(), of_variable).unwrap();
+    let key = async |variables: &[(&str, &str)], line: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        command.arg("key").args(line).args(["--output", "json", "-c"]).arg(desk.config());
+        let told = command.envs(variables.iter().copied()).output().await.unwrap();
+        (told.status.success(), String::from_utf8([told.stdout, told.stderr].concat()).unwrap())
+    };
+    let create: &[&str] = &["create", "--sigv4", "--principal", "alice"];
+    for (variables, told) in [
+        (&[("OLD_ROOT_KEY", OLD)][..], "identity.root_key_env: the environment variable NEW_ROOT_KEY is not set"),
+        (
+            &[("OLD_ROOT_KEY", OLD), ("NEW_ROOT_KEY", "of-few-letters")],
+            "identity.root_key_env: NEW_ROOT_KEY: a root key is",
+        ),
+    ] {
+        let (done, said) = key(variables, create).await;
+        assert!(!done && said.contains(told) && !said.contains("few-letters"), "{said}");
+    }
+    let new = "fedcba9876543210fedcba9876543210";
+    let both = [("NEW_ROOT_KEY", new), ("OLD_ROOT_KEY", OLD)];
+    let (done, made) = key(&both, create).await;
+    assert!(done, "{made}");
+    let made: Value = serde_json::from_str(&made).unwrap();
+    let secret_of = |root: &str, made: &Value| {
+        let id = made["id"].as_str().unwrap().parse().unwrap();
+        RootKey::read(root).unwrap().access_key(id).secret_access_key.expose().to_owned()
+    };
+    assert_eq!(made["secret_access_key"], secret_of(new, &made).as_str(), "the first is the newest");
+    assert_eq!(of_file["secret_access_key"], secret_of(OLD, &of_file).as_str());
+    // The file's own key is live under the same root key, and dead without it.
+    let id = of_file["access_key_id"].as_str().unwrap();
+    for (root, state) in [(OLD, "live"), ("another root key, of thirty-two characters", "no-root-key")] {
+        let (done, shown) = key(&[("NEW_ROOT_KEY", new), ("OLD_ROOT_KEY", root)], &["show", id]).await;
+        let shown: Value = serde_json::from_str(&shown).unwrap_or_else(|error| panic!("{error}: {shown}"));
+        assert!(done && shown["state"] == state, "{shown}");
+    }
 }

@@ -25,6 +25,7 @@ mod headers;
 mod identity;
 mod keys;
 mod limits;
+mod listeners;
 mod operators;
 mod patience;
 mod profiles;

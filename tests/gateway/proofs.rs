@@ -1,6 +1,5 @@
-//! The other ways to prove who one is, over real sockets: tokens of an issuer, an AWS role, a certificate, a Unix socket.
+//! The other ways to prove who one is, over real sockets: tokens of an issuer, and an AWS role.
 
-use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,22 +8,16 @@ use http::{Request, StatusCode};
 use http_body_util::Full;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType, IsCa, KeyIdMethod,
-    KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
-};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rcgen::KeyPair;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::io::AsyncReadExt as _;
-use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::net::TcpListener;
 
-use crate::client::{Answer, Wire, collect, open_on, send};
-use crate::harness::{Plan, Scene, arn, converse, eventually};
+use crate::client::{Wire, send};
+use crate::harness::{Plan, Scene, arn, converse};
 
 /// A profile for whoever is in the group `sso`.
-fn for_sso() -> Plan {
+pub(crate) fn for_sso() -> Plan {
     let arn = arn("sso-sonnet");
     let source = "us.anthropic.claude-sonnet-4-5-20250929-v1:0";
     let table = format!(
@@ -251,174 +244,4 @@ async fn whoever_has_an_aws_role_makes_a_token_of_it_and_a_program_started_with_
         assert!(std::process::Command::new("kill").args([signal, &pid]).status().unwrap().success());
     }
     assert_eq!(told.wait().await.unwrap().code(), Some(7));
-}
-
-/// An authority of callers, and what it has issued.
-struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-    folder: TempDir,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(vec![]).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params.distinguished_name.push(DnType::CommonName, "callers");
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let folder = TempDir::new().unwrap();
-        std::fs::write(folder.path().join("ca.pem"), issuer.pem()).unwrap();
-        let own = Self { issuer, folder };
-        own.revoke(&[]);
-        own
-    }
-
-    fn file(&self, name: &str) -> String {
-        self.folder.path().join(name).display().to_string()
-    }
-
-    fn revoke(&self, serials: &[u64]) {
-        let revoked = serials.iter().map(|serial| RevokedCertParams {
-            serial_number: SerialNumber::from(*serial),
-            revocation_time: date_time_ymd(2026, 1, 1),
-            reason_code: None,
-            invalidity_date: None,
-        });
-        let list = CertificateRevocationListParams {
-            this_update: date_time_ymd(2026, 1, 1),
-            next_update: date_time_ymd(2099, 1, 1),
-            crl_number: SerialNumber::from(serials.len() as u64 + 1),
-            issuing_distribution_point: None,
-            revoked_certs: revoked.collect(),
-            key_identifier_method: KeyIdMethod::Sha256,
-        };
-        std::fs::write(self.folder.path().join("crl.pem"), list.signed_by(&self.issuer).unwrap().pem().unwrap())
-            .unwrap();
-    }
-
-    /// A certificate and its key, in PEM.
-    fn issue(&self, serial: u64, san: SanType) -> (String, String) {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec![]).unwrap();
-        params.serial_number = Some(SerialNumber::from(serial));
-        params.subject_alt_names = vec![san];
-        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
-    }
-}
-
-fn uri(text: &str) -> SanType {
-    SanType::URI(text.try_into().unwrap())
-}
-
-/// Sends over TLS with a certificate, or none.
-async fn over_tls(
-    scene: &Scene,
-    wire: Wire,
-    certificate: Option<&(String, String)>,
-    request: Request<Full<bytes::Bytes>>,
-) -> Result<Answer, String> {
-    let mut roots = rustls::RootCertStore::empty();
-    let ca = scene.ca.as_deref().unwrap();
-    roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let builder = builder.with_root_certificates(roots);
-    let mut config = match certificate {
-        None => builder.with_no_client_auth(),
-        Some((chain, key)) => {
-            let chain = CertificateDer::pem_slice_iter(chain.as_bytes()).collect::<Result<_, _>>().unwrap();
-            builder.with_client_auth_cert(chain, PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap()).unwrap()
-        }
-    };
-    config.alpn_protocols = vec![if wire == Wire::Http2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
-    let tcp = TcpStream::connect(scene.data).await.unwrap();
-    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-    let name = ServerName::try_from("localhost").unwrap();
-    let stream = connector.connect(name, tcp).await.map_err(|error| error.to_string())?;
-    let response = open_on(stream, wire, "localhost", request).await.map_err(|error| error.to_string())?;
-    Ok(collect(response).await)
-}
-
-fn unsigned(scene: &Scene) -> Request<Full<bytes::Bytes>> {
-    let mut request = scene.post("carol", "/model/mine/converse", converse("hello"));
-    request.headers_mut().remove("authorization");
-    request
-}
-
-fn with_certificates(authority: &Authority, presence: &str) -> Plan {
-    let tls = format!(
-        "tls = {{ local_ca = \"ca\", client_ca = \"{}\", client_crl = \"{}\", client_certificates = \"{presence}\" }}",
-        authority.file("ca.pem"),
-        authority.file("crl.pem")
-    );
-    let rule = "[[identity.certificates]]\nuri = \"spiffe://test/ns/{ns}/sa/{sa}\"\nprincipal = \"{ns}/{sa}\"\ngroups = [\"sso\"]";
-    for_sso().server(&tls).identity(rule)
-}
-
-#[tokio::test]
-async fn a_certificate_that_a_rule_fits_is_a_credential_and_a_second_one_beside_it_is_refused() {
-    let authority = Authority::new();
-    let scene = with_certificates(&authority, "optional").open().await;
-    let web = authority.issue(1, uri("spiffe://test/ns/web/sa/api"));
-    for wire in [Wire::Http1, Wire::Http2] {
-        let answer = over_tls(&scene, wire, Some(&web), unsigned(&scene)).await.unwrap();
-        assert_eq!(answer.status, StatusCode::OK, "{}", answer.message());
-    }
-    assert!(scene.bill_of(2).await.rows().iter().all(|row| row["principal"] == "web/api"));
-
-    let both = scene.post("carol", "/model/mine/converse", converse("hello"));
-    let answer = over_tls(&scene, Wire::Http1, Some(&web), both).await.unwrap();
-    assert_eq!(answer.refusal(), (401, "UnrecognizedClientException", "ambiguous_credentials"));
-    // One that no rule fits is nobody's, and its owner has a key; without either nobody is known.
-    let other = authority.issue(2, uri("spiffe://elsewhere/x"));
-    let keyed = scene.post("alice", "/model/sonnet/converse", converse("hello"));
-    let answer = over_tls(&scene, Wire::Http1, Some(&other), keyed).await.unwrap();
-    assert_eq!(answer.status, StatusCode::OK, "{}", answer.message());
-    for certificate in [Some(&other), None] {
-        let answer = over_tls(&scene, Wire::Http1, certificate, unsigned(&scene)).await.unwrap();
-        assert_eq!(answer.refusal(), (401, "MissingAuthenticationTokenException", "missing_credentials"));
-    }
-    let stranger = Authority::new().issue(1, uri("spiffe://test/ns/web/sa/api"));
-    assert!(over_tls(&scene, Wire::Http1, Some(&stranger), unsigned(&scene)).await.is_err(), "another authority's");
-}
-
-#[tokio::test]
-async fn a_revoked_certificate_opens_nothing_from_the_moment_the_list_is_there() {
-    let authority = Authority::new();
-    let scene = with_certificates(&authority, "required").open().await;
-    let (web, ops) =
-        (authority.issue(7, uri("spiffe://test/ns/web/sa/api")), authority.issue(8, uri("spiffe://test/ns/ops/sa/x")));
-    let ask = async |certificate| over_tls(&scene, Wire::Http1, Some(certificate), unsigned(&scene)).await;
-    assert_eq!(ask(&web).await.unwrap().status, StatusCode::OK);
-    authority.revoke(&[7]);
-    eventually("the list is in force", async || ask(&web).await.is_err().then_some(())).await;
-    assert_eq!(ask(&ops).await.unwrap().status, StatusCode::OK);
-    // A list that is broken leaves the one from before.
-    std::fs::write(Path::new(&authority.file("crl.pem")), "nonsense").unwrap();
-    eventually("the failure is counted", async || {
-        let text = scene.metrics().await;
-        text.contains("tollgate_reloads_total{what=\"certificate\",result=\"failed\"} 1").then_some(())
-    })
-    .await;
-    assert!(ask(&web).await.is_err());
-    // Where a certificate is required there is no way around it, in clear neither.
-    assert!(over_tls(&scene, Wire::Http1, None, unsigned(&scene)).await.is_err());
-    let plain = TcpStream::connect(scene.data).await.unwrap();
-    assert!(open_on(plain, Wire::Http1, "localhost", unsigned(&scene)).await.is_err());
-}
-
-#[tokio::test]
-async fn a_unix_socket_is_a_listener_of_ones_own() {
-    let folder = TempDir::new().unwrap();
-    let socket = folder.path().join("t.sock");
-    let scene = Plan::default().socket(&socket).server("principal = \"alice\"").open().await;
-    for wire in [Wire::Http1, Wire::Http2] {
-        let mut request = scene.post("alice", "/model/sonnet/converse", converse("hello"));
-        request.headers_mut().remove("authorization");
-        let response = open_on(UnixStream::connect(&socket).await.unwrap(), wire, "localhost", request).await.unwrap();
-        assert_eq!(collect(response).await.status, StatusCode::OK);
-    }
-    assert!(scene.bill_of(2).await.rows().iter().all(|row| row["principal"] == "alice"));
-    scene.stop.cancel();
-    eventually("the socket is gone", async || (!socket.exists()).then_some(())).await;
 }

@@ -32,7 +32,7 @@ async fn an_open_stream_runs_to_its_end_while_new_connections_are_refused() {
         let answer = collect(response).await;
         // The first message was read above.
         assert_eq!((answer.broke.as_deref(), answer.events().last().unwrap().0.as_str()), (None, "metadata"));
-        in_time(&mut scene.running).await.unwrap().unwrap();
+        in_time(&mut scene.running).await.unwrap();
         assert!(scene.mock.received()[0].told.is_some());
     }
 }
@@ -44,7 +44,7 @@ async fn what_is_still_read_on_for_somebody_who_left_is_waited_for() {
     eventually("it is drained", async || scene.sample("tollgate_draining_streams").await.filter(|open| *open > 0.0))
         .await;
     scene.stop.cancel();
-    in_time(&mut scene.running).await.unwrap().unwrap();
+    in_time(&mut scene.running).await.unwrap();
     let bill = scene.gateway.ledger.bill().await.unwrap();
     assert_eq!((bill.calls(), bill.at_reservation.len()), (1, 0));
     assert_eq!(bill.rows[0].usage.output, 32);
@@ -62,7 +62,7 @@ async fn a_call_whose_caller_left_before_the_answer_began_is_waited_for() {
     })
     .await;
     scene.stop.cancel();
-    in_time(&mut scene.running).await.unwrap().unwrap();
+    in_time(&mut scene.running).await.unwrap();
     let bill = scene.gateway.ledger.bill().await.unwrap();
     assert_eq!((bill.calls(), bill.at_reservation.len()), (1, 0));
 }
@@ -76,7 +76,7 @@ async fn a_stream_that_does_not_end_is_cut_when_patience_does() {
         let answer = in_time(collect(response)).await;
         assert!(answer.broke.is_some());
         // Waited for once for the caller and once for the counts.
-        tokio::time::timeout(Duration::from_secs(30), &mut scene.running).await.unwrap().unwrap().unwrap();
+        tokio::time::timeout(Duration::from_secs(30), &mut scene.running).await.unwrap().unwrap();
     }
 }
 
@@ -86,6 +86,6 @@ async fn idle_connections_do_not_hold_it_up() {
     let idle = TcpStream::connect(scene.data).await.unwrap();
     eventually("it is open", async || scene.sample("tollgate_open_connections").await.filter(|open| *open > 0.0)).await;
     scene.stop.cancel();
-    in_time(&mut scene.running).await.unwrap().unwrap();
+    in_time(&mut scene.running).await.unwrap();
     drop(idle);
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use budgets::Budget;
 use rate_limits::RateLimit;
 
-use crate::config::{Choice, Durability, Listen, Settings, StoreKind, TlsSettings, show_duration};
+use crate::config::{Choice, Durability, Listen, ListenerSettings, Settings, StoreKind, TlsSettings, show_duration};
 use crate::types::Owners;
 
 /// What a valid file means.
@@ -19,6 +19,8 @@ use crate::types::Owners;
 pub(super) struct Summary {
     listeners: Vec<Listener>,
     upstream: Upstream,
+    /// By what callers prove who they are, where a listener asks for it.
+    identity: Vec<String>,
     /// Where counts of budgets are kept.
     store: String,
     price_table: String,
@@ -36,6 +38,8 @@ struct Listener {
     purpose: &'static str,
     url: String,
     certificate: Option<String>,
+    /// How callers are known there.
+    callers: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -79,6 +83,7 @@ impl Summary {
         Self {
             listeners: listeners(settings),
             upstream: upstream(settings),
+            identity: identity(settings),
             store: store(settings),
             price_table: settings
                 .price_table
@@ -100,20 +105,44 @@ impl Summary {
 }
 
 fn listeners(settings: &Settings) -> Vec<Listener> {
-    let server = &settings.server;
-    let (scheme, certificate) = match &server.tls {
+    let base = &settings.server.base_path;
+    let mut listeners: Vec<_> = settings.server.listeners.iter().map(|listener| callers(listener, base)).collect();
+    let admin = format!("http://{}", settings.admin.listen);
+    listeners.push(Listener { purpose: "operators", url: admin, certificate: None, callers: None });
+    listeners
+}
+
+fn callers(listener: &ListenerSettings, base: &str) -> Listener {
+    let (scheme, certificate) = match &listener.tls {
         TlsSettings::Off => ("http", None),
         TlsSettings::Files { certificate, .. } => ("https", Some(certificate.display().to_string())),
         TlsSettings::LocalCa { dir } => ("https", Some(format!("local CA in {}", dir.display()))),
     };
-    let callers = match &server.listen {
-        Listen::Tcp(address) => format!("{scheme}://{address}{}", server.base_path),
+    let url = match &listener.listen {
+        Listen::Tcp(address) => format!("{scheme}://{address}{base}"),
         socket @ Listen::Unix(_) => socket.to_string(),
     };
-    vec![
-        Listener { purpose: "callers", url: callers, certificate },
-        Listener { purpose: "operators", url: format!("http://{}", settings.admin.listen), certificate: None },
-    ]
+    let prove = match (&listener.principal, &listener.clients) {
+        (Some(name), _) => format!("whoever connects is {name}"),
+        (None, Some(clients)) => format!("client certificates {}", clients.presence.word()),
+        (None, None) => "credentials asked for".to_owned(),
+    };
+    Listener { purpose: "callers", url, certificate, callers: Some(prove) }
+}
+
+fn identity(settings: &Settings) -> Vec<String> {
+    let identity = &settings.identity;
+    let mut ways = vec!["keys".to_owned()];
+    let roots = identity.root_key_files.len() + identity.root_key_env.len();
+    if roots > 0 {
+        ways.push("SigV4 with access keys".to_owned());
+    }
+    ways.extend(identity.oidc.iter().map(|oidc| format!("tokens of {}", oidc.issuer.issuer)));
+    ways.extend(identity.aws_login.as_ref().map(|aws| format!("AWS roles for {}", aws.login.audience)));
+    if !identity.certificates.is_empty() {
+        ways.push("client certificates".to_owned());
+    }
+    ways
 }
 
 fn upstream(settings: &Settings) -> Upstream {
@@ -201,16 +230,16 @@ fn owners(owners: &Owners) -> String {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Listener { purpose, url, certificate } in &self.listeners {
-            match certificate {
-                Some(source) => writeln!(f, "{purpose:<11}{url} ({source})")?,
-                None => writeln!(f, "{purpose:<11}{url}")?,
-            }
+        for Listener { purpose, url, certificate, callers } in &self.listeners {
+            let certificate = certificate.as_ref().map_or_else(String::new, |source| format!(" ({source})"));
+            let callers = callers.as_ref().map_or_else(String::new, |callers| format!("; {callers}"));
+            writeln!(f, "{purpose:<11}{url}{certificate}{callers}")?;
         }
         let Upstream { endpoint, region, credentials, first_byte_timeout, idle_timeout } = &self.upstream;
         let region = region.as_deref().unwrap_or("refused");
         writeln!(f, "{:<11}{endpoint}; without a profile: {region}; credentials: {credentials}", "upstream")?;
         writeln!(f, "{:<11}first byte within {first_byte_timeout}, pauses up to {idle_timeout}", "")?;
+        writeln!(f, "{:<11}{}", "identity", self.identity.join(", "))?;
         writeln!(f, "{:<11}{}", "operations", self.operations.join(", "))?;
         writeln!(f, "{:<11}{}", "counts", self.store)?;
         writeln!(f, "{:<11}{}", "prices", self.price_table)?;

@@ -30,7 +30,9 @@ fn a_valid_file_is_summed_up_and_ends_with_zero() {
     assert_eq!((code, err.as_str()), (ExitCode::Fine, ""));
     for line in [
         "callers    https://127.0.0.1:8080 (local CA in ",
+        "callers    https://127.0.0.1:8443 (local CA in ",
         "operators  http://127.0.0.1:9090",
+        "identity   keys, tokens of https://company.okta.com/oauth2/default, AWS roles for ",
         "upstream   bedrock-runtime of the profile's Region; without a profile: us-east-1; credentials: the standard AWS chain",
         "operations InvokeModel, InvokeModelWithResponseStream, Converse, ConverseStream, CountTokens, ApplyGuardrail",
         "prices     built in",

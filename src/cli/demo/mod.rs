@@ -77,7 +77,7 @@ pub async fn run(arguments: &Arguments, streams: &mut Streams<'_>) -> anyhow::Re
         stop_signal().await;
     }
     stop.cancel();
-    serving.await.context("the gateway ended in a panic")?.context("the listener failed")?;
+    serving.await.context("the gateway ended in a panic")?;
     scene.bedrock.shutdown().await;
     Ok(ExitCode::Fine)
 }

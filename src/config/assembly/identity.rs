@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{AssemblyError, failed, files, store};
+use super::{AssemblyError, environment, failed, files, store};
 use crate::budget::{EmbeddedKeys, SharedKeys};
 use crate::config::settings::{AwsLoginFile, OidcSettings, Settings, StoreKind};
 use crate::identity::aws_login::AwsLoginSettings;
 use crate::identity::keys::{KeyFile, KeyRing, RootKey, RootKeys, SharedKeyStore, WatchedFile};
 use crate::identity::oidc::IssuerSettings;
 use crate::identity::{SharedFetch, TrustedProxies, Verification};
+use crate::types::Secret;
 use crate::upstream::{Connector, Fetcher};
 
 /// Where the settings have callers' keys: in a file that they name, or in the store; beside a store in memory, in `keys.json`.
@@ -67,12 +68,19 @@ fn fetcher(ca_bundle: Option<&PathBuf>, key: &'static str) -> Result<SharedFetch
 
 /// The root keys that the settings name, the newest first.
 pub fn root_keys(settings: &Settings) -> Result<RootKeys, AssemblyError> {
-    let read = |path: &PathBuf| {
+    let identity = &settings.identity;
+    let of_file = |path: &PathBuf| {
         let text = files::secret(path, "identity.root_key_files")?;
-        RootKey::read(text.expose()).map_err(|error| AssemblyError {
-            what: "identity.root_key_files",
-            why: format!("{}: {error}", path.display()),
-        })
+        root_key("identity.root_key_files", &path.display(), &text)
     };
-    Ok(RootKeys::new(settings.identity.root_key_files.iter().map(read).collect::<Result<_, _>>()?))
+    let of_variable = |name: &String| {
+        let text = environment::secret(name, "identity.root_key_env")?;
+        root_key("identity.root_key_env", name, &text)
+    };
+    let files = identity.root_key_files.iter().map(of_file);
+    Ok(RootKeys::new(files.chain(identity.root_key_env.iter().map(of_variable)).collect::<Result<_, _>>()?))
+}
+
+fn root_key(what: &'static str, place: &dyn std::fmt::Display, text: &Secret) -> Result<RootKey, AssemblyError> {
+    RootKey::read(text.expose()).map_err(|error| AssemblyError { what, why: format!("{place}: {error}") })
 }

@@ -3,25 +3,28 @@
 //! Nothing is fetched and nothing listens before [`Assembled::bind`]; what is wrong with the surroundings (a certificate, a
 //! keys file, a CA bundle) is an error here and not a surprise at the first request.
 
+mod environment;
 mod files;
 mod identity;
+mod listeners;
 mod pages;
 mod run;
 mod stages;
 mod store;
 mod thresholds;
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 pub use identity::{key_store, root_keys};
+pub use listeners::Open;
 pub use run::Bound;
 pub use store::shared as shared_store;
 
-use super::settings::{Presence, Settings, TlsSettings, UpstreamSettings, WebhookSettings};
+use super::settings::{Settings, UpstreamSettings, WebhookSettings};
 use crate::admin::{AdminSources, Changing, Check, State};
 use crate::budget::{BudgetRule, Ledger};
 use crate::gateway::{BodyLimits, Drains, Gateway, Unproved};
@@ -30,8 +33,7 @@ use crate::identity::{Identity, Principal, Principals};
 use crate::limits;
 use crate::profiles::Directory;
 use crate::profiles::price::PriceTable;
-use crate::server::local_ca::{LocalCa, Names};
-use crate::server::{Plaintext, ServerLimits, Welcome, tls};
+use crate::server::ServerLimits;
 use crate::sigv4::AwsCredentials;
 use crate::telemetry::{Metrics, Sources, UpstreamReading};
 use crate::types::{Clock, Region, Secret};
@@ -65,20 +67,11 @@ pub struct Assembled {
     gateway: Arc<Gateway>,
     keys: Arc<KeyRing>,
     credentials: Arc<Credentials>,
-    listener: Listening,
-    admin: AdminSources,
+    listeners: Vec<listeners::Prepared>,
+    limits: ServerLimits,
+    admin: (SocketAddr, AdminSources),
     draining: CancellationToken,
     thresholds: thresholds::Watch,
-}
-
-/// How the callers' side listens.
-#[derive(Debug)]
-struct Listening {
-    settings: super::settings::ServerSettings,
-    admin: std::net::SocketAddr,
-    limits: ServerLimits,
-    welcome: Welcome,
-    ca: Option<PathBuf>,
 }
 
 /// Makes a gateway of settings.
@@ -99,7 +92,8 @@ pub async fn assemble(
     let principals = Principals::new(settings.principals.iter().cloned()).map_err(failed("principals"))?;
     let keys = Arc::new(identity::key_ring(settings).await?);
     let verification = identity::verification(settings)?;
-    let trusted_as = settings.server.principal.as_ref().map(|name| trusted(name, &principals)).transpose()?;
+    let listeners = settings.server.listeners.iter().map(|listener| listeners::prepare(listener, &principals));
+    let listeners = listeners.collect::<Result<_, _>>()?;
     let directory =
         Directory::new(settings.profiles.iter().filter_map(stages::grant).collect()).map_err(failed("profiles"))?;
     let pool = pool(&settings.upstream)?;
@@ -152,10 +146,14 @@ pub async fn assemble(
         }
     });
     let token = settings.admin.token_file.as_deref().map(token).transpose()?;
-    let admin = admin(&gateway, &credentials, &draining, token);
-    let listener = listening(settings, trusted_as)?;
+    let admin = (settings.admin.listen, admin(&gateway, &credentials, &draining, token));
     let thresholds = thresholds::Watch { gateway: Arc::clone(&gateway), webhook, clock: told_by };
-    Ok(Assembled { gateway, keys, credentials, listener, admin, draining, thresholds })
+    let limits = ServerLimits {
+        max_connections: settings.server.max_connections,
+        header_timeout: settings.server.header_timeout,
+        drain_timeout: settings.server.drain_timeout,
+    };
+    Ok(Assembled { gateway, keys, credentials, listeners, limits, admin, draining, thresholds })
 }
 
 impl Assembled {
@@ -243,53 +241,6 @@ fn admin(
 /// Everybody whose budgets are counted.
 fn people(gateway: &Gateway) -> Vec<Arc<Principal>> {
     gateway.identity.people(gateway.signer.now())
-}
-
-/// Whoever connects. Were an unknown name let pass, the listener would ask for credentials that its callers do not have.
-fn trusted(name: &str, principals: &Principals) -> Result<Arc<Principal>, AssemblyError> {
-    let listed = principals.named(name).map(Arc::clone);
-    listed.ok_or_else(|| {
-        failed("server.principal")(format!("there is no principal {name}: list it under [[principals]]"))
-    })
-}
-
-fn listening(settings: &Settings, trusted_as: Option<Arc<Principal>>) -> Result<Listening, AssemblyError> {
-    let server = settings.server.clone();
-    let clients = server.clients.as_ref().map(|clients| tls::ClientAuthorities {
-        ca: clients.ca.clone(),
-        crl: clients.crl.clone(),
-        required: clients.presence == Presence::Required,
-    });
-    // What needs no TLS shows no certificate.
-    let plaintext = match &clients {
-        Some(clients) if clients.required => Plaintext::Refuse,
-        Some(_) | None => Plaintext::default(),
-    };
-    let (certificate, ca) = match &server.tls {
-        TlsSettings::Off => (None, None),
-        TlsSettings::Files { certificate, key } => {
-            (Some(tls::CertificateSource::Files { certificate: certificate.clone(), key: key.clone() }), None)
-        }
-        TlsSettings::LocalCa { dir } => {
-            let ca = LocalCa::open_or_create(dir, &Names::Kept, std::time::SystemTime::now())
-                .map_err(failed("server.tls.local_ca"))?;
-            let certificate = std::path::absolute(ca.ca_certificate()).map_err(failed("server.tls.local_ca"))?;
-            (Some(tls::CertificateSource::Kept(ca.certified())), Some(certificate))
-        }
-    };
-    let live = certificate.map(|certificate| tls::LiveTls::new(certificate, clients)).transpose();
-    let live = live.map_err(failed("server.tls"))?;
-    Ok(Listening {
-        limits: ServerLimits {
-            max_connections: server.max_connections,
-            header_timeout: server.header_timeout,
-            drain_timeout: server.drain_timeout,
-        },
-        admin: settings.admin.listen,
-        settings: server,
-        welcome: Welcome { tls: live.map(|live| (Arc::new(live), plaintext)), trusted_as },
-        ca,
-    })
 }
 
 async fn source(

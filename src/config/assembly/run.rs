@@ -15,92 +15,103 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Assembled, AssemblyError, KEYS_EVERY, failed};
-use crate::admin;
+use super::listeners::Open;
+use super::{Assembled, AssemblyError, KEYS_EVERY, failed, thresholds};
+use crate::admin::{self, AdminSources};
 use crate::config::settings::Listen;
 use crate::gateway::Gateway;
 use crate::identity::keys::{KeyRing, Refresh};
 use crate::server::tls::LiveTls;
-use crate::server::{self, Listener};
+use crate::server::{self, Listener, ServerLimits, Welcome};
 use crate::telemetry::{Reloaded, Success};
-use crate::upstream::Pool;
+use crate::upstream::{Credentials, Pool};
 
-/// A gateway whose two listeners are open.
+/// A gateway whose listeners are open.
 #[derive(Debug)]
 pub struct Bound {
-    assembled: Assembled,
-    data: Listener,
-    admin: TcpListener,
+    parts: Parts,
+    doors: Vec<(Listener, Welcome)>,
+    open: Vec<Open>,
+    admin: (TcpListener, AdminSources),
+}
+
+/// What runs beside the listeners.
+#[derive(Debug)]
+struct Parts {
+    gateway: Arc<Gateway>,
+    keys: Arc<KeyRing>,
+    credentials: Arc<Credentials>,
+    limits: ServerLimits,
+    draining: CancellationToken,
+    thresholds: thresholds::Watch,
 }
 
 impl Assembled {
-    /// Opens both listeners and fetches AWS credentials once. Without credentials the gateway starts all the same, is not
+    /// Opens all listeners and fetches AWS credentials once. Without credentials the gateway starts all the same, is not
     /// ready, and says why: they may be on their way.
     pub async fn bind(self) -> Result<Bound, AssemblyError> {
-        let data = match &self.listener.settings.listen {
-            Listen::Tcp(address) => TcpListener::bind(address).await.map(Listener::Tcp),
-            Listen::Unix(path) => Listener::unix(path),
-        };
-        let data = data.map_err(failed("server.listen"))?;
-        let admin = TcpListener::bind(self.listener.admin).await.map_err(failed("admin.listen"))?;
-        if let Err(error) = self.credentials.fetch().await {
+        let Self { gateway, keys, credentials, listeners, limits, admin: (address, sources), draining, thresholds } =
+            self;
+        let (mut doors, mut open) = (Vec::new(), Vec::new());
+        for listener in listeners {
+            let (listener, welcome, opened) = listener.open().await?;
+            doors.push((listener, welcome));
+            open.push(opened);
+        }
+        let admin = TcpListener::bind(address).await.map_err(failed("admin.listen"))?;
+        if let Err(error) = credentials.fetch().await {
             tracing::error!(%error, "no AWS credentials: calls are refused until there are some");
         }
-        Ok(Bound { assembled: self, data, admin })
+        let parts = Parts { gateway, keys, credentials, limits, draining, thresholds };
+        Ok(Bound { parts, doors, open, admin: (admin, sources) })
     }
 }
 
 impl Bound {
-    /// Where callers connect.
-    pub fn callers(&self) -> io::Result<Listen> {
-        match &self.data {
-            Listener::Tcp(listener) => listener.local_addr().map(Listen::Tcp),
-            Listener::Unix(_) => Ok(self.assembled.listener.settings.listen.clone()),
-        }
+    /// Where callers connect, in the order of the configuration.
+    pub fn callers(&self) -> &[Open] {
+        &self.open
     }
 
-    /// The address where callers connect; an error where that is a Unix socket.
+    /// The first address where callers connect; an error where there are Unix sockets alone.
     pub fn data_address(&self) -> io::Result<SocketAddr> {
-        match self.callers()? {
-            Listen::Tcp(address) => Ok(address),
-            Listen::Unix(_) => Err(io::Error::other("callers connect to a Unix socket")),
-        }
+        let address = self.open.iter().find_map(|open| match &open.at {
+            Listen::Tcp(address) => Some(*address),
+            Listen::Unix(_) => None,
+        });
+        address.ok_or_else(|| io::Error::other("callers connect to a Unix socket"))
     }
 
-    /// Where operators connect.
+    /// The address where operators connect.
     pub fn admin_address(&self) -> io::Result<SocketAddr> {
-        self.admin.local_addr()
+        self.admin.0.local_addr()
     }
 
     /// The certificate authority that clients have to trust, if Tollgate made one.
     pub fn ca_certificate(&self) -> Option<&Path> {
-        self.assembled.listener.ca.as_deref()
-    }
-
-    /// Whether the data listener speaks TLS.
-    pub const fn speaks_tls(&self) -> bool {
-        self.assembled.listener.welcome.tls.is_some()
+        self.open.iter().find_map(|open| open.ca.as_deref())
     }
 
     /// The gateway, for who wants to look into it.
     pub const fn gateway(&self) -> &Arc<Gateway> {
-        &self.assembled.gateway
+        &self.parts.gateway
     }
 
     /// Serves until `stop` is cancelled and everything open has ended or run out of time.
-    pub async fn run(self, stop: CancellationToken) -> io::Result<()> {
-        let Assembled { gateway, keys, credentials, listener, admin: sources, draining, thresholds } = self.assembled;
+    pub async fn run(self, stop: CancellationToken) {
+        let Self { parts, doors, admin: (admin, sources), .. } = self;
+        let Parts { gateway, keys, credentials, limits, draining, thresholds } = parts;
         let (background, last) = (TaskTracker::new(), CancellationToken::new());
         background.spawn(Arc::clone(&credentials).keep_fresh(last.clone()));
         background.spawn(watch_keys(keys, Arc::clone(&gateway), last.clone()));
         background.spawn(watch_issuers(Arc::clone(&gateway), last.clone()));
-        if let Some((tls, _)) = &listener.welcome.tls {
+        for (tls, _) in doors.iter().filter_map(|(_, welcome)| welcome.tls.as_ref()) {
             background.spawn(watch_tls(Arc::clone(tls), Arc::clone(&gateway), last.clone()));
         }
         background.spawn(thresholds.run(last.clone()));
         background.spawn(close_idle(Arc::clone(&gateway.pool), last.clone()));
         background.spawn(gateway.drains.clone().watch(last.clone()));
-        background.spawn(admin::serve(self.admin, sources, last.clone()));
+        background.spawn(admin::serve(admin, sources, last.clone()));
         let announced = stop.clone();
         let stopped = background.spawn(async move {
             announced.cancelled().await;
@@ -110,17 +121,15 @@ impl Bound {
         });
         let drains = gateway.drains.clone();
         let ending = Arc::clone(&gateway);
-        let served = server::serve(self.data, listener.welcome, gateway, listener.limits, stop.clone()).await;
-        stop.cancel();
+        server::serve(doors, gateway, limits, stop).await;
         let since = stopped.await.map_or(Duration::ZERO, |stopped| stopped.elapsed());
-        if !drains.finished(listener.limits.drain_timeout.saturating_sub(since)).await {
+        if !drains.finished(limits.drain_timeout.saturating_sub(since)).await {
             tracing::warn!("answers are still being read for callers who left: they are settled at their reservation");
         }
         ending.ledger.close().await;
         last.cancel();
         background.close();
         background.wait().await;
-        served
     }
 }
 
@@ -166,7 +175,7 @@ async fn watch_tls(tls: Arc<LiveTls>, gateway: Arc<Gateway>, stop: CancellationT
                 gateway.metrics().reloaded(Reloaded::Certificate, Success::Ok);
             }
             Ok(Err(error)) => {
-                tracing::error!(%error, "a file of [server.tls] cannot be used; what was in force stays");
+                tracing::error!(%error, "a file of a listener's tls cannot be used; what was in force stays");
                 gateway.metrics().reloaded(Reloaded::Certificate, Success::Failed);
             }
         }

@@ -19,7 +19,7 @@ struct Running {
     gateway: Arc<Gateway>,
     key: Key,
     stop: CancellationToken,
-    ended: JoinHandle<std::io::Result<()>>,
+    ended: JoinHandle<()>,
     _folder: TempDir,
 }
 
@@ -120,7 +120,7 @@ async fn a_server_stops_in_time_although_every_slot_is_held() {
     let mut running = start("max_connections = 1\ndrain_timeout = \"50ms\"", "", answer).await;
     let stuck = running.call().await;
     running.stop.cancel();
-    tokio::time::timeout(Duration::from_secs(20), &mut running.ended).await.expect("it stops").unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(20), &mut running.ended).await.expect("it stops").unwrap();
     // Its caller was cut off, and nobody waits for the rest of the answer.
     assert_eq!(running.settled().await, "shutdown");
     drop(stuck);
@@ -134,7 +134,7 @@ async fn a_listener_of_somebody_who_is_not_listed_is_not_opened() {
     let folder = TempDir::new().unwrap();
     let around = Surroundings { folder: folder.path(), price_known: &|_, _| true };
     let (mut settings, _) = Settings::parse(text, Path::new("tollgate.toml"), &around).unwrap();
-    settings.server.principal = Some("alcie".to_owned());
+    settings.server.listeners[0].principal = Some("alcie".to_owned());
     let aws = AwsCredentials {
         access_key_id: "AKIAIOSFODNN7EXAMPLE".to_owned(),
         secret_access_key: Secret::new("secret"),

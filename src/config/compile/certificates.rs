@@ -6,8 +6,9 @@ use crate::config::schema::Entry;
 use crate::identity::Pattern;
 use crate::identity::certificates::{CertificateRule, NameKind};
 
-pub(super) fn compile(entry: &Entry<'_>, tls: &Entry<'_>, report: &mut Report) -> Vec<CertificateRule> {
-    if entry.has("certificates") && !tls.is_present() {
+pub(super) fn compile(entry: &Entry<'_>, server: &Entry<'_>, report: &mut Report) -> Vec<CertificateRule> {
+    let by_tls = |listener: &Entry<'_>| listener.table("tls").is_present();
+    if entry.has("certificates") && !by_tls(server) && !server.tables("listeners").iter().any(by_tls) {
         let wrong = Wrong::new("nobody shows a certificate to a listener without TLS");
         report.warning(&entry.place_of("certificates"), wrong.hint("[server.tls] with client_ca = \"clients-ca.pem\""));
     }

@@ -192,15 +192,30 @@ impl Whole<'_> {
 /// Two listeners cannot share an address. Looks at the texts, so that another fault of a section does not hide this one.
 pub(super) fn listeners(file: &Entry<'_>, report: &mut Report) {
     let (server, admin) = (file.table("server"), file.table("admin"));
-    let address = |entry: &Entry<'_>| entry.text("listen")?.value.parse::<SocketAddr>().ok();
-    let (Some(callers), Some(operators)) = (address(&server), address(&admin)) else { return };
-    let ips = [callers.ip(), operators.ip()];
-    let overlapping = callers.ip() == operators.ip() || ips.iter().any(IpAddr::is_unspecified);
-    if callers.port() == operators.port() && callers.port() != 0 && overlapping {
-        let place = if admin.has("listen") { admin.place_of("listen") } else { server.place_of("listen") };
-        let wrong = Wrong::new(format!("server.listen and admin.listen are both on port {}", callers.port()));
-        report.error(&place, wrong.hint("callers and operators have a port each"));
+    let further = server.tables("listeners");
+    let mut seen: Vec<(String, &str)> = Vec::new();
+    let further = further.iter().enumerate().map(|(at, entry)| (format!("server.listeners[{at}]"), entry));
+    let callers = std::iter::once(("server.listen".to_owned(), &server)).chain(further);
+    for (name, entry) in callers.chain([("admin.listen".to_owned(), &admin)]) {
+        let Some(text) = entry.text("listen") else { continue };
+        if let Some((other, _)) = seen.iter().find(|(_, other)| overlap(other, text.value)) {
+            // Where the other is a default, the fault stands where something is written.
+            let place = if entry.has("listen") { text.place } else { server.place_of("listen") };
+            let at = text
+                .value
+                .parse::<SocketAddr>()
+                .map_or_else(|_| text.value.to_owned(), |at| format!("port {}", at.port()));
+            let wrong = Wrong::new(format!("{other} and {name} are both on {at}"));
+            report.error(&place, wrong.hint("every listener has a port, or a socket, of its own"));
+        }
+        seen.push((name, text.value));
     }
+}
+
+fn overlap(one: &str, other: &str) -> bool {
+    let (Ok(left), Ok(right)) = (one.parse::<SocketAddr>(), other.parse::<SocketAddr>()) else { return one == other };
+    let same_ip = left.ip() == right.ip() || [left.ip(), right.ip()].iter().any(IpAddr::is_unspecified);
+    left.port() == right.port() && left.port() != 0 && same_ip
 }
 
 /// The Region of all profiles, where it is one.

@@ -18,7 +18,7 @@ use crate::types::Region;
 /// A keys file need not be there: `tollgate key create` makes it.
 pub(super) fn compile(
     entry: &Entry<'_>,
-    tls: &Entry<'_>,
+    server: &Entry<'_>,
     around: &Surroundings<'_>,
     report: &mut Report,
 ) -> Option<IdentitySettings> {
@@ -36,10 +36,12 @@ pub(super) fn compile(
             report.warning(&text.place, wrong.hint(hint));
         }
     }
-    if root_key_files.len() > MOST_ROOTS {
+    let root_key_env = values::each(entry.texts("root_key_env"), report, environment_variable);
+    if root_key_files.len() + root_key_env.len() > MOST_ROOTS {
         let wrong = Wrong::new("more than two root keys");
         let hint = "the one that new access keys are made of, and the one that is being replaced";
-        report.error(&entry.place_of("root_key_files"), wrong.hint(hint));
+        let last = if root_key_env.is_empty() { "root_key_files" } else { "root_key_env" };
+        report.error(&entry.place_of(last), wrong.hint(hint));
     }
     let regions = values::each(entry.texts("regions"), report, |text| {
         text.parse::<Region>().map_err(|_| Wrong::new(format!("{} is no Region", quoted(text))))
@@ -47,7 +49,7 @@ pub(super) fn compile(
     let trusted_proxies = values::each(entry.texts("trusted_proxies"), report, network);
     let oidc = oidc::compile(entry, around, report);
     let aws_login = entry.has("aws_login").then(|| aws_login::compile(&entry.table("aws_login"), around, report));
-    let certificates = certificates::compile(entry, tls, report);
+    let certificates = certificates::compile(entry, server, report);
     same_people(entry, report);
     let aws_login = match aws_login {
         Some(compiled) => Some(compiled?),
@@ -56,6 +58,7 @@ pub(super) fn compile(
     Some(IdentitySettings {
         keys_file,
         root_key_files,
+        root_key_env,
         regions,
         failures_per_minute: NonZeroU32::new(failures?),
         trusted_proxies,
@@ -83,6 +86,16 @@ fn same_people(entry: &Entry<'_>, report: &mut Report) {
         }
         seen.push((field.to_owned(), text.place));
     }
+}
+
+/// The name of an environment variable, and not what it holds: a secret that stands in the file is told of, and not shown.
+fn environment_variable(text: &str) -> Result<String, Wrong> {
+    let of_a_name = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    if text.bytes().all(of_a_name) && !text.is_empty() && !text.starts_with(|first: char| first.is_ascii_digit()) {
+        return Ok(text.to_owned());
+    }
+    let hint = "capitals, digits and _, such as \"TOLLGATE_ROOT_KEY\": the root key itself stands in that variable";
+    Err(Wrong::new("no name of an environment variable").hint(hint))
 }
 
 /// A network, or one address.

@@ -39,7 +39,7 @@ pub(super) fn settings(file: &Entry<'_>, around: &Surroundings<'_>, report: &mut
     let server = server::compile(&file.table("server"), around, &roster, report);
     let admin = admin::compile(&file.table("admin"), around, report);
     let upstream = upstream::compile(&file.table("upstream"), around, report);
-    let identity = identity::compile(&file.table("identity"), &file.table("server").table("tls"), around, report);
+    let identity = identity::compile(&file.table("identity"), &file.table("server"), around, report);
     let principals = principals::compile(file, report);
     principals::somebody(file, report);
     let profiles = profiles::compile(file, &roster, report);

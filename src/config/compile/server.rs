@@ -1,4 +1,4 @@
-//! `[server]` and `[server.tls]`: the callers' side.
+//! `[server]`, `[server.tls]` and `[[server.listeners]]`: the callers' side.
 
 use std::net::SocketAddr;
 
@@ -7,7 +7,7 @@ use super::values::{self, Zero};
 use crate::config::Surroundings;
 use crate::config::diagnostics::{Report, Wrong, quoted};
 use crate::config::schema::Entry;
-use crate::config::settings::{ClientCertificates, Listen, Presence, ServerSettings, TlsSettings};
+use crate::config::settings::{ClientCertificates, Listen, ListenerSettings, Presence, ServerSettings, TlsSettings};
 use crate::config::suggest;
 
 pub(super) fn compile(
@@ -16,39 +16,54 @@ pub(super) fn compile(
     roster: &Roster<'_>,
     report: &mut Report,
 ) -> Option<ServerSettings> {
-    let listen = caller_listen(entry, around, report);
-    let principal = principal(entry, listen.as_ref(), roster, report);
+    let further = entry.tables("listeners");
+    let each = std::iter::once(entry).chain(&further);
+    let listeners: Vec<_> = each.map(|entry| listener(entry, around, roster, report)).collect();
     let base_path = report.read(entry.text("base_path"), base_path);
     let max_body_bytes = values::number(entry, "max_body_bytes", 1..=LARGEST_BODY_BYTES, report);
     let header_timeout = values::span(entry, "header_timeout", Zero::Refused, report);
     let body_timeout = values::span(entry, "body_timeout", Zero::Refused, report);
     let drain_timeout = values::span(entry, "drain_timeout", Zero::Allowed, report);
     let max_connections = values::number(entry, "max_connections", 1..=1_000_000, report);
-    let tls = tls(&entry.table("tls"), entry.has("tls"), around, report);
-    let clients = clients(&entry.table("tls"), around, report);
-    if let (Some(Listen::Tcp(listen)), Some(TlsSettings::Off)) = (&listen, &tls)
-        && !listen.ip().is_loopback()
-    {
-        let wrong = Wrong::new(format!("{listen} is reachable from other machines without TLS"));
-        let hint = "keys, prompts and answers would cross the network in clear: set [server.tls], or end TLS right before Tollgate";
-        report.warning(&entry.place_of("listen"), wrong.hint(hint));
-    }
-    if let (Some(Listen::Unix(_)), Some(TlsSettings::Files { .. } | TlsSettings::LocalCa { .. })) = (&listen, &tls) {
-        let wrong = Wrong::new("TLS on a Unix socket");
-        report.error(entry.table("tls").place(), wrong.hint("leave [server.tls] out: nobody else can listen in"));
+    if max_connections.is_some_and(|most: usize| most < listeners.len()) {
+        let wrong = Wrong::new(format!("fewer than the {} listeners", listeners.len()));
+        report.error(&entry.place_of("max_connections"), wrong.hint("each of them keeps room for its next connection"));
+        return None;
     }
     Some(ServerSettings {
-        listen: listen?,
-        principal: principal?,
+        listeners: listeners.into_iter().collect::<Option<_>>()?,
         base_path: base_path?,
         max_body_bytes: max_body_bytes?,
         header_timeout: header_timeout?,
         body_timeout: body_timeout?,
         drain_timeout: drain_timeout?,
         max_connections: max_connections?,
-        tls: tls?,
-        clients: clients?,
     })
+}
+
+/// One place where callers connect: `[server]` itself, or one of `[[server.listeners]]`.
+fn listener(
+    entry: &Entry<'_>,
+    around: &Surroundings<'_>,
+    roster: &Roster<'_>,
+    report: &mut Report,
+) -> Option<ListenerSettings> {
+    let listen = caller_listen(entry, around, report);
+    let principal = principal(entry, listen.as_ref(), roster, report);
+    let tls = tls(&entry.table("tls"), entry.has("tls"), around, report);
+    let clients = clients(&entry.table("tls"), around, report);
+    if let (Some(Listen::Tcp(listen)), Some(TlsSettings::Off)) = (&listen, &tls)
+        && !listen.ip().is_loopback()
+    {
+        let wrong = Wrong::new(format!("{listen} is reachable from other machines without TLS"));
+        let hint = "keys, prompts and answers would cross the network in clear: give it tls, such as [server.tls], or end TLS right before Tollgate";
+        report.warning(&entry.place_of("listen"), wrong.hint(hint));
+    }
+    if let (Some(Listen::Unix(_)), Some(TlsSettings::Files { .. } | TlsSettings::LocalCa { .. })) = (&listen, &tls) {
+        let wrong = Wrong::new("TLS on a Unix socket");
+        report.error(entry.table("tls").place(), wrong.hint("leave it out: nobody else can listen in"));
+    }
+    Some(ListenerSettings { listen: listen?, principal: principal?, tls: tls?, clients: clients? })
 }
 
 /// Where callers connect: an address, or `unix:` and a path.

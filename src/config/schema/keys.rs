@@ -36,6 +36,13 @@ const SERVER: &[Key] = &[
     span_or("drain_timeout", "5m"),
     integer_or("max_connections", 10_000),
     optional("tls", Shape::Table(TLS)),
+    optional("listeners", Shape::Tables(LISTENER)),
+];
+
+const LISTENER: &[Key] = &[
+    required("listen", Shape::Text, "listen = \"unix:tollgate.sock\", or an IP address and a port of its own"),
+    optional("principal", Shape::Text),
+    optional("tls", Shape::Table(TLS)),
 ];
 
 const TLS: &[Key] = &[
@@ -64,6 +71,7 @@ const UPSTREAM: &[Key] = &[
 const IDENTITY: &[Key] = &[
     optional("keys_file", Shape::Text),
     optional("root_key_files", Shape::Texts),
+    optional("root_key_env", Shape::Texts),
     optional("regions", Shape::Texts),
     integer_or("failures_per_minute", 120),
     optional("trusted_proxies", Shape::Texts),

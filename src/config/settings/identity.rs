@@ -15,8 +15,10 @@ use crate::types::Region;
 pub struct IdentitySettings {
     /// The file of callers' keys, where they are not in the store.
     pub keys_file: Option<PathBuf>,
-    /// The files of root keys, the newest first; without one there are no access keys for SigV4.
+    /// The files of root keys, the newest first; without a root key there are no access keys for SigV4.
     pub root_key_files: Vec<PathBuf>,
+    /// The environment variables that hold root keys, the newest first; those of files are newer.
+    pub root_key_env: Vec<String>,
     /// The Regions that callers may sign for; none means any.
     pub regions: Vec<Region>,
     /// How many times a minute one source may fail; nothing means without limit.

@@ -1,4 +1,4 @@
-//! `[server]` and `[server.tls]`.
+//! `[server]`, `[server.tls]` and `[[server.listeners]]`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,10 +9,8 @@ use super::Choice;
 /// The callers' side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerSettings {
-    /// Where callers connect.
-    pub listen: Listen,
-    /// Whoever may connect is this principal, and proves nothing.
-    pub principal: Option<String>,
+    /// Where callers connect: what `[server]` itself says first, then each of `[[server.listeners]]`.
+    pub listeners: Vec<ListenerSettings>,
     /// What stands before every path: empty, or `/prefix` without a slash at its end.
     pub base_path: String,
     /// The largest request body.
@@ -23,11 +21,20 @@ pub struct ServerSettings {
     pub body_timeout: Duration,
     /// How long open streams are waited for at shutdown.
     pub drain_timeout: Duration,
-    /// How many connections are held at once.
+    /// How many connections are held at once, by all listeners together.
     pub max_connections: usize,
-    /// `[server.tls]`
+}
+
+/// One place where callers connect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerSettings {
+    /// Where.
+    pub listen: Listen,
+    /// Whoever may connect is this principal, and proves nothing.
+    pub principal: Option<String>,
+    /// Its `tls`.
     pub tls: TlsSettings,
-    /// `[server.tls] client_ca` and what goes with it.
+    /// `client_ca` there, and what goes with it.
     pub clients: Option<ClientCertificates>,
 }
 

@@ -26,6 +26,14 @@ key = "k.pem"
 client_ca = "/a.pem"
 client_crl = "r.pem"
 client_certificates = "required"
+[[server.listeners]]
+listen = "unix:t.sock"
+principal = "n"
+[[server.listeners]]
+listen = "[::1]:2"
+[server.listeners.tls]
+local_ca = "ca"
+client_ca = "/b.pem"
 [admin]
 listen = "127.0.0.1:7"
 token_file = "t"
@@ -41,7 +49,8 @@ max_connections = 13
 aws_profile = "p"
 [identity]
 keys_file = "/k.json"
-root_key_files = ["new.key", "/old.key"]
+root_key_files = ["new.key"]
+root_key_env = ["OLD_KEY"]
 regions = ["eu-west-1"]
 failures_per_minute = 23
 trusted_proxies = ["10.0.0.0/8", "192.0.2.1"]
@@ -265,20 +274,36 @@ fn every_key_is_honoured() {
     };
     let wanted = Settings {
         server: ServerSettings {
-            listen: Listen::Tcp("[::1]:1".parse().unwrap()),
-            principal: Some("n".to_owned()),
+            listeners: vec![
+                ListenerSettings {
+                    listen: Listen::Tcp("[::1]:1".parse().unwrap()),
+                    principal: Some("n".to_owned()),
+                    tls: TlsSettings::Files { certificate: "/c.pem".into(), key: "/etc/tollgate/k.pem".into() },
+                    clients: Some(ClientCertificates {
+                        ca: "/a.pem".into(),
+                        crl: Some("/etc/tollgate/r.pem".into()),
+                        presence: Presence::Required,
+                    }),
+                },
+                ListenerSettings {
+                    listen: Listen::Unix("/etc/tollgate/t.sock".into()),
+                    principal: Some("n".to_owned()),
+                    tls: TlsSettings::Off,
+                    clients: None,
+                },
+                ListenerSettings {
+                    listen: Listen::Tcp("[::1]:2".parse().unwrap()),
+                    principal: None,
+                    tls: TlsSettings::LocalCa { dir: "/etc/tollgate/ca".into() },
+                    clients: Some(ClientCertificates { ca: "/b.pem".into(), crl: None, presence: Presence::Optional }),
+                },
+            ],
             base_path: "/a/b".to_owned(),
             max_body_bytes: 2,
             header_timeout: Duration::from_secs(3),
             body_timeout: Duration::from_secs(4),
             drain_timeout: Duration::ZERO,
             max_connections: 6,
-            tls: TlsSettings::Files { certificate: "/c.pem".into(), key: "/etc/tollgate/k.pem".into() },
-            clients: Some(ClientCertificates {
-                ca: "/a.pem".into(),
-                crl: Some("/etc/tollgate/r.pem".into()),
-                presence: Presence::Required,
-            }),
         },
         admin: AdminSettings { listen: "127.0.0.1:7".parse().unwrap(), token_file: Some("/etc/tollgate/t".into()) },
         upstream: UpstreamSettings {
@@ -294,7 +319,8 @@ fn every_key_is_honoured() {
         },
         identity: IdentitySettings {
             keys_file: Some("/k.json".into()),
-            root_key_files: vec!["/etc/tollgate/new.key".into(), "/old.key".into()],
+            root_key_files: vec!["/etc/tollgate/new.key".into()],
+            root_key_env: vec!["OLD_KEY".to_owned()],
             regions: vec!["eu-west-1".parse().unwrap()],
             failures_per_minute: NonZeroU32::new(23),
             trusted_proxies: vec!["10.0.0.0/8".parse().unwrap(), "192.0.2.1/32".parse().unwrap()],
