@@ -17,6 +17,8 @@ use crate::types::SystemClock;
 pub(super) struct Stored {
     /// Everybody of whom the configuration or a key knows.
     pub(super) people: Vec<Arc<Principal>>,
+    /// Whether there may be others.
+    pub(super) open: bool,
     pub(super) rules: Vec<BudgetRule>,
     pub(super) store: Arc<dyn Store>,
     /// The file of the embedded store.
@@ -57,7 +59,8 @@ pub(super) async fn open(config: &Path, streams: &mut Streams<'_>) -> anyhow::Re
         Ok((store, file)) => {
             let rules = assembly::budget_rules(&settings);
             let people = people(&settings).await;
-            Ok(Some(Stored { people, rules, store, file }))
+            let open = settings.identity.is_open();
+            Ok(Some(Stored { people, open, rules, store, file }))
         }
         Err(reason) => {
             writeln!(streams.err, "error: {reason}")?;
@@ -82,7 +85,7 @@ async fn people(settings: &Settings) -> Vec<Arc<Principal>> {
 impl Stored {
     /// Against what the options ask for changes.
     pub(super) fn asking(&self) -> Asking<'_> {
-        Asking { rules: &self.rules, principals: &self.people, prefix: "--" }
+        Asking { rules: &self.rules, principals: &self.people, open: self.open, prefix: "--" }
     }
 
     /// Whether a gateway uses the store; nothing where that cannot be seen.

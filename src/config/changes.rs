@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::parse_duration;
 use crate::budget::{BudgetRule, Change, Effect, Subject, Unit};
-use crate::identity::Principal;
-use crate::types::Money;
+use crate::identity::{Principal, Principals};
+use crate::types::{Money, Owners, Per, Tags};
 
 /// A change as it is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -64,6 +64,8 @@ pub struct Asking<'a> {
     pub rules: &'a [BudgetRule],
     /// The principals.
     pub principals: &'a [Arc<Principal>],
+    /// Whether there may be others of whom nothing is known before they call: whoever has a token, an AWS role or a certificate.
+    pub open: bool,
     /// What stands before the name of a part: `--` for an option.
     pub prefix: &'a str,
 }
@@ -125,14 +127,37 @@ impl Asking<'_> {
         })
     }
 
-    /// A principal of the configuration.
-    pub fn principal(&self, name: &str) -> Result<&Arc<Principal>, String> {
-        self.principals.iter().find(|principal| principal.name() == name).ok_or_else(|| {
+    /// A principal of the configuration, or one who may come from elsewhere: in which groups is not known of those.
+    pub fn principal(&self, name: &str) -> Result<Arc<Principal>, String> {
+        let known = self.principals.iter().find(|principal| principal.name() == name).map(Arc::clone);
+        let stranger = || {
+            let named = Principals::new([Principal::new(name, Vec::new(), Tags::default())]).ok()?;
+            named.named(name).filter(|_| self.open).map(Arc::clone)
+        };
+        known.or_else(stranger).ok_or_else(|| {
             format!(
                 "{} {name}: the configuration lists nobody of that name; `tollgate check` shows who is listed",
                 self.part("principal")
             )
         })
+    }
+
+    /// Whether a count may be that of somebody whom nobody knows yet.
+    fn may_be_counted(&self, rule: &BudgetRule, named: &Subject) -> bool {
+        let (name, mut groups) = match named {
+            Subject::Principal(name) if self.principals.iter().all(|known| known.name() != name.as_ref()) => {
+                (name.as_ref(), vec![])
+            }
+            Subject::Group(group) => ("", vec![group.to_string()]),
+            Subject::Principal(_) | Subject::Everyone => return false,
+        };
+        if let (Subject::Principal(_), Per::Principal, Owners::Only { groups: own, .. }) =
+            (named, rule.per, &rule.owners)
+        {
+            groups.clone_from(own);
+        }
+        let is_for = rule.owners.rank(name, &groups).is_some();
+        self.open && is_for && rule.subjects(name, &groups).contains(named)
     }
 
     /// The subject that is named, if the budget counts for it.
@@ -151,7 +176,7 @@ impl Asking<'_> {
             own.flat_map(|principal| rule.subjects(principal.name(), principal.groups())).collect();
         counted.sort();
         counted.dedup();
-        if counted.contains(&named) {
+        if counted.contains(&named) || self.may_be_counted(rule, &named) {
             return Ok(named);
         }
         let shown: Vec<_> = counted.iter().take(SHOWN).map(|subject| self.shown(subject)).collect();

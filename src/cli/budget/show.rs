@@ -19,7 +19,7 @@ pub(super) async fn run(
     output: Output,
     streams: &mut Streams<'_>,
 ) -> anyhow::Result<Result<(), String>> {
-    let principals = match only.map(|name| stored.asking().principal(name).cloned()).transpose() {
+    let principals = match only.map(|name| stored.asking().principal(name)).transpose() {
         Ok(Some(one)) => vec![one],
         Ok(None) => stored.people.clone(),
         Err(reason) => return Ok(Err(reason)),

@@ -140,3 +140,33 @@ async fn what_makes_no_sense_is_refused_with_what_would() {
     let (_, out, _) = shell.run("history").await;
     assert_eq!(out.lines().count(), 1, "{out}");
 }
+
+#[tokio::test]
+async fn whoever_comes_with_a_token_is_listed_nowhere_and_has_a_count_all_the_same() {
+    let shell = Shell::new();
+    let issuer = "[[identity.oidc]]\nissuer = \"https://i.example.com\"\naudiences = [\"t\"]\nprincipal = \"{email}\"\ngroups = [\"{dept}\"]\n";
+    let budgets = "[[budgets]]\nname = \"teams\"\ngroups = [\"eng\"]\nper = \"group\"\nwindow = \"day\"\nusd = \"50\"\n\
+                   [[budgets]]\nname = \"eng\"\ngroups = [\"eng\"]\nwindow = \"day\"\nusd = \"2\"\n";
+    fs::write(shell.folder.path().join("tollgate.toml"), format!("{CONFIG}{budgets}{issuer}")).unwrap();
+    drop(shell.store());
+    for line in [
+        "raise --budget daily --principal carol@example.com --usd 2 --for 1h --reason x",
+        "set --budget eng --principal carol@example.com --usd 2 --reason x",
+        "reset --budget teams --group eng --reason x",
+    ] {
+        let (code, _, err) = shell.run(line).await;
+        assert_eq!(code, ExitCode::Fine, "{line}: {err}");
+    }
+    assert_eq!(shell.limit("carol@example.com", "daily").await, 7_000_000_000);
+    for line in [
+        "reset --budget alices --principal carol@example.com --reason x",
+        "reset --budget teams --group ops --reason x",
+        "reset --budget daily --group eng --reason x",
+        "reset --budget daily --everyone --reason x",
+        "reset --budget teams --principal alice --reason x",
+    ] {
+        let (code, _, err) = shell.run(line).await;
+        assert_eq!(code, ExitCode::Faulty, "{line}");
+        assert!(err.contains("has no count of its own for"), "{line}: {err}");
+    }
+}

@@ -74,7 +74,8 @@ impl Done {
             (Self::Exported(records), _) => streams.json(&transfer::written(records)),
             (Self::Imported(keys), Output::Json) => streams.json(&json!({ "imported": keys })),
             (Self::Imported(keys), Output::Table) => {
-                writeln!(streams.out, "{keys} keys were added; running servers take them within a second.")
+                let added = if *keys == 1 { "1 key was" } else { &format!("{keys} keys were") };
+                writeln!(streams.out, "{added} added; running servers take what is new within a second.")
             }
         }
     }

@@ -146,7 +146,7 @@ pub async fn assemble(
         }
     });
     let token = settings.admin.token_file.as_deref().map(token).transpose()?;
-    let admin = (settings.admin.listen, admin(&gateway, &credentials, &draining, token));
+    let admin = (settings.admin.listen, admin(&gateway, &credentials, &draining, token, settings.identity.is_open()));
     let thresholds = thresholds::Watch { gateway: Arc::clone(&gateway), webhook, clock: told_by };
     let limits = ServerLimits {
         max_connections: settings.server.max_connections,
@@ -179,6 +179,7 @@ fn admin(
     credentials: &Arc<Credentials>,
     draining: &CancellationToken,
     token: Option<Secret>,
+    open: bool,
 ) -> AdminSources {
     let (told, changed) = (Arc::clone(gateway), Arc::clone(gateway));
     let changing = token.map(|token| Changing {
@@ -190,7 +191,7 @@ fn admin(
                 if action == "keys/revoke" {
                     return pages::revoke(changed.identity.keys(), &body, now).await;
                 }
-                pages::change(&changed.ledger, &people(&changed), &action, &body, now).await
+                pages::change(&changed.ledger, (&people(&changed), open), &action, &body, now).await
             })
         }),
     });

@@ -94,7 +94,7 @@ pub(super) async fn history(ledger: &Ledger) -> Result<Value, String> {
 /// Changes a budget as a body asks.
 pub(super) async fn change(
     ledger: &Ledger,
-    principals: &[Arc<Principal>],
+    (principals, open): (&[Arc<Principal>], bool),
     action: &str,
     body: &[u8],
     now: SystemTime,
@@ -107,7 +107,7 @@ pub(super) async fn change(
     let mut asked: Asked = serde_json::from_slice(body).map_err(|error| ChangeError::Asked(error.to_string()))?;
     asked.by.get_or_insert_with(|| "admin listener".to_owned());
     let rules = ledger.rules();
-    let asking = Asking { rules: &rules, principals, prefix: "" };
+    let asking = Asking { rules: &rules, principals, open, prefix: "" };
     let changes = asking.changes(doing, &asked, now).map_err(ChangeError::Asked)?;
     let shown = json!(changes.iter().map(|change| Made::of(change, None)).collect::<Vec<_>>());
     ledger.change(changes).await.map_err(|error| ChangeError::Store(error.to_string()))?;

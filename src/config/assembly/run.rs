@@ -103,7 +103,7 @@ impl Bound {
         let Parts { gateway, keys, credentials, limits, draining, thresholds } = parts;
         let (background, last) = (TaskTracker::new(), CancellationToken::new());
         background.spawn(Arc::clone(&credentials).keep_fresh(last.clone()));
-        background.spawn(watch_keys(keys, Arc::clone(&gateway), last.clone()));
+        background.spawn(watch_keys(Arc::clone(&keys), Arc::clone(&gateway), last.clone()));
         background.spawn(watch_issuers(Arc::clone(&gateway), last.clone()));
         for (tls, _) in doors.iter().filter_map(|(_, welcome)| welcome.tls.as_ref()) {
             background.spawn(watch_tls(Arc::clone(tls), Arc::clone(&gateway), last.clone()));
@@ -126,6 +126,7 @@ impl Bound {
         if !drains.finished(limits.drain_timeout.saturating_sub(since)).await {
             tracing::warn!("answers are still being read for callers who left: they are settled at their reservation");
         }
+        note_used(keys).await;
         ending.ledger.close().await;
         last.cancel();
         background.close();

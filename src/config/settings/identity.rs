@@ -33,6 +33,13 @@ pub struct IdentitySettings {
     pub certificates: Vec<CertificateRule>,
 }
 
+impl IdentitySettings {
+    /// Whether there can be principals whom neither the configuration nor a key knows before they call.
+    pub fn is_open(&self) -> bool {
+        !self.oidc.is_empty() || self.aws_login.is_some() || !self.certificates.is_empty()
+    }
+}
+
 /// One issuer of tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OidcSettings {
