@@ -38,6 +38,21 @@ struct Identity {
     arn: String,
 }
 
+#[derive(Deserialize)]
+struct Refusal {
+    #[serde(rename = "Error")]
+    error: Coded,
+}
+
+#[derive(Deserialize)]
+struct Coded {
+    #[serde(rename = "Code")]
+    code: String,
+}
+
+/// How AWS's query APIs call it that they are asked too often.
+const THROTTLED: [&str; 3] = ["Throttling", "ThrottlingException", "RequestLimitExceeded"];
+
 impl Sts {
     pub(super) fn new(settings: &AwsLoginSettings, fetch: SharedFetch) -> Self {
         Self { fetch, audience: settings.audience.clone(), endpoint: settings.endpoint.clone() }
@@ -64,12 +79,19 @@ pub(super) fn arn(status: u16, body: &[u8]) -> Result<String, LoginFault> {
     let unavailable = |why| LoginFault::Unavailable(Outage::Sts(why));
     match status {
         200 => {}
+        // The query protocol says with 400 that too many ask.
+        400 if is_throttled(body) => return Err(unavailable("it is asked too often".to_owned())),
         400..=499 if status != 429 => return Err(LoginFault::Refused(excerpt(&String::from_utf8_lossy(body)))),
         _ => return Err(unavailable(format!("it answered with {status}"))),
     }
     let answer: Answer =
         serde_json::from_slice(body).map_err(|error| unavailable(format!("its answer makes no sense: {error}")))?;
     Ok(answer.response.result.arn)
+}
+
+fn is_throttled(body: &[u8]) -> bool {
+    let refusal: Option<Refusal> = serde_json::from_slice(body).ok();
+    refusal.is_some_and(|refusal| THROTTLED.contains(&refusal.error.code.as_str()))
 }
 
 /// Who the caller of an ARN is.

@@ -195,6 +195,13 @@ fn an_sts_that_does_not_answer_is_asked_again_and_is_no_fault_of_the_callers() {
     }
     *place.sts.status.lock().unwrap() = None;
     assert!(place.verify(&token, NOON).is_ok());
+    // As the query protocol has it.
+    let refusal = |code| {
+        format!("{{\"Error\":{{\"Code\":\"{code}\",\"Message\":\"m\",\"Type\":\"Sender\"}},\"RequestId\":\"r\"}}")
+    };
+    let told = |code| sts::arn(400, refusal(code).as_bytes());
+    assert!(matches!(told("Throttling"), Err(LoginFault::Unavailable(Outage::Sts(_)))));
+    assert!(matches!(told("InvalidClientTokenId"), Err(LoginFault::Refused(_))));
 }
 
 #[test]
