@@ -219,7 +219,8 @@ async fn one(
         };
     }
     let accepting = TlsAcceptor::from(live.config()).accept(tcp);
-    let stream = tokio::time::timeout(limits.header_timeout, accepting).await.map_err(|_| late())??;
+    let shaken = tokio::time::timeout(limits.header_timeout, accepting).await.map_err(|_| late()).flatten();
+    let stream = shaken.inspect_err(|_| gateway.metrics().handshake_failed())?;
     let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
     let certificate = certificate.and_then(|certificate| ClientCertificate::read(certificate));
     let origin = Arc::new(Origin { certificate, ..Origin::clone(&origin) });

@@ -36,6 +36,7 @@ pub struct Metrics {
     rate_limit_wait: Histogram,
     open_streams: Gauge,
     open_connections: Gauge,
+    failed_handshakes: Counter,
     draining_streams: Gauge,
     upstream_faults: Family<FaultLabels, Counter>,
     settled_at_reservation: Family<SettledLabels, Counter>,
@@ -63,6 +64,7 @@ impl Metrics {
             rate_limit_wait: Histogram::new(RATE_LIMIT_WAIT_BUCKETS),
             open_streams: Gauge::default(),
             open_connections: Gauge::default(),
+            failed_handshakes: Counter::default(),
             draining_streams: Gauge::default(),
             upstream_faults: Family::default(),
             settled_at_reservation: Family::default(),
@@ -91,6 +93,11 @@ impl Metrics {
     /// A client's connection was accepted; it counts as open until the guard is dropped.
     pub fn connection_opened(&self) -> Held {
         Held::new(&self.open_connections)
+    }
+
+    /// A client and a listener could not agree on TLS, or the client's certificate was not taken.
+    pub fn handshake_failed(&self) {
+        self.failed_handshakes.inc();
     }
 
     /// An event stream began; it counts as open until the guard is dropped.
@@ -214,6 +221,9 @@ impl Metrics {
     fn register_state(&mut self, sources: Sources) {
         let registry = &mut self.registry;
         registry.register("open_connections", "Connections of clients that are open", self.open_connections.clone());
+        let help =
+            "TLS handshakes of clients that came to nothing, those with a certificate that is not taken among them";
+        registry.register("tls_handshakes_failed", help, self.failed_handshakes.clone());
         registry.register("open_streams", "Event streams that are open", self.open_streams.clone());
         registry.register(
             "draining_streams",

@@ -178,6 +178,7 @@ async fn a_revoked_certificate_opens_nothing_from_the_moment_the_list_is_there()
     })
     .await;
     assert!(ask(&web).await.is_err());
+    assert!(scene.metrics().await.lines().all(|line| line != "tollgate_tls_handshakes_failed_total 0"));
     // Where a certificate is required there is no way around it, in clear neither.
     assert!(over_tls(&scene, Wire::Http1, None, unsigned(&scene)).await.is_err());
     let plain = TcpStream::connect(scene.data).await.unwrap();

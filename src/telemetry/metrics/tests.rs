@@ -22,6 +22,7 @@ fn a_quiet_gateway_shows_its_build_and_zeroes_to_alert_on() {
         concat!("tollgate_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
         "tollgate_open_streams 0",
         "tollgate_open_connections 0",
+        "tollgate_tls_handshakes_failed_total 0",
         "tollgate_draining_streams 0",
         "tollgate_upstream_connections 0",
         "tollgate_upstream_connections_opened_total 0",
