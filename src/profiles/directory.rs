@@ -1,9 +1,14 @@
 //! The directory: which profiles there are, and whose they are.
 //!
-//! It is built whole from grants and never changes, so that a name means one thing for as long as a directory lives; a
-//! change is a new directory. Whatever could be understood in two ways is refused when it is built. For each owner (a
-//! principal, a group, everyone) there is one map a kind of name, so that resolving takes a few look-ups however many
-//! profiles there are.
+//! It is built whole from the configuration's grants and from what discovery has found, and never changes, so that a name means
+//! one thing for as long as a directory lives; a change is a new directory. Whatever the configuration could mean in two ways is
+//! refused when it is built. What was found in AWS cannot be refused: there the first by the documented order counts.
+//!
+//! For each owner (a principal, a group, the value of a tag, everyone) there is one [`Names`], so that resolving takes a few
+//! look-ups however many profiles there are.
+
+mod error;
+mod names;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -11,9 +16,13 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 
+use super::rule::{Found, Match, Rule};
 use super::{Grant, Profile};
 use crate::identity::Principal;
-use crate::types::{ModelId, ModelName, Owners, ProfileArn};
+use crate::types::{Owners, ProfileArn};
+
+pub use error::DirectoryError;
+pub(super) use names::{Granted, Names};
 
 /// The profiles that there are, by owner and by name.
 #[derive(Debug, Default)]
@@ -21,30 +30,47 @@ pub struct Directory {
     principals: HashMap<String, Names>,
     groups: HashMap<String, Names>,
     everyone: Names,
+    /// What was found, by the rules that say whose it is, in their order.
+    found: Vec<ByRule>,
     read_at: Option<Timestamp>,
 }
 
-/// The profiles of one owner. Lists and maps keep what came first in the configuration.
-#[derive(Debug, Default)]
-pub(super) struct Names {
-    granted: Vec<Granted>,
-    /// By name, id, ARN and alias.
-    exact: HashMap<String, Arc<Profile>>,
-    by_source: HashMap<ModelId, Arc<Profile>>,
-    by_base_model: HashMap<ModelId, Arc<Profile>>,
+/// What a rule gives, by the value of the profile's tag.
+#[derive(Debug)]
+struct ByRule {
+    owner: Match,
+    names: HashMap<Box<str>, Names>,
 }
 
-/// A profile as its owner has it.
-#[derive(Clone, Debug)]
-pub(super) struct Granted {
-    pub(super) profile: Arc<Profile>,
-    /// The first alias, if there is one: the word that people know it by.
-    pub(super) alias: Option<String>,
+/// As whom a principal owns profiles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner<'d> {
+    /// By their own name, in the configuration.
+    Principal,
+    /// By a tag of theirs.
+    Tag(&'d str),
+    /// By their own name, in a profile's tag.
+    Name,
+    /// As a member of a group, in the configuration.
+    Group(&'d str),
+    /// As a member of a group, in a profile's tag.
+    FoundGroup(&'d str),
+    /// As everyone does.
+    Everyone,
 }
 
 impl Directory {
-    /// Builds a directory. The order of the grants is the configuration's.
+    /// Builds a directory of grants alone. Their order is the configuration's.
     pub fn new(grants: Vec<Grant>) -> Result<Self, DirectoryError> {
+        Self::build(grants, &[], std::iter::empty())
+    }
+
+    /// Builds a directory of grants and of what was found, the closest first. A profile that is both is the grant's.
+    pub fn build(
+        grants: Vec<Grant>,
+        rules: &[Rule],
+        found: impl IntoIterator<Item = Found>,
+    ) -> Result<Self, DirectoryError> {
         let mut directory = Self::default();
         let mut names = HashSet::new();
         let mut sources: HashMap<ProfileArn, Arc<Profile>> = HashMap::new();
@@ -63,20 +89,41 @@ impl Directory {
                 });
             }
             match &owners {
-                Owners::Everyone => directory.everyone.add(&profile, &aliases, "everyone")?,
+                Owners::Everyone => directory.everyone.grant(&profile, &aliases, || "everyone".to_owned())?,
                 Owners::Only { principals, groups } => {
                     for owner in principals {
                         let names = directory.principals.entry(owner.clone()).or_default();
-                        names.add(&profile, &aliases, &format!("principal {owner}"))?;
+                        names.grant(&profile, &aliases, || format!("principal {owner}"))?;
                     }
                     for owner in groups {
                         let names = directory.groups.entry(owner.clone()).or_default();
-                        names.add(&profile, &aliases, &format!("group {owner}"))?;
+                        names.grant(&profile, &aliases, || format!("group {owner}"))?;
                     }
                 }
             }
         }
+        directory.found = rules.iter().map(ByRule::of).collect();
+        for found in found {
+            let profile = sources.get(found.profile.arn()).unwrap_or(&found.profile);
+            for (rule, by_rule) in rules.iter().zip(&mut directory.found) {
+                let Some(value) = found.tag(&rule.profile_tag) else { continue };
+                let names = match by_rule.names.get_mut(value) {
+                    Some(names) => names,
+                    None => by_rule.names.entry(value.into()).or_default(),
+                };
+                names.find(profile);
+            }
+        }
+        directory.finish();
         Ok(directory)
+    }
+
+    fn finish(&mut self) {
+        let found = self.found.iter_mut().flat_map(|by_rule| by_rule.names.values_mut());
+        let listed = self.principals.values_mut().chain(self.groups.values_mut());
+        for names in listed.chain(found).chain(std::iter::once(&mut self.everyone)) {
+            names.finish();
+        }
     }
 
     /// Notes when the directory was read; the look-alike gives this time as its profiles' own.
@@ -85,23 +132,37 @@ impl Directory {
         Self { read_at: Timestamp::try_from(read_at).ok(), ..self }
     }
 
-    /// The profiles of a principal, the closest first: their own, then those of their groups in the order of the groups,
-    /// then everyone's; each once, in the order of the configuration within the same owner.
-    pub fn profiles_of<'d>(&'d self, principal: &Principal) -> impl Iterator<Item = &'d Arc<Profile>> {
+    /// The profiles of a principal, the closest first, each once, in their order within the same owner.
+    pub fn profiles_of<'d>(&'d self, principal: &'d Principal) -> impl Iterator<Item = &'d Arc<Profile>> {
         self.granted_to(principal).map(|granted| &granted.profile)
     }
 
-    pub(super) fn granted_to<'d>(&'d self, principal: &Principal) -> impl Iterator<Item = &'d Granted> {
+    pub(super) fn granted_to<'d>(&'d self, principal: &'d Principal) -> impl Iterator<Item = &'d Granted> {
         let mut seen = HashSet::new();
-        let all = self.owners_of(principal).flat_map(|names| &names.granted);
+        let all = self.owners_of(principal).flat_map(|(_, names)| names.granted());
         all.filter(move |granted| seen.insert(granted.profile.arn()))
     }
 
-    /// What is known under the names by which a principal owns profiles, the closest first.
-    pub(super) fn owners_of<'d>(&'d self, principal: &Principal) -> impl Iterator<Item = &'d Names> {
-        let own = self.principals.get(principal.name());
-        let groups = principal.groups().iter().filter_map(|group| self.groups.get(group));
-        own.into_iter().chain(groups).chain(std::iter::once(&self.everyone))
+    /// What is known under the names by which a principal owns profiles, the closest first: their own in the configuration,
+    /// what the rules on tags and names find, then group by group the configuration's and what the rules on groups find, then
+    /// everyone's. A tag that is missing or empty is nobody's.
+    pub(super) fn owners_of<'d>(&'d self, principal: &'d Principal) -> impl Iterator<Item = (Owner<'d>, &'d Names)> {
+        let own = self.principals.get(principal.name()).map(|names| (Owner::Principal, names));
+        let found = self.found.iter().filter_map(move |by_rule| {
+            let (owner, value) = match &by_rule.owner {
+                Match::Tag(key) => (Owner::Tag(key), principal.tags().value(key)?),
+                Match::Name => (Owner::Name, principal.name()),
+                Match::Group => return None,
+            };
+            Some((owner, by_rule.names.get(value)?))
+        });
+        let groups = principal.groups().iter().flat_map(move |group| {
+            let listed = self.groups.get(group).map(|names| (Owner::Group(group.as_str()), names));
+            let by_groups = self.found.iter().filter(|by_rule| by_rule.owner == Match::Group);
+            let found = by_groups.filter_map(move |by_rule| by_rule.names.get(group.as_str()));
+            listed.into_iter().chain(found.map(move |names| (Owner::FoundGroup(group.as_str()), names)))
+        });
+        own.into_iter().chain(found).chain(groups).chain(std::iter::once((Owner::Everyone, &self.everyone)))
     }
 
     pub(super) const fn read_at(&self) -> Option<Timestamp> {
@@ -109,42 +170,9 @@ impl Directory {
     }
 }
 
-impl Names {
-    fn add(&mut self, profile: &Arc<Profile>, aliases: &[String], owner: &str) -> Result<(), DirectoryError> {
-        let own = [profile.name(), profile.arn().id(), profile.arn().as_str()];
-        for word in own.into_iter().chain(aliases.iter().map(String::as_str)) {
-            let known = self.exact.entry(word.to_owned()).or_insert_with(|| Arc::clone(profile));
-            if !Arc::ptr_eq(known, profile) {
-                return Err(DirectoryError::Clash {
-                    word: word.to_owned(),
-                    owner: owner.to_owned(),
-                    first: known.name().to_owned(),
-                    second: profile.name().to_owned(),
-                });
-            }
-        }
-        self.by_source.entry(profile.source().clone()).or_insert_with(|| Arc::clone(profile));
-        self.by_base_model.entry(profile.base_model().clone()).or_insert_with(|| Arc::clone(profile));
-        self.granted.push(Granted { profile: Arc::clone(profile), alias: aliases.first().cloned() });
-        Ok(())
-    }
-
-    /// The profile that has exactly this name, id, ARN or alias.
-    pub(super) fn exact(&self, word: &str) -> Option<&Arc<Profile>> {
-        self.exact.get(word)
-    }
-
-    /// The profile that fits a name best.
-    pub(super) fn best(&self, name: &ModelName) -> Option<&Arc<Profile>> {
-        match name {
-            ModelName::ApplicationProfile(arn) => self.exact(arn.as_str()),
-            ModelName::Word(word) => self.exact(word),
-            ModelName::Model(id) => self
-                .exact(id.as_str())
-                .or_else(|| self.by_source.get(id))
-                .or_else(|| self.by_base_model.get(&id.base())),
-            ModelName::Refused(_) => None,
-        }
+impl ByRule {
+    fn of(rule: &Rule) -> Self {
+        Self { owner: rule.owner.clone(), names: HashMap::new() }
     }
 }
 
@@ -171,67 +199,6 @@ fn check(profile: &Profile, owners: &Owners, aliases: &[String]) -> Result<(), D
         }),
         None => Ok(()),
     }
-}
-
-/// Why a directory cannot be built.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DirectoryError {
-    /// A name outside the grammar.
-    #[error(
-        "`{name}` cannot name a profile: 1 to 64 letters, digits, spaces, `_`, `-` and `.`, with no space at its ends"
-    )]
-    Name {
-        /// The name, escaped and cut.
-        name: String,
-    },
-    /// Two profiles have the same name.
-    #[error(
-        "two profiles are named `{name}`: give each a name of its own, and let them share an alias if their owners differ"
-    )]
-    NameTwice {
-        /// The name.
-        name: String,
-    },
-    /// An alias outside the grammar.
-    #[error(
-        "profile `{profile}` has the alias `{alias}`, which no caller can ask for: letters, digits, `_`, `-`, `.` and `:`, no ARN"
-    )]
-    Alias {
-        /// The profile's name.
-        profile: String,
-        /// The alias, escaped and cut.
-        alias: String,
-    },
-    /// One word for two profiles of one owner.
-    #[error("`{word}` means both profile `{first}` and profile `{second}` for {owner}: rename it in one of them")]
-    Clash {
-        /// The name, id, ARN or alias that both have.
-        word: String,
-        /// For whom.
-        owner: String,
-        /// One profile.
-        first: String,
-        /// The other.
-        second: String,
-    },
-    /// One ARN with two sources: one of the two would be metered at a wrong price.
-    #[error("profiles `{first}` and `{second}` have the same ARN {arn} and different sources: correct the wrong one")]
-    Sources {
-        /// The ARN.
-        arn: String,
-        /// One profile.
-        first: String,
-        /// The other.
-        second: String,
-    },
-    /// A profile for nobody, or for a name that is empty.
-    #[error(
-        "profile `{profile}` belongs to nobody: list its principals or its groups by name, or say that it is everyone's"
-    )]
-    Nobody {
-        /// The profile's name.
-        profile: String,
-    },
 }
 
 /// AWS's limit on an inference profile's name.

@@ -8,6 +8,7 @@ mod directory;
 pub mod look_alike;
 pub mod price;
 mod resolve;
+mod rule;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use crate::types::{ModelId, Owners, ProfileArn, Region};
 
 pub use directory::{Directory, DirectoryError};
 pub use resolve::ResolveError;
+pub use rule::{Found, Match, Rule};
 
 /// An application inference profile and the model behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -47,13 +47,13 @@ impl Directory {
     }
 
     /// The profile that a name means for a principal.
-    fn best(&self, principal: &Principal, name: &ModelName) -> Option<&Arc<Profile>> {
-        self.owners_of(principal).find_map(|names| names.best(name))
+    fn best<'d>(&'d self, principal: &'d Principal, name: &ModelName) -> Option<&'d Arc<Profile>> {
+        self.owners_of(principal).find_map(|(_, names)| names.best(name)).map(|(_, profile)| profile)
     }
 
     /// The profile of a principal's that has exactly this name, id, ARN or alias.
-    pub(super) fn exact(&self, principal: &Principal, word: &str) -> Option<&Arc<Profile>> {
-        self.owners_of(principal).find_map(|names| names.exact(word))
+    pub(super) fn exact<'d>(&'d self, principal: &'d Principal, word: &str) -> Option<&'d Arc<Profile>> {
+        self.owners_of(principal).find_map(|(_, names)| names.exact(word))
     }
 
     /// What a principal can ask for, for a refusal.
@@ -69,7 +69,7 @@ impl Directory {
         let leads_here = |word: &&str| {
             self.exact(principal, word).is_some_and(|found| found.arn() == profile.arn()) && !word.contains(' ')
         };
-        let words = [granted.alias.as_deref(), Some(profile.name())];
+        let words = [granted.alias(), Some(profile.name())];
         let word = words.into_iter().flatten().find(leads_here).unwrap_or(profile.arn().as_str());
         format!("{word} ({})", profile.source())
     }

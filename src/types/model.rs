@@ -27,9 +27,14 @@ impl ModelId {
     /// The id without its geographic prefix: the foundation model's own.
     #[must_use]
     pub fn base(&self) -> Self {
+        Self(self.base_str().to_owned())
+    }
+
+    /// [`ModelId::base`] as a part of this id.
+    pub fn base_str(&self) -> &str {
         match (self.geography(), self.0.split_once('.')) {
-            (Some(_), Some((_, rest))) => Self(rest.to_owned()),
-            _ => self.clone(),
+            (Some(_), Some((_, rest))) => rest,
+            _ => &self.0,
         }
     }
 
@@ -49,11 +54,14 @@ impl ModelId {
 
     /// Who made the model: `anthropic`, `amazon`, `meta`, …
     pub fn provider(&self) -> &str {
-        let base = match (self.geography(), self.0.split_once('.')) {
-            (Some(_), Some((_, rest))) => rest,
-            _ => &self.0,
-        };
+        let base = self.base_str();
         base.split_once('.').map_or(base, |(provider, _)| provider)
+    }
+}
+
+impl std::borrow::Borrow<str> for ModelId {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

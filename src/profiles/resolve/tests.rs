@@ -1,5 +1,7 @@
 //! Resolution against tables, and against the documented rule written without any map.
 
+mod fleets;
+
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
