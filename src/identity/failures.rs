@@ -156,4 +156,30 @@ mod tests {
         assert!(failures.shut.lock().unwrap().until.len() <= MOST + 1);
         assert!(failures.shut_out(source(99_999), TOKEN).is_some(), "those beyond are counted together");
     }
+
+    #[test]
+    fn what_is_over_makes_room_for_others() {
+        // So many a minute that every source has recovered by the time that others come.
+        let failures = Failures::new(NonZeroU32::new(u32::MAX));
+        for number in 0..40_000 {
+            let _ = failures.count(source(number), TOKEN);
+        }
+        assert!(failures.limiter.as_ref().unwrap().len() < MOST);
+        let now = Instant::now();
+        let [over, still] = [now, now + SHORTEST].map(|until| (Counted::One(source(0), TOKEN), until));
+        let mut shut = Shut { until: [over].into(), cleared: None };
+        assert!(shut.is_due(now) && shut.until.is_empty());
+        shut.until.extend([still]);
+        assert!(!shut.is_due(now + Duration::from_millis(999)), "not with every request");
+        assert!(shut.is_due(now + SHORTEST) && shut.until.is_empty());
+        shut.until.extend([(Counted::Others, now + Duration::from_mins(1))]);
+        assert!(shut.is_due(now + Duration::from_secs(3)) && shut.until.len() == 1);
+    }
+
+    #[test]
+    fn whoever_is_shut_out_is_so_for_a_second_at_least() {
+        let failures = Failures::new(NonZeroU32::new(600));
+        let wait = (0..10_000).find_map(|_| failures.count(source(1), TOKEN)).unwrap().wait;
+        assert_eq!(wait, SHORTEST);
+    }
 }

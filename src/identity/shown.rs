@@ -207,6 +207,8 @@ mod tests {
             ("10.1.1.1", vec!["198.51.100.1, 192.0.2.7"], "192.0.2.7"),
             ("10.1.1.1", vec!["198.51.100.1", "192.0.2.7"], "192.0.2.7"),
             ("10.1.1.1", vec!["198.51.100.1, 192.0.2.7, 10.2.2.2"], "192.0.2.7"),
+            ("10.1.1.1", vec!["198.51.100.1, 192.0.2.7, ::ffff:10.2.2.2"], "192.0.2.7"),
+            ("10.1.1.1", vec!["198.51.100.1", "192.0.2.7", "10.2.2.2"], "192.0.2.7"),
             ("10.1.1.1", vec!["192.0.2.7, what"], "10.1.1.1"),
             ("10.1.1.1", vec!["10.3.3.3"], "10.1.1.1"),
             ("10.1.1.1", vec![], "10.1.1.1"),
@@ -261,11 +263,29 @@ mod tests {
         assert_eq!(seen(tcp, "sec-fetch-mode", "cors"), None);
         assert_eq!(seen(tcp, "sec-fetch-site", "same-origin"), Some(PassedOn::Browser));
         assert_eq!(seen(tcp, "origin", "null"), Some(PassedOn::Browser));
-        assert_eq!(seen(tcp, "x-forwarded-host", "a"), Some(PassedOn::Proxy));
+        for name in ["via", "forwarded", "x-forwarded-for", "x-forwarded-host"] {
+            assert_eq!(seen(tcp, name, "a"), Some(PassedOn::Proxy), "{name}");
+        }
         assert_eq!(seen(tcp, "host", "a.example.com"), Some(PassedOn::Name));
         assert_eq!(seen(tcp, "host", "no host"), Some(PassedOn::Name));
         assert_eq!(seen(Source::Local, "host", "bedrock-runtime.us-east-1.amazonaws.com"), None);
         assert_eq!(seen(Source::Local, "x-forwarded-for", "192.0.2.1"), None);
+    }
+
+    #[test]
+    fn with_http_2_the_authority_is_the_host_whatever_the_header_says() {
+        let seen = |uri: &str, host: Option<&str>| {
+            let mut request = http::Request::post(uri).body(()).unwrap();
+            request.headers_mut().extend(host.map(|host| (HOST, host.parse().unwrap())));
+            let (head, ()) = request.into_parts();
+            Shown::of(&head, &Origin::from(Source::from(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)))).passed_on()
+        };
+        let (own, evil) = ("http://localhost:8080/model/a.b/invoke", "http://evil.example.com/model/a.b/invoke");
+        for host in [None, Some("localhost"), Some("evil.example.com")] {
+            assert_eq!(seen(own, host), None, "{host:?}");
+            assert_eq!(seen(evil, host), Some(PassedOn::Name), "{host:?}");
+        }
+        assert_eq!(seen("/model/a.b/invoke", None), None, "HTTP/1.0");
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Authentication by headers, as tables and properties.
 
+mod failing;
+mod proofs;
+
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -111,6 +114,10 @@ fn what_is_not_exactly_one_key_is_refused() {
         (vec![("x-api-key", &long)], IdentityError::TooLong),
         (vec![("authorization", "Bearer sk-ant-1")], IdentityError::Malformed(KeyFormatError::Prefix)),
         (vec![("x-api-key", "ABSKQmVkcm9ja0FQSUtleS1")], IdentityError::Malformed(KeyFormatError::OfAws)),
+        (vec![("x-api-key", "eyJ.a.b")], IdentityError::NotTaken("a JSON Web Token")),
+        (vec![("x-api-key", "eyJ.a")], IdentityError::Malformed(KeyFormatError::Prefix)),
+        (vec![("x-api-key", "a.b.c")], IdentityError::Malformed(KeyFormatError::Prefix)),
+        (vec![("x-api-key", "tollgate-aws-v1.a")], IdentityError::NotTaken("a token of an AWS login")),
         (vec![("authorization", &quoted)], IdentityError::Malformed(KeyFormatError::Prefix)),
         (vec![("authorization", &both)], IdentityError::Malformed(KeyFormatError::Length { chars: both.len() - 7 })),
         (vec![("x-api-key", "tg_\u{e9}")], IdentityError::Malformed(KeyFormatError::Length { chars: 5 })),

@@ -168,6 +168,8 @@ fn sts_says_who_it_is_and_is_asked_once() {
     assert_eq!(place.asked(), 1);
     assert_eq!(*place.sts.hosts.lock().unwrap(), ["sts.eu-west-1.amazonaws.com"]);
     assert!(matches!(place.verify(&token, NOON + 900), Err(LoginFault::Expired { .. })));
+    let known = |now| place.logins.known(&token, at(now)).is_some();
+    assert!(known(NOON + 899) && !known(NOON + 900));
 }
 
 #[test]
@@ -265,6 +267,29 @@ fn who_fits_no_rule_is_nobody() {
 }
 
 #[test]
+fn the_first_rule_that_fits_counts_and_what_comes_of_it_has_to_be_a_name() {
+    let named = |first: &str| {
+        let mut settings = settings();
+        settings.roles.insert(0, role("arn:aws:sts::123456789012:assumed-role/AWSReservedSSO_*/{email}", first));
+        let told = Place::new(settings).verify(&token("tollgate.example.com"), NOON);
+        told.map(|principal| principal.name().to_owned())
+    };
+    assert_eq!(named("first"), Ok("first".to_owned()));
+    assert_eq!(named(&("x".repeat(120) + "{email}")), Err(LoginFault::Nobody(ARN.to_owned())), "a name too long");
+}
+
+#[test]
+fn only_200_tells_of_somebody() {
+    let body = json!({ "GetCallerIdentityResponse": { "GetCallerIdentityResult": { "Arn": ARN } } }).to_string();
+    let told = |status| sts::arn(status, body.as_bytes());
+    assert_eq!(told(200), Ok(ARN.to_owned()));
+    for status in [100, 201, 204, 302, 399, 429, 500] {
+        assert!(matches!(told(status), Err(LoginFault::Unavailable(Outage::Sts(_)))), "{status}");
+    }
+    assert!(matches!(told(400), Err(LoginFault::Refused(_))));
+}
+
+#[test]
 fn times_are_bounded_by_the_token_and_by_the_gateway() {
     let place = Place::new(AwsLoginSettings { longest: Duration::from_mins(10), ..settings() });
     let token = token("tollgate.example.com");
@@ -295,18 +320,26 @@ fn nothing_of_a_url_is_used_but_what_is_looked_for() {
         ("Action=GetCallerIdentity", "Action=GetSessionToken", "another action"),
         ("Version=2011-06-15", "Version=2010-05-08", "another version"),
         ("%2Fsts%2F", "%2Fiam%2F", "another service"),
+        ("%2Faws4_request", "%2Faws4_requests", "another end of the scope"),
+        ("%2Faws4_request", "%2Faws4_request%2Fmore", "a longer scope"),
         ("X-Amz-Algorithm=AWS4-HMAC-SHA256", "X-Amz-Algorithm=AWS4-HMAC-SHA1", "another algorithm"),
         ("host%3Bx-tollgate-audience", "host", "bound to nobody"),
         ("host%3Bx-tollgate-audience", "host%3Bx-other%3Bx-tollgate-audience", "more headers"),
         ("&X-Amz-Signature=", "&RoleArn=x&X-Amz-Signature=", "another parameter"),
         ("&X-Amz-Signature=", "&Action=GetCallerIdentity&X-Amz-Signature=", "a parameter there twice"),
         ("&X-Amz-Signature=", "#&X-Amz-Signature=", "a fragment"),
+        ("X-Amz-Signature=", "X-Amz-Signature=#", "a fragment in a parameter that nothing is compared with"),
+        ("X-Amz-Signature=", "X-Amz-Signature=0&X-Amz-Signature=", "two signatures"),
         ("X-Amz-Expires=900", "X-Amz-Expires=-1", "no time"),
         ("X-Amz-Date=2026", "X-Amz-Date=", "no date"),
     ] {
         let changed = url.replacen(from, to, 1);
         assert_ne!(changed, url, "{why}");
         assert!(matches!(place.verify(&encode(&changed), NOON), Err(LoginFault::Malformed(_))), "{why}");
+    }
+    let (unsigned, _) = url.split_once("&X-Amz-Signature=").unwrap();
+    for (token, why) in [(encode(unsigned), "no signature"), (good.replacen("v1", "v2", 1), "of another version")] {
+        assert!(matches!(place.verify(&token, NOON), Err(LoginFault::Malformed(_))), "{why}");
     }
     assert_eq!(place.asked(), 0);
     let longer = url.replacen("X-Amz-Expires=900", "X-Amz-Expires=3600", 1);

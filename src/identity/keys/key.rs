@@ -284,6 +284,17 @@ mod tests {
         ] {
             assert_eq!(PresentedKey::parse(text.as_bytes()).unwrap_err(), error, "{text}");
         }
+        // Whoever can calculate a checksum does not get an id into a log that is none.
+        for at in [3, 15, 16, 58] {
+            let mut text = good.as_bytes()[..59].to_vec();
+            text[at] = b'-';
+            let check = checksum(&text);
+            text.extend(check);
+            assert_eq!(PresentedKey::parse(&text).unwrap_err(), KeyFormatError::Checksum, "{at}");
+        }
+        for id in ["", "abc-def_0123", "abcdefghijk", "abcdefghijklm", "abcdefghij\n1"] {
+            assert_eq!(id.parse::<KeyId>().unwrap_err(), KeyFormatError::Id, "{id}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod asking;
 mod groups_and_tags;
+mod remembered;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -236,6 +237,8 @@ fn every_check_refuses_what_it_is_there_for() {
         (without("aud"), TokenFault::Audience, "no audience"),
         (without("exp"), claim("exp"), "one that never expires"),
         (signed("exp", json!("tomorrow")), claim("exp"), "no date"),
+        (signed("exp", json!(1e13)), claim("exp"), "a date beyond the calendar"),
+        (signed("nbf", json!("yesterday")), claim("nbf"), "no date to begin with"),
         (
             signed("exp", json!(NOON - 60)),
             TokenFault::Expired { at: Timestamp::from_second(NOON - 60).unwrap() },
@@ -284,6 +287,8 @@ fn claims_can_be_required_and_found_at_depth() {
         pod["hd"] = hd;
         assert_eq!(place.claims(&pod).unwrap_err(), TokenFault::Claim("hd".to_owned()));
     }
+    pod.as_object_mut().unwrap().remove("hd");
+    assert_eq!(place.claims(&pod).unwrap_err(), TokenFault::Claim("hd".to_owned()), "not there at all");
 }
 
 #[test]

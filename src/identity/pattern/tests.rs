@@ -40,11 +40,18 @@ fn a_pattern_takes_parts_and_no_more_than_a_segment() {
 }
 
 #[test]
+fn a_text_that_is_longer_than_any_name_fits_nothing() {
+    assert_eq!(parts("*", &"x".repeat(1_024)).as_deref(), Some(""));
+    assert_eq!(parts("*", &"x".repeat(1_025)), None);
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     for (text, error) in [
         ("", PatternError::Empty),
         ("a{", PatternError::Brace),
         ("a}", PatternError::Brace),
+        ("a}{b}", PatternError::Brace),
         ("{}", PatternError::Brace),
         ("{a{b}", PatternError::Brace),
         ("{a}{b}", PatternError::Adjacent),

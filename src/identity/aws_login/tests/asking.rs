@@ -193,3 +193,93 @@ async fn callers_who_hang_up_leave_the_answer_to_those_who_come_after_them() {
     assert_eq!(place.asked(), 1);
     assert!(place.logins.0.asking.lock().unwrap().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_being_asked_about_takes_no_second_turn() {
+    let place = Place::new(settings());
+    place.be_slow(Duration::from_secs(7));
+    // As many as there are turns in a Region that has not answered yet, and longer than anybody waits for one.
+    let tokens: Vec<_> = (0..8).map(|number| of("eu-west-1", number)).collect();
+    let told = join_all(tokens.iter().chain(&tokens).map(|token| place.told(token))).await;
+    assert!(told.iter().all(Result::is_ok), "{told:?}");
+    assert_eq!(place.asked(), 8);
+}
+
+#[tokio::test(start_paused = true)]
+async fn equal_tokens_that_have_waited_for_a_turn_are_asked_about_once() {
+    // All turns become free in the same moment, and the second finds the first asking.
+    let place = Place::new(settings());
+    place.be_slow(Duration::from_secs(2));
+    let tokens: Vec<_> = (0..8).chain([8, 8]).map(|number| of("eu-west-1", number)).collect();
+    let told = join_all(tokens.iter().map(|token| place.told(token))).await;
+    assert!(told.iter().all(Result::is_ok), "{told:?}");
+    assert_eq!(place.asked(), 9);
+
+    // One turn becomes free, and the second finds the answer that the first has had.
+    let place = Place::new(settings());
+    place.be_slow(Duration::from_mins(1));
+    let (slow, quick) = (&tokens[..7], &tokens[7..]);
+    let first = async {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        place.be_slow(Duration::from_secs(2));
+        join_all(quick.iter().map(|token| place.told(token))).await
+    };
+    let (_, told) = tokio::join!(join_all(slow.iter().map(|token| place.told(token))), first);
+    assert!(told.iter().all(Result::is_ok), "{told:?}");
+    assert_eq!(place.asked(), 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_region_that_is_away_is_told_so_before_and_after_a_turn_was_waited_for() {
+    let place = Place::new(settings());
+    place.be_away(Some("zz-east-9"));
+    place.be_slow(Duration::from_secs(2));
+    let tokens: Vec<_> = (0..9).map(|number| of("zz-east-9", number)).collect();
+    let told = join_all(tokens.iter().map(|token| place.told(token))).await;
+    assert!(told.iter().all(unproven), "{told:?}");
+    assert_eq!(place.asked(), 8, "the ninth found it away when its turn came");
+
+    // Others hold every turn now, and nobody waits for one to hear what is known.
+    place.be_slow(Duration::from_mins(1));
+    let others: Vec<_> = (1..=8).map(|number| of(&format!("zz-east-{number}"), 0)).collect();
+    let known = async {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let begun = tokio::time::Instant::now();
+        assert!(unproven(&place.told(&of("zz-east-9", 9)).await));
+        assert!(begun.elapsed().is_zero());
+    };
+    tokio::join!(join_all(others.iter().map(|token| place.told(token))), known);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_comes_after_all_ends_the_pause_of_its_region() {
+    let place = Place::new(settings());
+    place.be_slow(Duration::from_secs(3));
+    let slow = of("eu-west-1", 0);
+    let meanwhile = async {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        place.be_slow(Duration::ZERO);
+        place.be_away(Some("eu-west-1"));
+        assert!(unproven(&place.told(&of("eu-west-1", 1)).await));
+        place.be_away(None);
+        assert!(unproven(&place.told(&of("eu-west-1", 2)).await), "it is not asked for a while");
+    };
+    let (told, ()) = tokio::join!(place.told(&slow), meanwhile);
+    assert!(told.is_ok());
+    assert!(place.told(&of("eu-west-1", 2)).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_is_known_of_regions_than_there_could_be() {
+    let desk = Desk::new(&settings());
+    let count = |of: &str| format!("{desk:?}").matches(of).count();
+    for number in 0..600 {
+        desk.note(&format!("there-{number}"), None);
+        desk.note(&format!("gone-{number}"), Some("no such host"));
+        assert!(count("gone-") <= 512);
+    }
+    assert_eq!(count("there-"), 512);
+    pass(5_000).await;
+    desk.note("gone-0", Some("no such host"));
+    assert_eq!(count("gone-"), 1, "what is over is forgotten");
+}

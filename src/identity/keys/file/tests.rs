@@ -84,7 +84,13 @@ fn a_key_is_revoked_once_and_the_first_time_stays() {
         file.amend(one.id, Amendment::Revoke(at("2026-11-23T00:00:00Z"))).unwrap(),
         Amended::AsBefore(revoked.clone())
     );
-    assert_eq!(file.read().unwrap(), [revoked, other]);
+    assert_eq!(file.read().unwrap(), [revoked.clone(), other.clone()]);
+
+    let until = |time: &str| file.amend(other.id, Amendment::ExpireBy(at(time))).unwrap();
+    let expiring = KeyRecord { expires: Some(at("2026-11-24T00:00:00Z")), ..other.clone() };
+    assert_eq!(until("2026-11-24T00:00:00Z"), Amended::Done(expiring.clone()));
+    assert_eq!(until("2026-11-25T00:00:00Z"), Amended::AsBefore(expiring.clone()), "nor is its time made longer");
+    assert_eq!(file.read().unwrap(), [revoked, expiring]);
 }
 
 #[test]
@@ -162,6 +168,10 @@ fn a_file_that_cannot_be_understood_is_an_error_that_says_what_to_do() {
         (
             format!(r#"{{"version":1,"keys":[{}]}}"#, json.replace(r#""hash":""#, r#""hash":"0"#)),
             "64 hexadecimal digits",
+        ),
+        (
+            format!(r#"{{"version":1,"keys":[{}]}}"#, json.replace(r#""hash":"#, r#""root":"0123abcd","hash":"#)),
+            "either a hash or a root",
         ),
         (
             format!(r#"{{"version":1,"keys":[{}]}}"#, json.replace(r#""id":""#, r#""id":"-"#)),

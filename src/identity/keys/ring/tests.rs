@@ -8,7 +8,8 @@ use tokio::sync::Semaphore;
 
 use super::super::file::{KeyFile, KeyFileError};
 use super::super::key::Key;
-use super::super::record::Amendment;
+use super::super::record::{Amendment, Description};
+use super::super::root::RootKey;
 use super::super::store::{Amended, Answer, KeyStore};
 use super::super::watched::WatchedFile;
 use super::*;
@@ -40,12 +41,15 @@ async fn open(file: &KeyFile) -> Result<Arc<KeyRing>, KeyStoreError> {
 struct Telling {
     let_on: Semaphore,
     changes: std::sync::Mutex<Vec<Vec<KeyRecord>>>,
+    /// When it was told that keys were taken.
+    used: std::sync::Mutex<Vec<(KeyId, Timestamp)>>,
 }
 
 impl Telling {
     /// What it tells of, the last first.
     fn of(changes: Vec<Vec<KeyRecord>>) -> (Arc<Self>, Arc<KeyRing>) {
-        let store = Arc::new(Self { let_on: Semaphore::new(0), changes: std::sync::Mutex::new(changes) });
+        let changes = std::sync::Mutex::new(changes);
+        let store = Arc::new(Self { let_on: Semaphore::new(0), changes, used: std::sync::Mutex::default() });
         let ring = Arc::new(KeyRing::waiting_for(Arc::clone(&store) as SharedKeyStore));
         (store, ring)
     }
@@ -70,6 +74,11 @@ impl KeyStore for Telling {
 
     fn amend(&self, id: KeyId, _: Amendment) -> Answer<'_, Amended> {
         Box::pin(async move { Err(KeyStoreError::NoSuchKey { place: self.place(), id }) })
+    }
+
+    fn used(&self, used: Vec<(KeyId, Timestamp)>) -> Answer<'_, ()> {
+        self.used.lock().unwrap().extend(used);
+        Box::pin(async { Ok(()) })
     }
 
     fn place(&self) -> String {
@@ -137,6 +146,77 @@ fn another_secret_under_a_known_id_learns_nothing_of_the_key() {
     let ring = KeyRing::holding([stolen_id]);
     assert!(matches!(standing(&ring, &known, NOON), Standing::WrongSecret));
     assert!(matches!(standing(&ring, &other, NOON), Standing::Unknown));
+}
+
+#[test]
+fn an_access_key_is_no_bearer_key_whatever_secret_comes_with_its_id() {
+    let key = Key::generate().unwrap();
+    let root = RootKey::read(&"abcd".repeat(8)).unwrap().id();
+    let ring = KeyRing::holding([KeyRecord::new(key.id(), Proof::SigV4(root), "alice", stamp(NOON))]);
+    assert!(matches!(standing(&ring, &key, NOON), Standing::WrongSecret));
+}
+
+#[test]
+fn a_hash_is_another_where_any_byte_of_it_differs() {
+    let hash = KeyHash::new([7; 32]);
+    assert!(hash.is(&KeyHash::new([7; 32])));
+    for at in 0..32 {
+        let mut other = [7; 32];
+        other[at] = 6;
+        assert!(!hash.is(&KeyHash::new(other)), "{at}");
+    }
+}
+
+#[test]
+fn only_live_keys_describe_people() {
+    let described = |name: &str, change: fn(&mut KeyRecord)| {
+        let described = Some(Description::default());
+        let mut record = KeyRecord { described, principal: name.to_owned(), ..record(&Key::generate().unwrap()) };
+        change(&mut record);
+        record
+    };
+    let ring = KeyRing::holding([
+        described("erin", |_| {}),
+        described("later", |record| record.expires = Some(stamp(NOON + 60))),
+        described("revoked", |record| record.revoked = Some(stamp(NOON))),
+        record(&Key::generate().unwrap()),
+    ]);
+    let names = |now| {
+        let mut names: Vec<_> = ring.described(at(now)).iter().map(|person| person.name().to_owned()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(NOON + 59), ["erin", "later"]);
+    assert_eq!(names(NOON + 60), ["erin"]);
+}
+
+#[tokio::test]
+async fn a_store_is_told_once_of_each_minute_in_which_a_key_was_taken() {
+    let (key, idle) = (Key::generate().unwrap(), Key::generate().unwrap());
+    let records = || vec![record(&key), record(&idle)];
+    let (store, ring) = Telling::of(vec![records(), records()]);
+    store.let_on.add_permits(2);
+    let told = || std::mem::take(&mut *store.used.lock().unwrap());
+    assert!(matches!(ring.refresh().await, Refresh::Reloaded { keys: 2 }));
+    ring.note_used().await.unwrap();
+    assert_eq!(told(), []);
+    for now in [NOON + 61, NOON + 119] {
+        assert!(matches!(standing(&ring, &key, now), Standing::Live(_)));
+    }
+    // What was taken before a look is told after it, and not a second time.
+    assert!(matches!(ring.refresh().await, Refresh::Reloaded { keys: 2 }));
+    for expected in [vec![(key.id(), stamp(NOON + 60))], vec![]] {
+        ring.note_used().await.unwrap();
+        assert_eq!(told(), expected);
+    }
+    store.changes.lock().unwrap().push(records());
+    store.let_on.add_permits(1);
+    assert!(matches!(ring.refresh().await, Refresh::Reloaded { keys: 2 }));
+    ring.note_used().await.unwrap();
+    assert_eq!(told(), [], "nor after the next look");
+    assert!(matches!(standing(&ring, &key, NOON + 120), Standing::Live(_)));
+    ring.note_used().await.unwrap();
+    assert_eq!(told(), [(key.id(), stamp(NOON + 120))]);
 }
 
 #[tokio::test]

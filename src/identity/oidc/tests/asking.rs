@@ -110,6 +110,20 @@ async fn callers_who_hang_up_leave_the_question_to_those_who_come_after_them() {
     assert_eq!(place.asked(), 4);
 }
 
+#[tokio::test(start_paused = true)]
+async fn half_a_minute_begins_when_an_answer_has_come() {
+    let place = Place::new(settings());
+    assert!(place.told(&place.pair.sign(&claims())).await.is_ok());
+    let unknown = Pair::new("two", Algorithm::ES256).sign(&claims());
+    pass(31.0).await;
+    place.be_slow(Duration::from_secs(10));
+    for (pause, asked) in [(0.0, 4), (29.9, 4), (0.2, 6)] {
+        pass(pause).await;
+        assert_eq!(place.told(&unknown).await.unwrap_err(), TokenFault::UnknownKey);
+        assert_eq!(place.asked(), asked, "after {pause} s more");
+    }
+}
+
 #[test]
 fn what_another_issuer_publishes_is_not_taken() {
     let place = Place::new(settings());
@@ -210,4 +224,26 @@ fn a_key_for_something_else_than_signatures_is_none() {
             assert!(place.unavailable().contains("publishes no key that can be used"), "{purpose}");
         }
     }
+}
+
+#[test]
+fn a_key_signs_by_the_algorithms_of_its_kind_where_none_is_published_with_it() {
+    let place = Place::new(settings());
+    let mut key = place.pair.published();
+    key["alg"] = json!(null);
+    place.publish(vec![key]);
+    assert!(place.claims(&claims()).is_ok());
+    let of_another_kind = Pair::new("one", Algorithm::ES256).sign(&claims());
+    assert_eq!(place.verify(&of_another_kind, NOON).unwrap_err(), TokenFault::UnknownKey);
+}
+
+#[test]
+fn a_key_without_an_id_is_none_for_a_token_that_names_one() {
+    let place = Place::new(settings());
+    let mut key = place.pair.published();
+    key.as_object_mut().unwrap().remove("kid");
+    place.publish(vec![key]);
+    assert_eq!(place.claims(&claims()).unwrap_err(), TokenFault::UnknownKey);
+    let nameless = jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims(), &place.pair.key).unwrap();
+    assert!(place.verify(&nameless, NOON).is_ok());
 }

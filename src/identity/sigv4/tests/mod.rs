@@ -287,6 +287,10 @@ fn signing_keys_are_kept_for_signatures_that_held_and_in_bounds() {
     *forged.body_mut() = b"x".to_vec();
     assert!(gate.verify(&forged, NOON).is_err());
     assert_eq!(format!("{:?}", gate.verifier.signing_keys).matches("Kept").count(), 0);
+    for _ in 0..2 {
+        assert!(gate.verify(&Asked::of(&gate.key).signed(NOON), NOON).is_ok());
+        assert_eq!(format!("{:?}", gate.verifier.signing_keys).matches("Kept").count(), 1);
+    }
     for number in 0..20 {
         let region = format!("us-east-{number}");
         assert!(gate.verify(&Asked { region: &region, ..Asked::of(&gate.key) }.signed(NOON), NOON).is_ok());

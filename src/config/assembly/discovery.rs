@@ -1,0 +1,90 @@
+//! The directory in force, and how AWS is asked for what is in it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+
+use super::{AssemblyError, ca_bundle, failed, stages};
+use crate::config::settings::{DiscoverySettings, Settings};
+use crate::profiles::control::{Place, SharedControlPlane};
+use crate::profiles::{Discovery, LiveDirectory};
+use crate::telemetry::DirectoryReading;
+use crate::types::Clock;
+use crate::upstream::{Connector, ControlClient, Credentials, Endpoint, Limits, Pool};
+
+/// The directory: what the configuration lists, and what was found before.
+pub(super) fn directory(
+    settings: &Settings,
+    credentials: &Arc<Credentials>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<LiveDirectory>, AssemblyError> {
+    let grants = settings.profiles.iter().filter_map(stages::grant).collect();
+    let discovery = settings.discovery.as_ref();
+    let rules = discovery.map(|discovery| discovery.rules.clone()).unwrap_or_default();
+    let discovery = discovery
+        .map(|discovery| {
+            Ok::<_, AssemblyError>(Discovery {
+                places: places(settings),
+                control: control_plane(settings, discovery, credentials, clock)?,
+                file: discovery.file.clone(),
+                every: discovery.every,
+            })
+        })
+        .transpose()?;
+    let live = LiveDirectory::new(grants, rules, discovery, clock.now()).map_err(failed("profiles"))?;
+    Ok(Arc::new(live))
+}
+
+/// Every Region of every account, in their order.
+fn places(settings: &Settings) -> Vec<Place> {
+    let of = |account: &crate::config::settings::AccountSettings| {
+        let id = account.account.clone();
+        let place = move |region: &crate::types::Region| Place { account: id.clone(), region: region.clone() };
+        account.regions.iter().map(place).collect::<Vec<_>>()
+    };
+    settings.accounts.iter().flat_map(of).collect()
+}
+
+/// How each place stands, for metrics.
+pub(super) fn readings(directory: &LiveDirectory, now: SystemTime) -> Vec<DirectoryReading> {
+    let age = |read_at: Option<Timestamp>| {
+        let read_at = read_at.map(SystemTime::from);
+        read_at.map_or(f64::INFINITY, |read_at| now.duration_since(read_at).unwrap_or_default().as_secs_f64())
+    };
+    let count = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+    let readings = directory.readings().into_iter().map(|reading| DirectoryReading {
+        account: reading.place.account.to_string(),
+        region: reading.place.region.to_string(),
+        profiles: count(reading.profiles),
+        undetermined: count(reading.undetermined),
+        age_seconds: age(reading.read_at),
+    });
+    readings.collect()
+}
+
+fn control_plane(
+    settings: &Settings,
+    discovery: &DiscoverySettings,
+    credentials: &Arc<Credentials>,
+    clock: &Arc<dyn Clock>,
+) -> Result<SharedControlPlane, AssemblyError> {
+    let connector = Connector::new(ca_bundle(&settings.upstream)?.as_deref()).map_err(failed("upstream.ca_bundle"))?;
+    let limits = Limits {
+        max_connections: CONNECTIONS,
+        connect_timeout: settings.upstream.connect_timeout,
+        first_byte_timeout: ANSWER,
+        idle_timeout: ANSWER,
+        pool_idle_timeout: settings.upstream.pool_idle_timeout,
+    };
+    let endpoint = discovery.endpoint.as_ref().map(|url| Endpoint::parse(&url.to_string())).transpose();
+    let endpoint = endpoint.map_err(failed("discovery.endpoint"))?;
+    let pool = Pool::new(connector, limits);
+    Ok(Arc::new(ControlClient::new(Arc::clone(credentials), pool, endpoint, Arc::clone(clock))))
+}
+
+/// Connections to the control plane open at once, over all places.
+const CONNECTIONS: usize = 16;
+
+/// How long an answer may take.
+const ANSWER: Duration = Duration::from_secs(30);

@@ -1,0 +1,95 @@
+//! `[[accounts]]` and `[discovery]`: where profiles are found in AWS, and whose they are.
+
+use super::upstream::endpoint;
+use super::values::{self, Zero};
+use crate::config::Surroundings;
+use crate::config::diagnostics::{Report, Wrong, quoted};
+use crate::config::schema::Entry;
+use crate::config::settings::{AccountSettings, DiscoverySettings};
+use crate::profiles::{Match, Rule};
+use crate::types::{AccountId, Region};
+
+/// The accounts, with distinct ids.
+pub(super) fn accounts(file: &Entry<'_>, report: &mut Report) -> Vec<AccountSettings> {
+    let entries = file.tables("accounts");
+    values::distinct("account", entries.iter().filter_map(|entry| entry.text("account")), report);
+    if !entries.is_empty() && !file.has("discovery") {
+        let wrong = Wrong::new("is not used");
+        let hint = "add [discovery] with a rule that says whose the profiles are, or leave it out";
+        report.warning(&file.place_of("accounts"), wrong.hint(hint));
+    }
+    let accounts = entries.iter().filter_map(|entry| {
+        let account = report.read(entry.text("account"), |text| {
+            text.parse::<AccountId>().map_err(|error| Wrong::new(format!("{}: {error}", quoted(text))))
+        });
+        let texts = entry.texts("regions");
+        values::distinct("Region", texts.iter().cloned(), report);
+        let written = texts.len();
+        let regions = values::each(texts, report, |text| {
+            text.parse::<Region>().map_err(|error| Wrong::new(format!("{}: {error}", quoted(text))))
+        });
+        if entry.has("regions") && written == 0 {
+            let wrong = Wrong::new("names no Region");
+            report.error(&entry.place_of("regions"), wrong.hint("regions = [\"us-east-1\"]: where its profiles are"));
+        }
+        Some(AccountSettings { account: account?, regions })
+    });
+    accounts.collect()
+}
+
+/// `None` means that there is no discovery, or that an error has been reported.
+pub(super) fn compile(file: &Entry<'_>, around: &Surroundings<'_>, report: &mut Report) -> Option<DiscoverySettings> {
+    let entry = file.table("discovery");
+    if !entry.is_present() {
+        return None;
+    }
+    let every = values::span(&entry, "every", Zero::Refused, report);
+    let file_name = values::path(&entry, "file", around.folder, report);
+    let own = report.read(entry.text("endpoint"), endpoint);
+    let rules: Vec<_> = entry.tables("rules").iter().filter_map(|entry| rule(entry, report)).collect();
+    if file.tables("accounts").is_empty() {
+        let wrong = Wrong::new("there is no account to look in");
+        report.error(
+            entry.place(),
+            wrong.hint("[[accounts]] with account = \"111122223333\" and regions = [\"us-east-1\"]"),
+        );
+    }
+    if entry.tables("rules").is_empty() {
+        let wrong = Wrong::new("no rule says whose the profiles are");
+        let hint = "[[discovery.rules]] with profile_tag = \"UserEmail\" and principal_tag = \"UserEmail\", say";
+        report.error(entry.place(), wrong.hint(hint));
+    }
+    Some(DiscoverySettings { every: every?, file: file_name?, endpoint: own, rules })
+}
+
+fn rule(entry: &Entry<'_>, report: &mut Report) -> Option<Rule> {
+    let profile_tag = report.read(entry.text("profile_tag"), key);
+    let tag = report.read(entry.text("principal_tag"), key);
+    let name = report.read(entry.text("name_of"), |text| match text {
+        "principal" => Ok(Match::Name),
+        "group" => Ok(Match::Group),
+        _ => Err(Wrong::new(format!("{} is neither principal nor group", quoted(text)))),
+    });
+    let owner = match (entry.has("principal_tag"), entry.has("name_of")) {
+        (true, false) => tag.map(Match::Tag),
+        (false, true) => name,
+        (both, _) => {
+            let wrong = if both { "both principal_tag and name_of" } else { "neither principal_tag nor name_of" };
+            let hint = "what the tag's value has to be: a tag of the principal's (principal_tag = \"UserEmail\"), or a name \
+                        (name_of = \"principal\" or \"group\")";
+            report.error(entry.place(), Wrong::new(wrong).hint(hint));
+            None
+        }
+    };
+    Some(Rule { profile_tag: profile_tag?, owner: owner? })
+}
+
+/// The key of a tag, as AWS has them.
+fn key(text: &str) -> Result<String, Wrong> {
+    let plain = text.chars().all(|character| character.is_alphanumeric() || " _.:/=+-@".contains(character));
+    if plain && text.trim() == text && (1..=128).contains(&text.chars().count()) {
+        return Ok(text.to_owned());
+    }
+    let wrong = Wrong::new(format!("{} is no key of a tag", quoted(text)));
+    Err(wrong.hint("1 to 128 letters, digits, spaces and _ . : / = + - @, as it is written in AWS, capitals included"))
+}

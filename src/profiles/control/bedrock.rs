@@ -1,0 +1,239 @@
+//! Bedrock's control plane: inference profiles.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http::Method;
+use serde::{Deserialize, Serialize};
+
+use super::{ControlError, Place, Question, Service, SharedControlPlane, ask, ask_for_bytes, encoded};
+use crate::types::{ModelId, ProfileArn};
+
+/// An application inference profile as a list tells of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its ARN.
+    pub arn: ProfileArn,
+    /// Its name.
+    pub name: String,
+    /// When it was made, as AWS writes it; empty where it does not say.
+    pub created: String,
+    /// The foundation models that it calls, by ARN: one in each Region that may serve it.
+    pub models: Vec<String>,
+}
+
+/// A profile that is to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Creation {
+    /// Its name.
+    pub name: String,
+    /// The foundation model or system-defined profile that it is made from, by ARN.
+    pub copy_from: String,
+    /// What makes asking again harmless: AWS makes one profile for a token.
+    pub token: String,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Page {
+    #[serde(default)]
+    inference_profile_summaries: Vec<Summary>,
+    next_token: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Summary {
+    inference_profile_arn: String,
+    inference_profile_name: String,
+    #[serde(default)]
+    models: Vec<Model>,
+    #[serde(default)]
+    status: String,
+    #[serde(default)]
+    created_at: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Model {
+    model_arn: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Create<'a> {
+    inference_profile_name: &'a str,
+    client_request_token: &'a str,
+    model_source: CopyFrom<'a>,
+    tags: Vec<Tag>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CopyFrom<'a> {
+    copy_from: &'a str,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Tag {
+    key: String,
+    value: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Created {
+    inference_profile_arn: String,
+}
+
+#[derive(Deserialize)]
+struct Tags {
+    #[serde(default)]
+    tags: Vec<Tag>,
+}
+
+/// Every application inference profile of a place that is active, the oldest first. `seen` is told after each page how many there are.
+pub(in crate::profiles) async fn list(
+    control: &SharedControlPlane,
+    place: &Place,
+    seen: &(dyn Fn(usize) + Send + Sync),
+) -> Result<Vec<Listed>, ControlError> {
+    let mut all = Vec::new();
+    let mut token: Option<String> = None;
+    loop {
+        // Sorted by name, as signatures want it.
+        let next = token.as_deref().map(|token| format!("&nextToken={}", encoded(token))).unwrap_or_default();
+        let query = format!("maxResults=1000{next}&type=APPLICATION");
+        let question = question(place, Method::GET, "/inference-profiles".to_owned(), query, Bytes::new());
+        let page: Page = ask(control, question).await?;
+        all.extend(page.inference_profile_summaries.into_iter().filter_map(listed));
+        seen(all.len());
+        match page.next_token.filter(|next| !next.is_empty()) {
+            // A page that leads to itself would never end.
+            Some(next) if token.as_deref() != Some(next.as_str()) => token = Some(next),
+            Some(_) | None => {
+                all.sort_by(|one, other| (&one.created, one.arn.as_str()).cmp(&(&other.created, other.arn.as_str())));
+                return Ok(all);
+            }
+        }
+    }
+}
+
+/// One profile by its id or ARN.
+pub(in crate::profiles) async fn get(
+    control: &SharedControlPlane,
+    place: &Place,
+    id: &str,
+) -> Result<Option<Listed>, ControlError> {
+    let path = format!("/inference-profiles/{}", encoded(id));
+    let summary: Summary = ask(control, question(place, Method::GET, path, String::new(), Bytes::new())).await?;
+    Ok(listed(summary))
+}
+
+/// Makes a profile.
+pub(in crate::profiles) async fn create(
+    control: &SharedControlPlane,
+    place: &Place,
+    creation: &Creation,
+) -> Result<ProfileArn, ControlError> {
+    let tags = creation.tags.iter().map(|(key, value)| Tag { key: key.clone(), value: value.clone() });
+    let body = json(&Create {
+        inference_profile_name: &creation.name,
+        client_request_token: &creation.token,
+        model_source: CopyFrom { copy_from: &creation.copy_from },
+        tags: tags.collect(),
+    });
+    let question = question(place, Method::POST, "/inference-profiles".to_owned(), String::new(), body);
+    let created: Created = ask(control, question).await?;
+    created.inference_profile_arn.parse().map_err(|error| {
+        ControlError::Unavailable(format!("AWS made {}, which is {error}", created.inference_profile_arn))
+    })
+}
+
+/// Deletes a profile.
+pub(in crate::profiles) async fn delete(
+    control: &SharedControlPlane,
+    place: &Place,
+    id: &str,
+) -> Result<(), ControlError> {
+    let path = format!("/inference-profiles/{}", encoded(id));
+    ask_for_bytes(control, question(place, Method::DELETE, path, String::new(), Bytes::new())).await.map(|_| ())
+}
+
+/// The tags of one profile.
+pub(in crate::profiles) async fn tags(
+    control: &SharedControlPlane,
+    place: &Place,
+    arn: &ProfileArn,
+) -> Result<BTreeMap<String, String>, ControlError> {
+    #[derive(Serialize)]
+    struct Of<'a> {
+        #[serde(rename = "resourceARN")]
+        arn: &'a str,
+    }
+    let body = json(&Of { arn: arn.as_str() });
+    let question = question(place, Method::POST, "/listTagsForResource".to_owned(), String::new(), body);
+    let tags: Tags = ask(control, question).await?;
+    Ok(tags.tags.into_iter().map(|tag| (tag.key, tag.value)).collect())
+}
+
+/// A summary whose ARN is an application profile's and that can be called.
+fn listed(summary: Summary) -> Option<Listed> {
+    let arn = summary.inference_profile_arn.parse().ok()?;
+    let models = summary.models.into_iter().filter_map(|model| model.model_arn).collect();
+    let active = matches!(summary.status.as_str(), "ACTIVE" | "");
+    active.then_some(Listed { arn, name: summary.inference_profile_name, created: summary.created_at, models })
+}
+
+impl Listed {
+    /// What it was made from, as far as its models tell: AWS does not say it. One model in one Region is a foundation model;
+    /// several Regions of one geography are that geography's system-defined profile; anything else could be several.
+    pub fn source(&self) -> Option<ModelId> {
+        let mut regions = Vec::new();
+        let mut base: Option<ModelId> = None;
+        for arn in &self.models {
+            let arn = crate::types::Arn::parse(arn)?;
+            let id: ModelId = arn.kind_and_id().filter(|(kind, _)| *kind == "foundation-model")?.1.parse().ok()?;
+            if base.get_or_insert_with(|| id.clone()) != &id {
+                return None;
+            }
+            regions.push(arn.region);
+        }
+        let base = base?;
+        match regions.as_slice() {
+            [] => None,
+            [region] if *region == self.arn.region().as_str() => Some(base),
+            // Served anywhere: the ARN of the global model names no Region.
+            regions if regions.iter().any(|region| region.is_empty()) => format!("global.{base}").parse().ok(),
+            regions => {
+                let (_, prefix) = GEOGRAPHIES.iter().find(|(within, _)| {
+                    regions.iter().all(|region| within.iter().any(|start| region.starts_with(start)))
+                })?;
+                format!("{prefix}.{base}").parse().ok()
+            }
+        }
+    }
+}
+
+/// The prefixes of system-defined profiles and how all their Regions begin, the narrower before the wider.
+const GEOGRAPHIES: [(&[&str], &str); 7] = [
+    (&["us-gov-"], "us-gov"),
+    (&["us-east-", "us-west-"], "us"),
+    (&["eu-"], "eu"),
+    (&["ca-"], "ca"),
+    (&["ap-northeast-1", "ap-northeast-3"], "jp"),
+    (&["ap-southeast-2", "ap-southeast-4", "ap-southeast-6"], "au"),
+    (&["ap-"], "apac"),
+];
+
+fn question(place: &Place, method: Method, path: String, query: String, body: Bytes) -> Question {
+    Question { service: Service::Bedrock, place: place.clone(), method, path, query, target: None, body }
+}
+
+/// Texts alone cannot fail to be written.
+fn json(value: &impl Serialize) -> Bytes {
+    serde_json::to_vec(value).map(Bytes::from).unwrap_or_default()
+}

@@ -1,0 +1,106 @@
+//! Discovery: what profiles there are in AWS, read again from time to time.
+//!
+//! A place is read whole: all its application inference profiles, and their tags from the Resource Groups Tagging API, or one by one
+//! where that is not allowed. What was read replaces what was known of the place, at once; a place that cannot be read keeps
+//! what is known of it, however old.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::task::JoinSet;
+
+use super::Rule;
+use super::control::{ControlError, Listed, Place, SharedControlPlane, bedrock, tagging};
+use super::fleet::{Interner, PlaceFound};
+use crate::types::{ModelId, ModelName};
+
+/// The tag that says what a profile was made from, which AWS does not tell.
+pub const SOURCE_TAG: &str = "tollgate:source";
+
+/// Reads one place. `seen` is told now and then how many profiles have been listed.
+pub async fn read_place(
+    control: &SharedControlPlane,
+    place: &Place,
+    rules: &[Rule],
+    seen: &(dyn Fn(usize) + Send + Sync),
+    now: Timestamp,
+) -> Result<PlaceFound, ControlError> {
+    let listed = bedrock::list(control, place, seen).await?;
+    if let Some(other) = listed.iter().find(|listed| !place.holds(&listed.arn)) {
+        let Place { account, region } = place;
+        let why =
+            format!("AWS answered with {}, which is not of account {account} in {region}: look at the role", other.arn);
+        return Err(ControlError::Denied(why));
+    }
+    let wanted = |key: &str| key.starts_with("tollgate:") || rules.iter().any(|rule| rule.profile_tag == key);
+    let mut tags = match tagging::tags(control, place, &wanted).await {
+        Err(ControlError::Denied(why)) => {
+            tracing::debug!(why, "the tagging API is not allowed: each profile is asked for its tags");
+            one_by_one(control, place, &listed, &wanted).await?
+        }
+        answered => answered?,
+    };
+    let mut interner = Interner::default();
+    let (mut found, mut undetermined) = (Vec::with_capacity(listed.len()), 0);
+    for profile in listed {
+        let tags = tags.remove(profile.arn.as_str()).unwrap_or_default();
+        let Some(source) = source(&profile, &tags) else {
+            tracing::debug!(arn = %profile.arn, "what the profile was made from is not known: tag it {SOURCE_TAG}");
+            undetermined += 1;
+            continue;
+        };
+        found.push(interner.found(profile.arn, profile.name, source, tags));
+    }
+    Ok(PlaceFound { place: place.clone(), read_at: Some(now), found: found.into(), undetermined })
+}
+
+/// What a profile was made from: what its tag says, or what its models leave no doubt about.
+fn source(profile: &Listed, tags: &[(String, String)]) -> Option<ModelId> {
+    match tags.iter().find(|(key, _)| key == SOURCE_TAG) {
+        Some((_, text)) => match ModelName::classify(text) {
+            ModelName::Model(id) => Some(id),
+            ModelName::ApplicationProfile(_) | ModelName::Word(_) | ModelName::Refused(_) => None,
+        },
+        None => profile.source(),
+    }
+}
+
+/// The tags of every profile, some questions at a time.
+async fn one_by_one(
+    control: &SharedControlPlane,
+    place: &Place,
+    listed: &[Listed],
+    wanted: &(dyn Fn(&str) -> bool + Send + Sync),
+) -> Result<HashMap<String, Vec<(String, String)>>, ControlError> {
+    let mut all = HashMap::with_capacity(listed.len());
+    let mut asking = JoinSet::new();
+    let mut waiting = listed.iter();
+    loop {
+        while asking.len() < AT_ONCE
+            && let Some(profile) = waiting.next()
+        {
+            let (control, place, arn) = (Arc::clone(control), place.clone(), profile.arn.clone());
+            asking.spawn(async move {
+                let tags = bedrock::tags(&control, &place, &arn).await;
+                (arn, tags)
+            });
+        }
+        let Some(answered) = asking.join_next().await else { return Ok(all) };
+        let Ok((arn, tags)) = answered else {
+            return Err(ControlError::Unavailable("a question was given up".to_owned()));
+        };
+        match tags {
+            Ok(tags) => {
+                let tags = tags.into_iter().filter(|(key, _)| wanted(key));
+                all.insert(arn.to_string(), tags.collect());
+            }
+            // Deleted since it was listed: without tags it is nobody's.
+            Err(ControlError::NotFound(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// How many profiles are asked for their tags at a time.
+const AT_ONCE: usize = 8;

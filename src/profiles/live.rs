@@ -1,0 +1,247 @@
+//! The directory in force: the configuration's grants and what was last found in AWS, swapped whole whenever either changes.
+//!
+//! A call sees one directory from its start to its end. Reading AWS and building a directory happen beside; a place that cannot be
+//! read keeps what is known of it.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use jiff::{SignedDuration, Timestamp};
+use tokio::task::JoinSet;
+
+use super::control::{ControlError, Place, SharedControlPlane, jittered};
+use super::fleet::{self, PlaceFound};
+use super::{Directory, DirectoryError, Found, Grant, Rule, discovery};
+use crate::types::ProfileArn;
+
+/// The directory in force.
+#[derive(Debug)]
+pub struct LiveDirectory {
+    live: ArcSwap<Directory>,
+    grants: Vec<Grant>,
+    rules: Vec<Rule>,
+    discovery: Option<Discovery>,
+    known: Mutex<Vec<PlaceFound>>,
+    /// Profiles that were made here, and when.
+    recent: Mutex<Vec<(Timestamp, ProfileArn)>>,
+    /// One directory is built at a time, so that none is overwritten by an older one.
+    building: Mutex<()>,
+}
+
+/// Where profiles are discovered, and how.
+#[derive(Debug)]
+pub struct Discovery {
+    /// Where, the place that is preferred first.
+    pub places: Vec<Place>,
+    /// Who is asked.
+    pub control: SharedControlPlane,
+    /// Where what was found is kept for the next start.
+    pub file: PathBuf,
+    /// How often it is read again.
+    pub every: Duration,
+}
+
+/// How a place stands, for metrics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlaceReading {
+    /// Where.
+    pub place: Place,
+    /// When it was last read; nothing where it never was.
+    pub read_at: Option<Timestamp>,
+    /// How many profiles are known.
+    pub profiles: usize,
+    /// How many are nobody's because their source is not known.
+    pub undetermined: usize,
+}
+
+impl LiveDirectory {
+    /// A directory of the configuration's grants, and of what the file knows of an earlier start. A file that cannot be used is
+    /// none: what it says is read again anyway.
+    pub fn new(
+        grants: Vec<Grant>,
+        rules: Vec<Rule>,
+        discovery: Option<Discovery>,
+        now: SystemTime,
+    ) -> Result<Self, DirectoryError> {
+        let known = discovery.as_ref().map_or_else(Vec::new, |discovery| {
+            fleet::read(&discovery.file, &discovery.places).unwrap_or_else(|error| {
+                tracing::warn!(%error, file = %discovery.file.display(), "what was discovered before cannot be read");
+                discovery.places.iter().cloned().map(PlaceFound::nothing).collect()
+            })
+        });
+        let directory = build(&grants, &rules, &known)?.dated(now);
+        Ok(Self {
+            live: ArcSwap::from_pointee(directory),
+            grants,
+            rules,
+            discovery,
+            known: Mutex::new(known),
+            recent: Mutex::default(),
+            building: Mutex::default(),
+        })
+    }
+
+    /// The directory as it is now.
+    pub fn load(&self) -> arc_swap::Guard<Arc<Directory>> {
+        self.live.load()
+    }
+
+    /// Where profiles are discovered.
+    pub const fn discovery(&self) -> Option<&Discovery> {
+        self.discovery.as_ref()
+    }
+
+    /// By which rules they are somebody's.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// How each place stands.
+    pub fn readings(&self) -> Vec<PlaceReading> {
+        let known = self.known();
+        let readings = known.iter().map(|known| PlaceReading {
+            place: known.place.clone(),
+            read_at: known.read_at,
+            profiles: known.found.len(),
+            undetermined: known.undetermined,
+        });
+        readings.collect()
+    }
+
+    /// Reads every place again, and puts in force what was found in each as soon as it has been read. The errors are those of
+    /// places that could not be read.
+    pub async fn refresh(self: &Arc<Self>, now: SystemTime) -> Vec<(Place, Result<usize, ControlError>)> {
+        let Some(discovery) = &self.discovery else { return Vec::new() };
+        let Ok(now) = Timestamp::try_from(now) else { return Vec::new() };
+        let mut reading = JoinSet::new();
+        for place in &discovery.places {
+            let (live, place) = (Arc::clone(self), place.clone());
+            reading.spawn(async move {
+                let read = live.refresh_place(&place, now).await;
+                (place, read)
+            });
+        }
+        let mut read = reading.join_all().await;
+        let at = |place: &Place| discovery.places.iter().position(|own| own == place);
+        read.sort_by_key(|(place, _)| at(place));
+        self.keep().await;
+        read
+    }
+
+    async fn refresh_place(self: &Arc<Self>, place: &Place, now: Timestamp) -> Result<usize, ControlError> {
+        let Some(discovery) = &self.discovery else { return Ok(0) };
+        let found = discovery::read_place(&discovery.control, place, &self.rules, &|_| {}, now).await?;
+        let count = found.found.len();
+        let recent: Vec<_> = {
+            let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+            let young = recent.iter().filter(|(at, _)| now.duration_since(*at) < LISTED_WITHIN);
+            young.map(|(_, arn)| arn.clone()).collect()
+        };
+        self.learn(move |known| {
+            let Some(known) = known.iter_mut().find(|known| known.place == found.place) else { return };
+            let mut found = found;
+            let listed = |arn: &ProfileArn| found.found.iter().any(|found| found.profile.arn() == arn);
+            let unlisted: Vec<_> = recent.into_iter().filter(|arn| !listed(arn)).collect();
+            let kept = known.found.iter().filter(|known| unlisted.contains(known.profile.arn())).cloned();
+            let kept: Vec<_> = kept.collect();
+            if !kept.is_empty() {
+                found.found = found.found.iter().cloned().chain(kept).collect();
+            }
+            *known = found;
+        })
+        .await?;
+        Ok(count)
+    }
+
+    /// Puts a profile in force that has just been made, before the place is read again.
+    /// AWS's own list may lack it for a while: it stays known for [`LISTED_WITHIN`].
+    pub async fn adopt(self: &Arc<Self>, place: &Place, made: Found, now: Timestamp) -> Result<(), ControlError> {
+        let place = place.clone();
+        {
+            let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+            recent.retain(|(at, _)| now.duration_since(*at) < LISTED_WITHIN);
+            recent.push((now, made.profile.arn().clone()));
+        }
+        self.learn(move |known| {
+            let Some(known) = known.iter_mut().find(|known| known.place == place) else { return };
+            let others = known.found.iter().filter(|found| found.profile.arn() != made.profile.arn()).cloned();
+            let mut found: Vec<_> = others.collect();
+            found.push(made);
+            known.found = found.into();
+        })
+        .await
+    }
+
+    async fn learn(
+        self: &Arc<Self>,
+        change: impl FnOnce(&mut Vec<PlaceFound>) + Send + 'static,
+    ) -> Result<(), ControlError> {
+        let own = Arc::clone(self);
+        // A hundred thousand profiles take some tenths of a second.
+        let built = tokio::task::spawn_blocking(move || {
+            let _alone = own.building.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = {
+                let mut known = own.known();
+                change(&mut known);
+                known.clone()
+            };
+            let directory = build(&own.grants, &own.rules, &known).map_err(|error| error.to_string())?;
+            let newest = known.iter().filter_map(|known| known.read_at).max();
+            own.live.store(Arc::new(match newest {
+                Some(newest) => directory.dated(newest.into()),
+                None => directory,
+            }));
+            Ok::<(), String>(())
+        });
+        match built.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(ControlError::Unavailable(error)),
+            Err(error) => Err(ControlError::Unavailable(error.to_string())),
+        }
+    }
+
+    /// Writes down what is known. A file that cannot be written costs the next start its memory, and nothing now.
+    async fn keep(&self) {
+        let Some(file) = self.discovery.as_ref().map(|discovery| discovery.file.clone()) else { return };
+        let known = self.known().clone();
+        let written = tokio::task::spawn_blocking(move || fleet::write(&file, &known).map_err(|error| (file, error)));
+        if let Ok(Err((file, error))) = written.await {
+            tracing::warn!(%error, file = %file.display(), "what was discovered cannot be written down");
+        }
+    }
+
+    /// How many profiles are known in a place: those of whom something holds, and all.
+    pub fn count(&self, place: &Place, holds: impl Fn(&Found) -> bool) -> (usize, usize) {
+        let known = self.known();
+        let Some(known) = known.iter().find(|known| known.place == *place) else { return (0, 0) };
+        (known.found.iter().filter(|found| holds(found)).count(), known.found.len())
+    }
+
+    /// Whether a profile was made here within that time.
+    pub fn made_within(&self, arn: &ProfileArn, now: Timestamp, span: SignedDuration) -> bool {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.iter().any(|(at, made)| made == arn && now.duration_since(*at) < span)
+    }
+
+    /// How long until the next reading: about as long as configured, and not the same for all gateways.
+    pub fn pause(&self) -> Option<Duration> {
+        self.discovery.as_ref().map(|discovery| {
+            let tenth = discovery.every / 10;
+            discovery.every - tenth + jittered(tenth * 2)
+        })
+    }
+
+    fn known(&self) -> MutexGuard<'_, Vec<PlaceFound>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How long AWS may take to list a profile that it has made.
+const LISTED_WITHIN: SignedDuration = SignedDuration::from_mins(10);
+
+fn build(grants: &[Grant], rules: &[Rule], known: &[PlaceFound]) -> Result<Directory, DirectoryError> {
+    let found = known.iter().flat_map(|known| known.found.iter().cloned());
+    Directory::build(grants.to_vec(), rules, found)
+}

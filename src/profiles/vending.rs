@@ -1,0 +1,261 @@
+//! Vending: a principal who asks for a model and has no profile of it gets one, where a rule says so.
+//!
+//! What is made is decided by the rule, the principal and the model alone, so that any number of requests at any number of gateways
+//! ask AWS for the same profile, and AWS makes it once. A name that is taken is adopted only when its tags say that it is this
+//! principal's and of this source. Everything is written to the log, with `audit` as its target.
+
+mod ask;
+mod rule;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Semaphore;
+
+use super::control::{ControlError, Creation, bedrock};
+use super::discovery::SOURCE_TAG;
+use super::{LiveDirectory, Profile};
+use crate::identity::Principal;
+use crate::types::{ModelId, ModelName, ProfileArn};
+
+pub use ask::Ask;
+pub use rule::{Geographies, VendingRule};
+
+/// The tag that says whose a profile is that was made here.
+pub const OWNER_TAG: &str = "tollgate:owner";
+
+/// Makes profiles for those who have none.
+#[derive(Debug)]
+pub struct Vending {
+    rules: Vec<VendingRule>,
+    /// How long a request waits for its profile.
+    wait: Duration,
+    live: Arc<LiveDirectory>,
+    making: Mutex<HashMap<ProfileKey, Arc<tokio::sync::Mutex<()>>>>,
+    /// What AWS has refused lately, so that it is not asked at every request.
+    refused: Mutex<HashMap<ProfileKey, (Timestamp, VendError)>>,
+    at_once: Semaphore,
+}
+
+/// Whose profile of what.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct ProfileKey {
+    principal: String,
+    source: ModelId,
+    rule: usize,
+}
+
+/// Why there is no profile although a rule would have one made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VendError {
+    /// The rule's templates take something that the principal does not have.
+    #[error("the profile's tags or its name take {0}, which the caller does not have, or which no tag may hold")]
+    Lacks(String),
+    /// The principal has as many as they may.
+    #[error("the caller has {0} profiles already, which is as many as may be made for one")]
+    Enough(usize),
+    /// The account is as full as it may get.
+    #[error("there are {0} profiles in {1} already, which is as many as the rule allows")]
+    Full(usize, String),
+    /// A profile of that name is somebody else's.
+    #[error(
+        "a profile named {0} is there already, and its tags do not say that it is the caller's: delete it, or retag it"
+    )]
+    Taken(String),
+    /// AWS did not make it.
+    #[error("{0}")]
+    Control(#[from] ControlError),
+    /// It is being made, and takes longer than a request waits.
+    #[error("it is being made, and takes longer than {0:?}")]
+    Late(Duration),
+    /// It was made, and by no rule of discovery is it its owner's.
+    #[error("{0} was made, and no rule of [discovery] says that it is the caller's: see the tags of [[vending]]")]
+    Unowned(ProfileArn),
+}
+
+impl Vending {
+    /// Makes profiles by `rules`, the first that fits counting, and puts them in force in `live`.
+    pub fn new(rules: Vec<VendingRule>, wait: Duration, live: Arc<LiveDirectory>) -> Arc<Self> {
+        Arc::new(Self {
+            rules,
+            wait,
+            live,
+            making: Mutex::default(),
+            refused: Mutex::default(),
+            at_once: Semaphore::new(AT_ONCE),
+        })
+    }
+
+    /// Whether anything is ever made.
+    pub fn is_idle(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// What would be made for a principal who asks by this name; nothing where no rule fits.
+    pub fn ask(&self, principal: &Principal, name: &ModelName) -> Option<Result<Ask<'_>, VendError>> {
+        let ModelName::Model(asked) = name else { return None };
+        let (at, rule, source) = self.rules.iter().enumerate().find_map(|(at, rule)| {
+            rule.owners.rank(principal.name(), principal.groups())?;
+            rule.models.contain(Some(asked)).then_some(())?;
+            Some((at, rule, rule.geographies.source(asked)?))
+        })?;
+        Some(Ask::new(at, rule, principal, source))
+    }
+
+    /// Makes a principal's profile of the model that they ask for, or waits for whoever is making it. Nothing where no rule has one
+    /// made. The making goes on if the caller leaves.
+    pub async fn vend(
+        self: &Arc<Self>,
+        principal: &Arc<Principal>,
+        name: &ModelName,
+        now: SystemTime,
+    ) -> Option<Result<(), VendError>> {
+        let key = match self.ask(principal, name)? {
+            Ok(ask) => ask.key(principal),
+            Err(error) => return Some(Err(error)),
+        };
+        let now = Timestamp::try_from(now).unwrap_or(Timestamp::UNIX_EPOCH);
+        if let Some(error) = self.refused_lately(&key, now) {
+            return Some(Err(error));
+        }
+        let (own, principal, name) = (Arc::clone(self), Arc::clone(principal), name.clone());
+        let making = tokio::spawn(async move {
+            let made = own.alone(&key, &principal, &name, now).await;
+            if let Err(error) = &made {
+                own.remember(key, now, error);
+            }
+            made
+        });
+        Some(match tokio::time::timeout(self.wait, making).await {
+            Ok(Ok(made)) => made,
+            Ok(Err(error)) => Err(ControlError::Unavailable(error.to_string()).into()),
+            Err(_) => Err(VendError::Late(self.wait)),
+        })
+    }
+
+    /// One at a time for one profile; whoever comes second finds it made.
+    async fn alone(
+        &self,
+        key: &ProfileKey,
+        principal: &Principal,
+        name: &ModelName,
+        now: Timestamp,
+    ) -> Result<(), VendError> {
+        let turn = {
+            let mut making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+            making.retain(|_, turn| Arc::strong_count(turn) > 1);
+            Arc::clone(making.entry(key.clone()).or_default())
+        };
+        let _turn = turn.lock().await;
+        let has = || self.live.load().owns(principal, name);
+        if has() {
+            return Ok(());
+        }
+        let Ok(_room) = self.at_once.acquire().await else { return Ok(()) };
+        let Some(ask) = self.ask(principal, name) else { return Ok(()) };
+        let ask = ask?;
+        let arn = self.make(&ask, principal, now).await?;
+        if has() { Ok(()) } else { Err(VendError::Unowned(arn)) }
+    }
+
+    async fn make(&self, ask: &Ask<'_>, principal: &Principal, now: Timestamp) -> Result<ProfileArn, VendError> {
+        let Some(discovery) = self.live.discovery() else {
+            return Err(ControlError::Unavailable("there is no discovery".to_owned()).into());
+        };
+        let (control, place) = (&discovery.control, &ask.rule.place);
+        self.check_room(ask, principal)?;
+        let creation = ask.creation(principal, now);
+        let (arn, how) = match bedrock::create(control, place, &creation).await {
+            Ok(arn) => (arn, "created"),
+            Err(ControlError::Conflict(_)) => (self.adopted(ask, &creation).await?, "adopted"),
+            Err(error) => return Err(error.into()),
+        };
+        tracing::info!(
+            target: "audit",
+            principal = principal.name(), %arn, name = creation.name, source = %ask.source, how,
+            "an inference profile was made for somebody who had none",
+        );
+        let found = super::Found::of(arn.clone(), &creation.name, &ask.source, &creation.tags);
+        self.live.adopt(place, found, now).await?;
+        Ok(arn)
+    }
+
+    /// A profile of that name, if its tags prove it to be the one that would be made.
+    async fn adopted(&self, ask: &Ask<'_>, creation: &Creation) -> Result<ProfileArn, VendError> {
+        let Some(discovery) = self.live.discovery() else { return Err(VendError::Taken(creation.name.clone())) };
+        let (control, place) = (&discovery.control, &ask.rule.place);
+        // Whoever is making it at this moment is listed a little later.
+        for pause in PAUSES {
+            let listed = bedrock::list(control, place, &|_| {}).await?;
+            if let Some(listed) = listed.into_iter().find(|listed| listed.name == creation.name) {
+                let tags = bedrock::tags(control, place, &listed.arn).await?;
+                let proved = creation.tags.iter().all(|(key, value)| tags.get(key) == Some(value));
+                return if proved { Ok(listed.arn) } else { Err(VendError::Taken(creation.name.clone())) };
+            }
+            tokio::time::sleep(pause).await;
+        }
+        Err(ControlError::Conflict(format!("{} is there, and is not listed", creation.name)).into())
+    }
+
+    fn check_room(&self, ask: &Ask<'_>, principal: &Principal) -> Result<(), VendError> {
+        let (own, all) = self.live.count(&ask.rule.place, |found| found.tag(OWNER_TAG) == Some(principal.name()));
+        if own >= ask.rule.per_principal {
+            return Err(VendError::Enough(own));
+        }
+        match ask.rule.most {
+            Some(most) if all >= most => Err(VendError::Full(all, ask.rule.place.to_string())),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn refused_lately(&self, key: &ProfileKey, now: Timestamp) -> Option<VendError> {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.get(key).filter(|(at, _)| now.duration_since(*at) < REMEMBERED).map(|(_, error)| error.clone())
+    }
+
+    fn remember(&self, key: ProfileKey, now: Timestamp, error: &VendError) {
+        tracing::error!(principal = key.principal, source = %key.source, %error, "no inference profile could be made");
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused.len() >= MOST_REMEMBERED {
+            refused.retain(|_, (at, _)| now.duration_since(*at) < REMEMBERED);
+        }
+        if refused.len() < MOST_REMEMBERED {
+            refused.insert(key, (now, error.clone()));
+        }
+    }
+
+    /// Whether a profile is so young that Bedrock's runtime may not know it yet.
+    pub fn is_fresh(&self, profile: &Profile, now: SystemTime) -> bool {
+        let now = Timestamp::try_from(now).unwrap_or(Timestamp::UNIX_EPOCH);
+        self.live.made_within(profile.arn(), now, FRESH)
+    }
+}
+
+impl VendError {
+    /// What the person at the keyboard reads.
+    pub fn caller_text(&self) -> &'static str {
+        match self {
+            Self::Late(_) => "Your inference profile of this model is being made. Try again in some seconds.",
+            Self::Enough(_) => {
+                "You have as many inference profiles as may be made for you. Ask the operator of this gateway for another."
+            }
+            Self::Lacks(_) | Self::Full(..) | Self::Taken(_) | Self::Control(_) | Self::Unowned(_) => {
+                "You have no inference profile of this model, and none could be made. Ask the operator of this gateway: its log says why."
+            }
+        }
+    }
+}
+
+/// How many profiles are made at a time.
+const AT_ONCE: usize = 4;
+/// How long a refusal of AWS's is taken for its answer.
+const REMEMBERED: SignedDuration = SignedDuration::from_secs(60);
+const MOST_REMEMBERED: usize = 10_000;
+/// How long Bedrock's runtime may take to know a profile.
+const FRESH: SignedDuration = SignedDuration::from_mins(2);
+const PAUSES: [Duration; 3] = [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(2)];
+
+/// The tags that a rule may not set, because they are set here.
+pub const OWN_TAGS: [&str; 2] = [SOURCE_TAG, OWNER_TAG];
