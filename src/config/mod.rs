@@ -24,11 +24,12 @@ use std::path::Path;
 pub use diagnostics::{Diagnostic, Diagnostics, Position, Severity};
 pub use duration::{DurationError, parse_duration, show_duration};
 pub use settings::{
-    AdminSettings, AlertSettings, Asynchronous, AwsLoginFile, BudgetSettings, Choice, ClientCertificates, Durability,
-    GuardrailMode, GuardrailSettings, IdentitySettings, Listen, ListenerSettings, LogFormat, LogLevel, LogSettings,
-    MeteringSettings, OidcSettings, OnDisconnect, OnOutage, PolicySettings, Presence, PriceFile, PriceSettings,
-    ProfileSettings, RateLimitSettings, RedisSettings, Reserve, Selective, ServerSettings, Settings, StoreKind,
-    StoreSettings, TlsSettings, Topology, UpstreamSettings, WebhookSettings, Window, WindowSettings,
+    AccountSettings, AdminSettings, AlertSettings, Asynchronous, AwsLoginFile, BudgetSettings, Choice,
+    ClientCertificates, DiscoverySettings, Durability, GuardrailMode, GuardrailSettings, IdentitySettings, Listen,
+    ListenerSettings, LogFormat, LogLevel, LogSettings, MeteringSettings, OidcSettings, OnDisconnect, OnOutage,
+    PolicySettings, Presence, PriceFile, PriceSettings, ProfileSettings, RateLimitSettings, RedisSettings, Reserve,
+    Selective, ServerSettings, Settings, StoreKind, StoreSettings, TlsSettings, Topology, UpstreamSettings,
+    VendingSettings, WebhookSettings, Window, WindowSettings,
 };
 
 use crate::types::{ModelId, Region};

@@ -4,6 +4,7 @@
 //! are made from these; where a stage has an enum of its own, whoever makes it translates.
 
 mod budgets;
+mod discovery;
 mod identity;
 mod rate_limits;
 mod server;
@@ -19,6 +20,7 @@ use crate::profiles::price::{PiecePrices, PriceTable};
 use crate::types::{ModelId, Owners, ProfileArn, Region, TokenPrice};
 
 pub use budgets::{BudgetSettings, WindowSettings};
+pub use discovery::{AccountSettings, DiscoverySettings, VendingSettings};
 pub use identity::{AwsLoginFile, IdentitySettings, OidcSettings};
 pub use rate_limits::RateLimitSettings;
 pub use server::{ClientCertificates, Listen, ListenerSettings, Presence, ServerSettings, TlsSettings};
@@ -37,8 +39,14 @@ pub struct Settings {
     pub identity: IdentitySettings,
     /// `[[principals]]`, at least one, with distinct names.
     pub principals: Vec<Principal>,
-    /// `[[profiles]]`, at least one, with distinct names; no word means two of one owner. Some may be nobody's.
+    /// `[[profiles]]`, with distinct names; no word means two of one owner. Some may be nobody's.
     pub profiles: Vec<ProfileSettings>,
+    /// `[[accounts]]`, with distinct ids.
+    pub accounts: Vec<AccountSettings>,
+    /// `[discovery]`
+    pub discovery: Option<DiscoverySettings>,
+    /// `[[vending]]`
+    pub vending: Vec<VendingSettings>,
     /// `[policy]`
     pub policy: PolicySettings,
     /// `[[guardrails]]`; no owner owes two.

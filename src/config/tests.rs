@@ -121,9 +121,10 @@ fn the_reference_is_valid_and_its_commented_defaults_are_the_real_ones() {
 #[test]
 fn the_examples_of_the_reference_are_valid_too() {
     let source = std::fs::read_to_string(repository("config/tollgate.toml")).unwrap();
-    // The two ways to a certificate exclude one another, and one server has no Sentinels.
+    // The two ways to a certificate exclude one another, one server has no Sentinels, and a rule is on a tag or a name.
     let source = uncommented(&source, &["#e.g. ", "#"]);
-    let source = source.replace("\nlocal_ca = ", "\n#").replace("\nsentinel_master = ", "\n#");
+    let source =
+        source.replace("\nlocal_ca = ", "\n#").replace("\nsentinel_master = ", "\n#").replace("\nname_of = ", "\n#");
     let settings = settings(&source);
     assert!(matches!(settings.server.listeners[0].tls, TlsSettings::Files { .. }));
     assert_eq!(settings.upstream.ca_bundle.unwrap(), Path::new("/etc/tollgate/company-ca.pem"));

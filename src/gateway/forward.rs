@@ -1,6 +1,7 @@
 //! From the signed request to Bedrock's answer under the meter.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderValue};
 use http::{Response, StatusCode, Version};
@@ -14,16 +15,18 @@ use crate::bedrock::headers::{ERROR_TYPE, REQUEST_ID, TOLLGATE_BUDGET_REMAINING,
 use crate::bedrock::usage::UsageReader;
 use crate::budget::{Reservation, ReservedReason};
 use crate::limits::Admitted;
+use crate::profiles::Profile;
 use crate::telemetry::{Conclusion, Downstream, Ended, FaultKind, FaultName, Forwarded, Guardrail, Record, Settlement};
 use crate::types::Money;
-use crate::upstream::{Reached, UpstreamError};
+use crate::upstream::{Reached, Signed, UpstreamBody, UpstreamError};
 
 impl Gateway {
     /// Sends a call and answers with what comes back. Runs to its end even if the caller is gone.
     pub(super) async fn forward(self: Arc<Self>, begun: Box<Begun>, record: Record) -> Response<Body> {
-        let Begun { operation, signed, mut admitted, reservation, tariff } = *begun;
+        let Begun { operation, signed, fresh, mut admitted, reservation, tariff } = *begun;
         admitted.sent();
-        let response = match signed.send(&self.pool).await {
+        let sent = if fresh { self.send_through_fresh(signed).await } else { signed.send(&self.pool).await };
+        let response = match sent {
             Ok(response) => response,
             Err(error) => return failed(error, admitted, reservation, record),
         };
@@ -57,6 +60,29 @@ impl Gateway {
         }
         let metered = MeteredBody::new(body, exchange, self.drains.clone());
         Response::from_parts(head, Body::Metered(metered))
+    }
+
+    /// Whether a profile was made so lately that Bedrock's runtime may not know it.
+    pub(super) fn is_fresh(&self, profile: &Profile) -> bool {
+        !self.vending.is_idle() && self.vending.is_fresh(profile, self.signer.now())
+    }
+
+    /// Sends a call through a profile that has just been made: while Bedrock does not know it, or IAM does not know its tags, the call
+    /// is refused before anything is done or billed, and is sent again, for some seconds.
+    async fn send_through_fresh(&self, signed: Signed) -> Result<Response<UpstreamBody>, UpstreamError> {
+        for pause in UNKNOWN_YET {
+            let response = signed.clone().send(&self.pool).await?;
+            let unknown = matches!(
+                fault_name(response.status(), response.headers()),
+                Some(FaultName::ResourceNotFound | FaultName::Validation | FaultName::AccessDenied)
+            );
+            if !unknown {
+                return Ok(response);
+            }
+            tracing::debug!("Bedrock does not know a new profile yet");
+            tokio::time::sleep(pause).await;
+        }
+        signed.send(&self.pool).await
     }
 
     /// Bedrock does not know our signature any more: fetch new credentials now, not when they are due.
@@ -94,6 +120,15 @@ fn failed(error: UpstreamError, admitted: Admitted, reservation: Reservation, re
     }));
     response
 }
+
+/// How long is waited between attempts through a profile that is not known yet: seven seconds in all.
+const UNKNOWN_YET: [Duration; 5] = [
+    Duration::from_millis(250),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_millis(3_250),
+];
 
 fn fault_name(status: StatusCode, headers: &HeaderMap) -> Option<FaultName> {
     if status.is_success() {

@@ -19,6 +19,7 @@ use crate::limits::Limited;
 use crate::policy::Denied;
 use crate::profiles::look_alike::QueryError;
 use crate::profiles::price::{CacheLifetime, Pieces};
+use crate::profiles::vending::VendError;
 use crate::profiles::{ResolveError, Target};
 use crate::telemetry::RefusalReason as Reason;
 use crate::types::ServiceTier;
@@ -105,6 +106,17 @@ impl From<ResolveError> for Rejection {
             ResolveError::RefusedKind { .. } => Self::new(Reason::ModelRefusedKind, format!("{NO_ACCESS} {text}"), log),
             // With these words in it Claude Code shows a 404's own text, without them one of its own.
             ResolveError::NoSuchName { .. } => Self::new(Reason::NoSuchModel, format!("Unknown model id. {text}"), log),
+        }
+    }
+}
+
+impl From<VendError> for Rejection {
+    fn from(error: VendError) -> Self {
+        let (text, log) = (error.caller_text(), error.to_string());
+        match &error {
+            VendError::Late(_) => Self::new(Reason::ProfilePending, text, log),
+            VendError::Control(why) if why.is_passing() => Self::new(Reason::ProfilePending, text, log),
+            _ => Self::new(Reason::ModelUnmapped, format!("{NO_ACCESS} {text}"), log),
         }
     }
 }

@@ -39,7 +39,8 @@ use crate::identity::{Authentication, Identity, Origin, Principal, Shown};
 use crate::limits::{Admitted, Limits};
 use crate::policy::Policies;
 use crate::profiles::price::PriceTable;
-use crate::profiles::{Directory, Target, look_alike};
+use crate::profiles::vending::Vending;
+use crate::profiles::{LiveDirectory, ResolveError, Target, look_alike};
 use crate::sigv4::Payload;
 use crate::telemetry::{Client, Conclusion, Metrics, ModelLabel, ProfileLabel, Record, RefusalReason};
 use crate::upstream::{Pool, RequestSigner, Signed};
@@ -55,7 +56,9 @@ pub struct Gateway {
     /// Who is asking.
     pub identity: Identity,
     /// Through which profile.
-    pub directory: Directory,
+    pub directory: Arc<LiveDirectory>,
+    /// Through which new one, where there is none yet.
+    pub vending: Arc<Vending>,
     /// Whether at all.
     pub policies: Policies,
     /// How much of a body is read.
@@ -92,6 +95,8 @@ enum Passage {
 struct Begun {
     operation: Operation,
     signed: Signed,
+    /// Through a profile that Bedrock may not know everywhere yet.
+    fresh: bool,
     admitted: Admitted,
     reservation: Reservation,
     tariff: Tariff,
@@ -140,7 +145,7 @@ impl Gateway {
             return self.answer(&principal, &call).map(Passage::Answered);
         }
         unambiguous(&head.headers)?;
-        let target = self.resolve(&principal, &call)?;
+        let target = self.resolve(&principal, &call).await?;
         if let Some(profile) = target.profile() {
             record.goes_through(ProfileLabel::configured(profile.name()), ModelLabel::of_profile(profile.source()));
         }
@@ -167,7 +172,9 @@ impl Gateway {
         if let Some(held) = reservation.held_cost() {
             record.reserved(held);
         }
-        Ok(Passage::Signed(Box::new(Begun { operation: call.operation(), signed, admitted, reservation, tariff })))
+        let fresh = guarded.permitted().target().profile().is_some_and(|profile| self.is_fresh(profile));
+        let operation = call.operation();
+        Ok(Passage::Signed(Box::new(Begun { operation, signed, fresh, admitted, reservation, tariff })))
     }
 
     /// Tells who sends a request. A signature is over the body too, so that is read here where there is one; it is of somebody who
@@ -214,9 +221,11 @@ impl Gateway {
     /// What is not forwarded: the control plane's two GETs are answered from the caller's own map, all else is refused.
     fn answer(&self, principal: &Principal, call: &Call) -> Result<Bytes, Rejection> {
         match (call.operation(), call.subject()) {
-            (Operation::ListInferenceProfiles, _) => Ok(look_alike::list(&self.directory, principal, call.query())?),
+            (Operation::ListInferenceProfiles, _) => {
+                Ok(look_alike::list(&self.directory.load(), principal, call.query())?)
+            }
             (Operation::GetInferenceProfile, Subject::Profile { name, text }) => {
-                Ok(look_alike::describe(&self.directory, principal, name, text)?)
+                Ok(look_alike::describe(&self.directory.load(), principal, name, text)?)
             }
             (operation, _) => Err(Rejection::plain(
                 RefusalReason::OperationRefused,
@@ -225,9 +234,20 @@ impl Gateway {
         }
     }
 
-    fn resolve(&self, principal: &Principal, call: &Call) -> Result<Target, Rejection> {
+    async fn resolve(&self, principal: &Arc<Principal>, call: &Call) -> Result<Target, Rejection> {
         match call.subject() {
-            Subject::Model { name, text } => Ok(self.directory.resolve(principal, call.operation(), name, text)?),
+            Subject::Model { name, text } => {
+                let resolved = self.directory.load().resolve(principal, call.operation(), name, text);
+                match resolved {
+                    Err(ResolveError::Unmapped { .. }) if !self.vending.is_idle() => {
+                        if let Some(made) = self.vending.vend(principal, name, self.signer.now()).await {
+                            made?;
+                        }
+                        Ok(self.directory.load().resolve(principal, call.operation(), name, text)?)
+                    }
+                    resolved => Ok(resolved?),
+                }
+            }
             Subject::Guardrail { identifier, version } => {
                 Ok(Target::Guardrail { identifier: identifier.clone(), version: version.clone() })
             }

@@ -83,6 +83,7 @@ impl Rejection {
             R::RateLimited | R::TooManyFailures => (StatusCode::TOO_MANY_REQUESTS, "ThrottlingException"),
             R::BudgetExhausted => (StatusCode::PAYMENT_REQUIRED, "ServiceQuotaExceededException"),
             R::IssuerUnavailable
+            | R::ProfilePending
             | R::StoreUnavailable
             | R::CredentialsUnavailable
             | R::UpstreamConnect
@@ -103,6 +104,7 @@ impl Rejection {
                 | R::RateLimited
                 | R::TooManyFailures
                 | R::IssuerUnavailable
+                | R::ProfilePending
                 | R::StoreUnavailable
                 | R::CredentialsUnavailable
                 | R::UpstreamConnect

@@ -4,17 +4,23 @@
 //! There is no default profile and no passing through; a name that is not understood leads nowhere. This floor does not
 //! decide whether the caller may use the operation (`policy`), and asks AWS nothing: it knows the profiles it was told of.
 
+pub mod control;
 mod directory;
+pub mod discovery;
+pub mod fleet;
+mod live;
 pub mod look_alike;
 pub mod price;
 mod resolve;
 mod rule;
+pub mod vending;
 
 use std::sync::Arc;
 
 use crate::types::{ModelId, Owners, ProfileArn, Region};
 
 pub use directory::{Directory, DirectoryError};
+pub use live::{Discovery, LiveDirectory, PlaceReading};
 pub use resolve::ResolveError;
 pub use rule::{Found, Match, Rule};
 

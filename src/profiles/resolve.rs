@@ -51,6 +51,11 @@ impl Directory {
         self.owners_of(principal).find_map(|(_, names)| names.best(name)).map(|(_, profile)| profile)
     }
 
+    /// Whether a name leads a principal to a profile.
+    pub(super) fn owns(&self, principal: &Principal, name: &ModelName) -> bool {
+        self.best(principal, name).is_some()
+    }
+
     /// The profile of a principal's that has exactly this name, id, ARN or alias.
     pub(super) fn exact<'d>(&'d self, principal: &'d Principal, word: &str) -> Option<&'d Arc<Profile>> {
         self.owners_of(principal).find_map(|(_, names)| names.exact(word))

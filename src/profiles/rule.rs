@@ -4,9 +4,11 @@
 //! Keys and values are compared byte for byte, and nothing in them is a wildcard. A tag that is missing or empty makes a profile
 //! nobody's: with IAM's `StringEquals` and a missing principal tag the same policy would match every profile that was forgotten.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Profile;
+use crate::types::{ModelId, ProfileArn};
 
 /// Whose the profiles with a tag are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +40,12 @@ pub struct Found {
 }
 
 impl Found {
+    /// A profile that has just been made.
+    pub(super) fn of(arn: ProfileArn, name: &str, source: &ModelId, tags: &BTreeMap<String, String>) -> Self {
+        let tags = tags.iter().map(|(key, value)| (Arc::from(key.as_str()), Box::from(value.as_str())));
+        Self { profile: Arc::new(Profile::new(name, arn, source.clone())), tags: tags.collect() }
+    }
+
     /// The value of a tag; an empty value counts as absent.
     pub fn tag(&self, key: &str) -> Option<&str> {
         let found = self.tags.iter().find(|(own, _)| own.as_ref() == key);

@@ -18,10 +18,10 @@ use super::control::{ControlError, Creation, bedrock};
 use super::discovery::SOURCE_TAG;
 use super::{LiveDirectory, Profile};
 use crate::identity::Principal;
-use crate::types::{ModelId, ModelName, ProfileArn};
+use crate::types::{ModelId, ModelName, Models, Owners, ProfileArn};
 
 pub use ask::Ask;
-pub use rule::{Geographies, VendingRule};
+pub use rule::{Geographies, Vend, VendingRule};
 
 /// The tag that says whose a profile is that was made here.
 pub const OWNER_TAG: &str = "tollgate:owner";
@@ -29,7 +29,7 @@ pub const OWNER_TAG: &str = "tollgate:owner";
 /// Makes profiles for those who have none.
 #[derive(Debug)]
 pub struct Vending {
-    rules: Vec<VendingRule>,
+    rules: Vec<Vend>,
     /// How long a request waits for its profile.
     wait: Duration,
     live: Arc<LiveDirectory>,
@@ -77,7 +77,7 @@ pub enum VendError {
 
 impl Vending {
     /// Makes profiles by `rules`, the first that fits counting, and puts them in force in `live`.
-    pub fn new(rules: Vec<VendingRule>, wait: Duration, live: Arc<LiveDirectory>) -> Arc<Self> {
+    pub fn new(rules: Vec<Vend>, wait: Duration, live: Arc<LiveDirectory>) -> Arc<Self> {
         Arc::new(Self {
             rules,
             wait,
@@ -96,12 +96,21 @@ impl Vending {
     /// What would be made for a principal who asks by this name; nothing where no rule fits.
     pub fn ask(&self, principal: &Principal, name: &ModelName) -> Option<Result<Ask<'_>, VendError>> {
         let ModelName::Model(asked) = name else { return None };
-        let (at, rule, source) = self.rules.iter().enumerate().find_map(|(at, rule)| {
-            rule.owners.rank(principal.name(), principal.groups())?;
-            rule.models.contain(Some(asked)).then_some(())?;
-            Some((at, rule, rule.geographies.source(asked)?))
-        })?;
-        Some(Ask::new(at, rule, principal, source))
+        let fits = |owners: &Owners, models: &Models| {
+            owners.rank(principal.name(), principal.groups()).is_some() && models.contain(Some(asked))
+        };
+        for (at, rule) in self.rules.iter().enumerate() {
+            match rule {
+                Vend::Not { owners, models } if fits(owners, models) => return None,
+                Vend::Profile(rule) if fits(&rule.owners, &rule.models) => {
+                    if let Some(source) = rule.geographies.source(asked) {
+                        return Some(Ask::new(at, rule, principal, source));
+                    }
+                }
+                Vend::Not { .. } | Vend::Profile(_) => {}
+            }
+        }
+        None
     }
 
     /// Makes a principal's profile of the model that they ask for, or waits for whoever is making it. Nothing where no rule has one

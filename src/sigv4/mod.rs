@@ -1,4 +1,4 @@
-//! Floor 1: AWS Signature Version 4, service `bedrock`.
+//! Floor 1: AWS Signature Version 4, for `bedrock` and for the control plane around it.
 //!
 //! One canonical request serves signing what goes out and verifying what comes in. Deriving the signing key and
 //! computing the signature are the `aws-sigv4` crate's; its `sign()` is the oracle in the tests.

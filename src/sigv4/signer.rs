@@ -37,13 +37,25 @@ pub struct Signature {
     pub authorization: String,
 }
 
-/// Signs for the service `bedrock`.
-#[derive(Debug, Default)]
+/// Signs for one service: `bedrock`, unless said otherwise.
+#[derive(Debug)]
 pub struct Signer {
+    service: &'static str,
     keys: ArcSwap<Vec<Arc<SigningKey>>>,
 }
 
+impl Default for Signer {
+    fn default() -> Self {
+        Self::for_service("bedrock")
+    }
+}
+
 impl Signer {
+    /// Signs for a service by the name that signatures have.
+    pub fn for_service(service: &'static str) -> Self {
+        Self { service, keys: ArcSwap::default() }
+    }
+
     /// The value of `x-amz-date` for a moment: `20261121T231900Z`.
     pub fn amz_date(now: SystemTime) -> String {
         let seconds = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -72,7 +84,7 @@ impl Signer {
     ) -> Signature {
         let day = amz_date.get(..8).unwrap_or_default();
         let signed_headers = request.signed_headers();
-        let scope = format!("{day}/{region}/{SERVICE}/aws4_request");
+        let scope = format!("{day}/{region}/{}/aws4_request", self.service);
         let string_to_sign = format!("{ALGORITHM}\n{amz_date}\n{scope}\n{}", request.sha256(&signed_headers));
         let key = self.key(credentials, day, now, region);
         let signature = calculate_signature(key.key.as_ref().as_ref(), string_to_sign.as_bytes());
@@ -94,7 +106,7 @@ impl Signer {
             access_key_id: credentials.access_key_id.clone(),
             day: day.to_owned(),
             region: region.clone(),
-            key: Box::new(generate_signing_key(secret, now, region.as_str(), SERVICE)),
+            key: Box::new(generate_signing_key(secret, now, region.as_str(), self.service)),
         });
         self.keys.rcu(|keys| {
             let kept = keys.iter().filter(|kept| kept.day == key.day).take(MAX_KEYS - 1);
@@ -124,7 +136,6 @@ impl fmt::Debug for SigningKey {
 }
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
-const SERVICE: &str = "bedrock";
 
 /// A gateway signs for one or a few roles in a few Regions; beyond this, keys are derived again.
 const MAX_KEYS: usize = 64;

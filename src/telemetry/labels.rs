@@ -182,6 +182,8 @@ words! {
         Keys => "keys",
         /// The server's certificate and key.
         Certificate => "certificate",
+        /// The inference profiles of an account in a Region.
+        Profiles => "profiles",
     }
 }
 

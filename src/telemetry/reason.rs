@@ -42,6 +42,8 @@ words! {
         AmbiguousCredentials => "ambiguous_credentials",
         /// The caller has no profile for the model.
         ModelUnmapped => "model_unmapped",
+        /// The caller's profile of that model is being made, or AWS cannot make it at the moment.
+        ProfilePending => "profile_pending",
         /// The name is of a kind that never leads to a profile.
         ModelRefusedKind => "model_refused_kind",
         /// The profile belongs to somebody else.
@@ -131,6 +133,7 @@ impl RefusalReason {
             | Self::PassedOn
             | Self::AmbiguousCredentials
             | Self::ModelUnmapped
+            | Self::ProfilePending
             | Self::ModelRefusedKind
             | Self::ProfileNotYours
             | Self::NoSuchModel

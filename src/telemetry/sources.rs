@@ -21,6 +21,8 @@ pub struct Sources {
     pub store: Box<dyn Fn() -> Health + Send + Sync>,
     /// The pool of connections to Bedrock.
     pub upstream: Box<dyn Fn() -> UpstreamReading + Send + Sync>,
+    /// What was discovered, place by place.
+    pub directory: Box<dyn Fn() -> Vec<DirectoryReading> + Send + Sync>,
 }
 
 impl Default for Sources {
@@ -29,6 +31,7 @@ impl Default for Sources {
             budgets: Box::new(Vec::new),
             store: Box::new(Health::default),
             upstream: Box::new(UpstreamReading::default),
+            directory: Box::new(Vec::new),
         }
     }
 }
@@ -37,6 +40,21 @@ impl fmt::Debug for Sources {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Sources(…)")
     }
+}
+
+/// What was discovered in an account and a Region. Both come from configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DirectoryReading {
+    /// The account's id.
+    pub account: String,
+    /// The Region.
+    pub region: String,
+    /// How many profiles are known.
+    pub profiles: f64,
+    /// How many are nobody's because their source is not known.
+    pub undetermined: f64,
+    /// How long ago they were read.
+    pub age_seconds: f64,
 }
 
 /// One count of a budget as it stands. The names come from configuration.
@@ -108,6 +126,7 @@ impl Collector for Sources {
             }
         }
         self.encode_store(&mut encoder)?;
+        self.encode_directory(&mut encoder)?;
         self.encode_upstream(&mut encoder)
     }
 }
@@ -125,6 +144,31 @@ impl Sources {
             ("unwritten_settlements", "Settlements that the store has not taken yet.", unwritten),
         ] {
             encoder.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)?;
+        }
+        Ok(())
+    }
+
+    fn encode_directory(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let places = (self.directory)();
+        let families: [(&str, &str, fn(&DirectoryReading) -> f64); 3] = [
+            ("directory_profiles", "Inference profiles that were discovered.", |place| place.profiles),
+            (
+                "directory_undetermined_profiles",
+                "Discovered profiles that are nobody's, because what they were made from is not known.",
+                |place| place.undetermined,
+            ),
+            (
+                "directory_age_seconds",
+                "How long ago the profiles of a place were read; infinite where they never were.",
+                |place| place.age_seconds,
+            ),
+        ];
+        for (name, help, value) in families {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for place in &places {
+                let labels = [("account", place.account.as_str()), ("region", place.region.as_str())];
+                family.encode_family(&labels)?.encode_gauge(&value(place))?;
+            }
         }
         Ok(())
     }

@@ -116,6 +116,22 @@ impl Region {
     }
 }
 
+impl Region {
+    /// The partition that it belongs to, by its prefix.
+    pub fn partition(&self) -> &'static str {
+        let starts = |prefix| self.0.starts_with(prefix);
+        if starts("cn-") {
+            "aws-cn"
+        } else if starts("us-gov-") {
+            "aws-us-gov"
+        } else if starts("eusc-") {
+            "aws-eusc"
+        } else {
+            "aws"
+        }
+    }
+}
+
 impl FromStr for Region {
     type Err = ArnError;
 

@@ -46,12 +46,7 @@ impl Endpoint {
 
     /// The standard endpoint of a Region in a partition.
     pub fn of_region(partition: &str, region: &Region) -> Self {
-        let suffix = match partition {
-            "aws-cn" => "amazonaws.com.cn",
-            "aws-eusc" => "amazonaws.eu",
-            _ => "amazonaws.com",
-        };
-        let host = format!("bedrock-runtime.{region}.{suffix}");
+        let host = format!("bedrock-runtime.{region}.{}", suffix(partition));
         Self { authority: host.clone(), host, port: 443, security: Security::Tls }
     }
 
@@ -79,6 +74,15 @@ impl Endpoint {
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+/// What the hosts of a partition end with.
+pub(super) fn suffix(partition: &str) -> &'static str {
+    match partition {
+        "aws-cn" => "amazonaws.com.cn",
+        "aws-eusc" => "amazonaws.eu",
+        _ => "amazonaws.com",
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod body;
 mod connector;
+mod control;
 mod credentials;
 mod endpoint;
 mod error;
@@ -17,6 +18,7 @@ mod webhook;
 
 pub use body::UpstreamBody;
 pub use connector::Connector;
+pub use control::ControlClient;
 pub use credentials::{AwsChain, CredentialError, CredentialSource, Credentials, Fixed, Loaded};
 pub use endpoint::{Endpoint, EndpointError, Endpoints};
 pub use error::{Phase, Reached, UpstreamError};

@@ -25,7 +25,7 @@ use crate::sigv4::{CanonicalRequest, Payload, Signer};
 use crate::types::{Clock, Region};
 
 /// A request that may be sent: guarded, paid for and signed. Only [`RequestSigner::sign`] makes one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Signed {
     endpoint: Arc<Endpoint>,
     request: Request<Full<Bytes>>,

@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 
 use super::{AssemblyError, ca_bundle, failed, stages};
-use crate::config::settings::{DiscoverySettings, Settings};
+use crate::config::settings::{DiscoverySettings, Settings, VendingSettings};
 use crate::profiles::control::{Place, SharedControlPlane};
+use crate::profiles::vending::{Vend, Vending};
 use crate::profiles::{Discovery, LiveDirectory};
 use crate::telemetry::DirectoryReading;
 use crate::types::Clock;
@@ -34,6 +35,16 @@ pub(super) fn directory(
         .transpose()?;
     let live = LiveDirectory::new(grants, rules, discovery, clock.now()).map_err(failed("profiles"))?;
     Ok(Arc::new(live))
+}
+
+/// Who makes profiles.
+pub(super) fn vending(settings: &Settings, directory: &Arc<LiveDirectory>) -> Arc<Vending> {
+    let rules = settings.vending.iter().map(|vending| match vending.clone() {
+        VendingSettings::Refuse { owners, models } => Vend::Not { owners, models },
+        VendingSettings::Create(rule) => Vend::Profile(rule),
+    });
+    let wait = settings.discovery.as_ref().map_or(Duration::ZERO, |discovery| discovery.vending_wait);
+    Vending::new(rules.collect(), wait, Arc::clone(directory))
 }
 
 /// Every Region of every account, in their order.

@@ -3,6 +3,7 @@
 //! Nothing is fetched and nothing listens before [`Assembled::bind`]; what is wrong with the surroundings (a certificate, a
 //! keys file, a CA bundle) is an error here and not a surprise at the first request.
 
+mod discovery;
 mod environment;
 mod files;
 mod identity;
@@ -31,7 +32,6 @@ use crate::gateway::{BodyLimits, Drains, Gateway, Unproved};
 use crate::identity::keys::KeyRing;
 use crate::identity::{Identity, Principal, Principals};
 use crate::limits;
-use crate::profiles::Directory;
 use crate::profiles::price::PriceTable;
 use crate::server::ServerLimits;
 use crate::sigv4::AwsCredentials;
@@ -94,10 +94,9 @@ pub async fn assemble(
     let verification = identity::verification(settings)?;
     let listeners = settings.server.listeners.iter().map(|listener| listeners::prepare(listener, &principals));
     let listeners = listeners.collect::<Result<_, _>>()?;
-    let directory =
-        Directory::new(settings.profiles.iter().filter_map(stages::grant).collect()).map_err(failed("profiles"))?;
     let pool = pool(&settings.upstream)?;
     let credentials = Credentials::new(source(&settings.upstream, &region, aws).await?, Arc::clone(&clock));
+    let directory = discovery::directory(settings, &credentials, &clock)?;
     let draining = CancellationToken::new();
     let policies = stages::policies(&settings.policy)?;
     let guardrails = stages::guardrails(&settings.guardrails)?;
@@ -120,13 +119,18 @@ pub async fn assemble(
                 let counts = watched.counts();
                 UpstreamReading { open: counts.open, opened: counts.opened, reused: counts.reused }
             }),
+            directory: Box::new({
+                let (directory, clock) = (Arc::clone(&directory), Arc::clone(&clock));
+                move || discovery::readings(&directory, clock.now())
+            }),
         };
         let body_limits =
             BodyLimits { max_bytes: settings.server.max_body_bytes, timeout: settings.server.body_timeout };
         Gateway {
             base_path: settings.server.base_path.clone(),
             identity: Identity::new(principals, Arc::clone(&keys), verification),
-            directory: directory.dated(clock.now()),
+            vending: discovery::vending(settings, &directory),
+            directory: Arc::clone(&directory),
             policies,
             body_limits,
             unproved: Unproved::new(body_limits),
@@ -304,7 +308,8 @@ fn endpoints(upstream: &UpstreamSettings) -> Result<Endpoints, AssemblyError> {
 /// The Region of calls that name no profile: `ApplyGuardrail`.
 fn region(settings: &Settings) -> Result<Region, AssemblyError> {
     let first = || settings.profiles.first().map(|profile| profile.arn.region().clone());
-    settings.upstream.region.clone().or_else(first).ok_or_else(|| AssemblyError {
+    let of_an_account = || settings.accounts.iter().find_map(|account| account.regions.first().cloned());
+    settings.upstream.region.clone().or_else(first).or_else(of_an_account).ok_or_else(|| AssemblyError {
         what: "upstream.region",
         why: "no Region is named and no profile tells one: add region = \"us-east-1\", say".to_owned(),
     })

@@ -21,6 +21,7 @@ use crate::admin::{self, AdminSources};
 use crate::config::settings::Listen;
 use crate::gateway::Gateway;
 use crate::identity::keys::{KeyRing, Refresh};
+use crate::profiles::control::Place;
 use crate::server::tls::LiveTls;
 use crate::server::{self, Listener, ServerLimits, Welcome};
 use crate::telemetry::{Reloaded, Success};
@@ -104,6 +105,7 @@ impl Bound {
         let (background, last) = (TaskTracker::new(), CancellationToken::new());
         background.spawn(Arc::clone(&credentials).keep_fresh(last.clone()));
         background.spawn(watch_keys(Arc::clone(&keys), Arc::clone(&gateway), last.clone()));
+        background.spawn(watch_profiles(Arc::clone(&gateway), last.clone()));
         background.spawn(watch_issuers(Arc::clone(&gateway), last.clone()));
         for (tls, _) in doors.iter().filter_map(|(_, welcome)| welcome.tls.as_ref()) {
             background.spawn(watch_tls(Arc::clone(tls), Arc::clone(&gateway), last.clone()));
@@ -179,6 +181,29 @@ async fn watch_tls(tls: Arc<LiveTls>, gateway: Arc<Gateway>, stop: CancellationT
                 tracing::error!(%error, "a file of a listener's tls cannot be used; what was in force stays");
                 gateway.metrics().reloaded(Reloaded::Certificate, Success::Failed);
             }
+        }
+    }
+}
+
+/// Reads the profiles of every account at the start, and again from time to time.
+async fn watch_profiles(gateway: Arc<Gateway>, stop: CancellationToken) {
+    while let Some(pause) = gateway.directory.pause() {
+        for (place, read) in gateway.directory.refresh(gateway.signer.now()).await {
+            let Place { account, region } = &place;
+            match read {
+                Ok(profiles) => {
+                    tracing::info!(%account, %region, profiles, "the inference profiles were read");
+                    gateway.metrics().reloaded(Reloaded::Profiles, Success::Ok);
+                }
+                Err(error) => {
+                    tracing::error!(%account, %region, %error, "the inference profiles cannot be read; those known stay in force");
+                    gateway.metrics().reloaded(Reloaded::Profiles, Success::Failed);
+                }
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }

@@ -14,7 +14,8 @@ use crate::config::Surroundings;
 use crate::config::diagnostics::{Place, Placed, Report, Wrong, quoted};
 use crate::config::schema::Entry;
 use crate::config::settings::{
-    BudgetSettings, GuardrailSettings, PolicySettings, PriceSettings, ProfileSettings, UpstreamSettings,
+    AccountSettings, BudgetSettings, GuardrailSettings, PolicySettings, PriceSettings, ProfileSettings,
+    UpstreamSettings,
 };
 use crate::config::suggest;
 use crate::identity::Principal;
@@ -32,6 +33,8 @@ pub(super) struct Whole<'a> {
     pub(super) table: Option<&'a PriceTable>,
     /// Tokens or certificates may tell of people who are not listed.
     pub(super) open: bool,
+    /// There are more profiles in AWS.
+    pub(super) discovers: bool,
 }
 
 /// A principal's access to a profile.
@@ -47,7 +50,10 @@ impl Whole<'_> {
         if !report.has_errors() {
             self.same_sources(report);
             self.unowned(&grants, report);
-            self.unused_prices(report);
+            if !self.discovers {
+                self.unserved(&grants, report);
+                self.unused_prices(report);
+            }
         }
     }
 
@@ -171,6 +177,9 @@ impl Whole<'_> {
             let wrong = Wrong::new(format!("nobody owns {}", draft.settings.name));
             report.warning(&draft.place, wrong.hint("add principals = [\"…\"], groups = [\"…\"] or everyone = true"));
         }
+    }
+
+    fn unserved(&self, grants: &[Grant<'_>], report: &mut Report) {
         let served: HashSet<&str> = grants.iter().map(|(principal, _)| principal.name()).collect();
         for principal in self.principals.iter().filter(|principal| !served.contains(principal.value.name())) {
             let wrong = Wrong::new(format!("{} has no profile and can call no model", principal.value.name()));
@@ -218,11 +227,12 @@ fn overlap(one: &str, other: &str) -> bool {
     left.port() == right.port() && left.port() != 0 && same_ip
 }
 
-/// The Region of all profiles, where it is one.
-pub(super) fn only_region(profiles: &[Draft]) -> Option<Region> {
-    let (first, rest) = profiles.split_first()?;
-    let region = first.settings.arn.region();
-    rest.iter().all(|draft| draft.settings.arn.region() == region).then(|| region.clone())
+/// The Region of all profiles and accounts, where it is one.
+pub(super) fn only_region(profiles: &[Draft], accounts: &[AccountSettings]) -> Option<Region> {
+    let listed = profiles.iter().map(|draft| draft.settings.arn.region());
+    let mut regions = listed.chain(accounts.iter().flat_map(|account| &account.regions));
+    let first = regions.next()?;
+    regions.all(|region| region == first).then(|| first.clone())
 }
 
 /// Calls that name no profile must go somewhere, if they are allowed.

@@ -24,14 +24,9 @@ pub(super) fn accounts(file: &Entry<'_>, report: &mut Report) -> Vec<AccountSett
         });
         let texts = entry.texts("regions");
         values::distinct("Region", texts.iter().cloned(), report);
-        let written = texts.len();
         let regions = values::each(texts, report, |text| {
             text.parse::<Region>().map_err(|error| Wrong::new(format!("{}: {error}", quoted(text))))
         });
-        if entry.has("regions") && written == 0 {
-            let wrong = Wrong::new("names no Region");
-            report.error(&entry.place_of("regions"), wrong.hint("regions = [\"us-east-1\"]: where its profiles are"));
-        }
         Some(AccountSettings { account: account?, regions })
     });
     accounts.collect()
@@ -45,6 +40,7 @@ pub(super) fn compile(file: &Entry<'_>, around: &Surroundings<'_>, report: &mut 
     }
     let every = values::span(&entry, "every", Zero::Refused, report);
     let file_name = values::path(&entry, "file", around.folder, report);
+    let vending_wait = values::span(&entry, "vending_wait", Zero::Refused, report);
     let own = report.read(entry.text("endpoint"), endpoint);
     let rules: Vec<_> = entry.tables("rules").iter().filter_map(|entry| rule(entry, report)).collect();
     if file.tables("accounts").is_empty() {
@@ -59,7 +55,7 @@ pub(super) fn compile(file: &Entry<'_>, around: &Surroundings<'_>, report: &mut 
         let hint = "[[discovery.rules]] with profile_tag = \"UserEmail\" and principal_tag = \"UserEmail\", say";
         report.error(entry.place(), wrong.hint(hint));
     }
-    Some(DiscoverySettings { every: every?, file: file_name?, endpoint: own, rules })
+    Some(DiscoverySettings { every: every?, file: file_name?, vending_wait: vending_wait?, endpoint: own, rules })
 }
 
 fn rule(entry: &Entry<'_>, report: &mut Report) -> Option<Rule> {

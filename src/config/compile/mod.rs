@@ -10,6 +10,7 @@ mod aws_login;
 mod budgets;
 mod certificates;
 mod crosscheck;
+mod discovery;
 mod guardrails;
 mod identity;
 mod log;
@@ -27,6 +28,7 @@ mod server;
 mod store;
 mod upstream;
 mod values;
+mod vending;
 
 use super::Surroundings;
 use super::diagnostics::Report;
@@ -43,6 +45,10 @@ pub(super) fn settings(file: &Entry<'_>, around: &Surroundings<'_>, report: &mut
     let principals = principals::compile(file, report);
     principals::somebody(file, report);
     let profiles = profiles::compile(file, &roster, report);
+    let accounts = discovery::accounts(file, report);
+    let discovery = discovery::compile(file, around, report);
+    let vending = vending::compile(file, &roster, &accounts, discovery.as_ref(), report);
+    profiles::some(file, report);
     let policy = policy::compile(&file.table("policy"), report);
     let guardrails = guardrails::compile(file, &roster, report);
     let budgets = budgets::compile(file, &roster, report);
@@ -54,7 +60,11 @@ pub(super) fn settings(file: &Entry<'_>, around: &Surroundings<'_>, report: &mut
     let store = store::compile(&file.table("store"), around, report);
     let log = log::compile(&file.table("log"), report);
 
-    models::unmatched(file, "budgets", &profiles, report);
+    // What will be found in AWS is not known here.
+    let discovers = file.has("discovery");
+    if !discovers {
+        models::unmatched(file, "budgets", &profiles, report);
+    }
     crosscheck::listeners(file, report);
     crosscheck::Whole {
         principals: &principals,
@@ -64,12 +74,15 @@ pub(super) fn settings(file: &Entry<'_>, around: &Surroundings<'_>, report: &mut
         prices: &prices,
         table: price_table.as_ref().ok().and_then(|file| file.as_ref()?.table.as_ref()),
         open: roster.open,
+        discovers,
     }
     .check(around, report);
-    models::unmatched(file, "rate_limits", &profiles, report);
+    if !discovers {
+        models::unmatched(file, "rate_limits", &profiles, report);
+    }
 
     let mut upstream = upstream?;
-    upstream.region = upstream.region.or_else(|| crosscheck::only_region(&profiles));
+    upstream.region = upstream.region.or_else(|| crosscheck::only_region(&profiles, &accounts));
     crosscheck::guardrail_region(file, &upstream, &policy, report);
     Some(Settings {
         server: server?,
@@ -78,6 +91,9 @@ pub(super) fn settings(file: &Entry<'_>, around: &Surroundings<'_>, report: &mut
         identity: identity?,
         principals: values::unplaced(principals),
         profiles: profiles.into_iter().map(|draft| draft.settings).collect(),
+        accounts,
+        discovery,
+        vending,
         policy,
         guardrails: values::unplaced(guardrails),
         budgets: values::unplaced(budgets),

@@ -23,6 +23,16 @@ pub(super) fn compile(file: &Entry<'_>, roster: &Roster<'_>, report: &mut Report
     entries.iter().filter_map(|entry| profile(entry, roster, report)).collect()
 }
 
+/// A call goes through a profile or not at all.
+pub(super) fn some(file: &Entry<'_>, report: &mut Report) {
+    if file.tables("profiles").is_empty() && !file.has("discovery") {
+        let hint = "add [[profiles]] with name, arn and source, or [discovery] with [[accounts]]: a call goes through a profile or \
+                    not at all";
+        let what = if file.has("profiles") { "empty" } else { "missing" };
+        report.error(&file.place_of("profiles"), Wrong::new(what).hint(hint));
+    }
+}
+
 fn profile(entry: &Entry<'_>, roster: &Roster<'_>, report: &mut Report) -> Option<Draft> {
     let name = report.read(entry.text("name"), name);
     let arn = report.read(entry.text("arn"), |text| {

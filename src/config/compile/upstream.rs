@@ -39,7 +39,7 @@ pub(super) fn compile(entry: &Entry<'_>, around: &Surroundings<'_>, report: &mut
 
 /// `https://host[:port]`; `http://` only for this machine, because a signed request carries the prompt and a usable
 /// session token in clear.
-fn endpoint(text: &str) -> Result<http::Uri, Wrong> {
+pub(super) fn endpoint(text: &str) -> Result<http::Uri, Wrong> {
     let wrong = |what: &str| Wrong::new(format!("{}: {what}", quoted(text)));
     let bare = "scheme, host and port only, such as \"https://vpce-0123.bedrock-runtime.us-east-1.vpce.amazonaws.com\"";
     let (scheme, rest) = text.split_once("://").ok_or_else(|| wrong("no URL").hint(bare))?;

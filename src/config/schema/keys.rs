@@ -9,11 +9,10 @@ pub(in crate::config) const ROOT: &[Key] = &[
     optional("upstream", Shape::Table(UPSTREAM)),
     optional("identity", Shape::Table(IDENTITY)),
     optional("principals", Shape::Tables(PRINCIPAL)),
-    required(
-        "profiles",
-        Shape::Tables(PROFILE),
-        "[[profiles]] with name, arn and source: a call goes through a profile or not at all",
-    ),
+    optional("profiles", Shape::Tables(PROFILE)),
+    optional("accounts", Shape::Tables(ACCOUNT)),
+    optional("discovery", Shape::Table(DISCOVERY)),
+    optional("vending", Shape::Tables(VENDING)),
     optional("policy", Shape::Table(POLICY)),
     optional("guardrails", Shape::Tables(GUARDRAIL)),
     optional("budgets", Shape::Tables(BUDGET)),
@@ -153,6 +152,40 @@ const GUARDRAIL: &[Key] = &[
     optional("principals", Shape::Texts),
     optional("groups", Shape::Texts),
     flag_or("everyone", false),
+];
+
+const ACCOUNT: &[Key] = &[
+    required("account", Shape::Text, "account = \"111122223333\""),
+    required("regions", Shape::Texts, "regions = [\"us-east-1\"]"),
+];
+
+const DISCOVERY: &[Key] = &[
+    span_or("every", "5m"),
+    text_or("file", "profiles.json"),
+    optional("endpoint", Shape::Text),
+    span_or("vending_wait", "10s"),
+    optional("rules", Shape::Tables(RULE)),
+];
+
+const VENDING: &[Key] = &[
+    optional("principals", Shape::Texts),
+    optional("groups", Shape::Texts),
+    flag_or("everyone", false),
+    required("models", Shape::Texts, "models = [\"anthropic.claude-*\"]"),
+    text_or("on_missing", "create"),
+    optional("account", Shape::Text),
+    optional("region", Shape::Text),
+    optional("geographies", Shape::Texts),
+    text_or("name", "{principal}-{model}"),
+    optional("tags", Shape::Pairs),
+    integer_or("per_principal", 10),
+    optional("most_profiles", Shape::Integer),
+];
+
+const RULE: &[Key] = &[
+    required("profile_tag", Shape::Text, "profile_tag = \"UserEmail\""),
+    optional("principal_tag", Shape::Text),
+    optional("name_of", Shape::Text),
 ];
 
 const BUDGET: &[Key] = &[

@@ -1,10 +1,11 @@
-//! `[[accounts]]` and `[discovery]`.
+//! `[[accounts]]`, `[discovery]` and `[[vending]]`.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::profiles::Rule;
-use crate::types::{AccountId, Region};
+use crate::profiles::vending::VendingRule;
+use crate::types::{AccountId, Models, Owners, Region};
 
 /// An AWS account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +23,24 @@ pub struct DiscoverySettings {
     pub every: Duration,
     /// Where what was found is kept for the next start.
     pub file: PathBuf,
+    /// How long a request waits for a profile that is being made.
+    pub vending_wait: Duration,
     /// The control plane, in place of AWS's own endpoints.
     pub endpoint: Option<http::Uri>,
     /// Whose the profiles are, the closest rule first; at least one.
     pub rules: Vec<Rule>,
+}
+
+/// What is done for whoever asks for a model and has no profile of it; the first that fits counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VendingSettings {
+    /// They are told that they have none.
+    Refuse {
+        /// For whom.
+        owners: Owners,
+        /// Of which models.
+        models: Models,
+    },
+    /// One is made.
+    Create(VendingRule),
 }

@@ -1,200 +1,21 @@
 //! A file in which every key says something, against the settings that it means.
 
 mod identity;
+mod profiles;
 
 use std::num::{NonZeroU32, NonZeroU64};
 
 use super::*;
 use crate::budget::{Apart, Enforcement, Limits};
+use crate::identity::Template;
+use crate::profiles::control::Place;
 use crate::profiles::price::PiecePrices;
+use crate::profiles::vending::{Geographies, VendingRule};
+use crate::profiles::{Match, Rule};
 use crate::types::{Models, Money, Owners, Per};
 
 /// One value other than the default for every key.
-pub(super) const EVERY_KEY: &str = r#"
-[server]
-listen = "[::1]:1"
-principal = "n"
-base_path = "/a/b/"
-max_body_bytes = 2
-header_timeout = "3s"
-body_timeout = "4s"
-drain_timeout = "0s"
-max_connections = 6
-[server.tls]
-certificate = "/c.pem"
-key = "k.pem"
-client_ca = "/a.pem"
-client_crl = "r.pem"
-client_certificates = "required"
-[[server.listeners]]
-listen = "unix:t.sock"
-principal = "n"
-[[server.listeners]]
-listen = "[::1]:2"
-[server.listeners.tls]
-local_ca = "ca"
-client_ca = "/b.pem"
-[admin]
-listen = "127.0.0.1:7"
-token_file = "t"
-[upstream]
-region = "eu-west-1"
-endpoint = "http://localhost:8"
-ca_bundle = "b.pem"
-connect_timeout = "9s"
-first_byte_timeout = "10s"
-idle_timeout = "11s"
-pool_idle_timeout = "12s"
-max_connections = 13
-aws_profile = "p"
-[identity]
-keys_file = "/k.json"
-root_key_files = ["new.key"]
-root_key_env = ["OLD_KEY"]
-regions = ["eu-west-1"]
-failures_per_minute = 23
-trusted_proxies = ["10.0.0.0/8", "192.0.2.1"]
-[[identity.oidc]]
-issuer = "https://i.example.com"
-jwks_url = "https://i.example.com/keys"
-audiences = ["a", "b"]
-audience_claim = "client_id"
-algorithms = ["ES256", "PS512"]
-leeway = "24s"
-principal = "i-{sub}"
-groups = ["g-{dept}"]
-groups_claim = "roles"
-tags = { UserEmail = "{email}" }
-require = { hd = "example.com" }
-token_file = "/i.token"
-ca_bundle = "/i.pem"
-[identity.aws_login]
-audience = "t.example.com"
-endpoint = "https://vpce.sts.example.com"
-regions = ["eu-west-1"]
-longest = "25m"
-ca_bundle = "/s.pem"
-[[identity.aws_login.roles]]
-arn = "arn:aws:sts::012345678901:assumed-role/r/{who}"
-principal = "{who}"
-groups = ["x"]
-tags = { W = "{who}" }
-[[identity.certificates]]
-uri = "spiffe://c/{sa}"
-principal = "{sa}"
-groups = ["y"]
-tags = { S = "{sa}" }
-[[identity.certificates]]
-dns = "d"
-principal = "d"
-[[identity.certificates]]
-email = "e"
-principal = "e"
-[[identity.certificates]]
-common_name = "c"
-principal = "c"
-[[principals]]
-name = "n"
-groups = ["g"]
-tags = { K = "v" }
-[[profiles]]
-name = "pr"
-arn = "arn:aws:bedrock:eu-west-1:012345678901:application-inference-profile/id"
-source = "eu.newcomer.model-v1:0"
-principals = ["n"]
-groups = ["g"]
-everyone = false
-aliases = ["word", "newcomer.other-v1:0"]
-[policy]
-operations = ["Converse"]
-[[guardrails]]
-identifier = "gid"
-version = "14"
-mode = "require"
-asynchronous = "force-sync"
-selective = "allow"
-everyone = true
-[[budgets]]
-name = "b"
-groups = ["g"]
-default = true
-per = "group"
-models = ["newcomer.*"]
-apart = "family"
-window = "week"
-week_starts = "sunday"
-time_zone = "Europe/Berlin"
-usd = "15.5"
-tokens = 16
-input_tokens = 17
-output_tokens = 18
-requests = 19
-enforcement = "soft"
-reserve = "expected"
-reserve_at_most_usd = "1.5"
-reserve_at_most_tokens = 20
-[[budgets]]
-name = "c"
-everyone = true
-window = "rolling"
-length = "5h"
-requests = 1
-[[rate_limits]]
-name = "r"
-principals = ["n"]
-groups = ["g"]
-everyone = false
-per = "group"
-models = ["newcomer.*", "newcomer.model-v1:0"]
-requests_per_second = 18
-requests_per_minute = 19
-tokens_per_minute = 20
-concurrent = 21
-max_wait = "22s"
-[prices."eu.newcomer.model-v1:0"]
-input = "1"
-output = "2"
-cache_read = "3"
-cache_write_5m = "4"
-cache_write_1h = "5"
-latency_optimized_input = "8"
-latency_optimized_output = "9"
-per_image = "0.1"
-per_input_image = "0.2"
-per_query = "0.3"
-max_input = 6
-max_output = 7
-[price_table]
-file = "p.json"
-[alerts]
-webhook = "https://hooks.example.com/a?b=c"
-secret_file = "w"
-ca_bundle = "w.pem"
-[metering]
-on_disconnect = "cancel"
-drain_streams = 0
-drain_timeout = "17s"
-[store]
-kind = "redis"
-path = "/s.db"
-durability = "power"
-retention = "48h"
-[store.redis]
-urls = ["rediss://a:1/2", "rediss://b:2"]
-topology = "sentinel"
-sentinel_master = "m"
-user = "u"
-password_file = "pw"
-ca_bundle = "c.pem"
-namespace = "ns"
-timeout = "20ms"
-lease = "4s"
-on_outage = "allow_within"
-allow_within_usd = "1.50"
-[log]
-format = "text"
-level = "trace"
-"#;
+pub(super) const EVERY_KEY: &str = include_str!("every_key/every_key.toml");
 
 fn wanted_store() -> StoreSettings {
     StoreSettings {
@@ -340,6 +161,9 @@ fn every_key_is_honoured() {
             owners: only(&["n"], &["g"]),
             aliases: vec!["word".to_owned(), "newcomer.other-v1:0".to_owned()],
         }],
+        accounts: profiles::accounts(),
+        discovery: Some(profiles::discovery()),
+        vending: profiles::vending(),
         policy: PolicySettings { operations: vec![crate::bedrock::Operation::Converse] },
         guardrails: vec![GuardrailSettings {
             identifier: "gid".to_owned(),

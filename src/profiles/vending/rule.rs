@@ -6,6 +6,20 @@ use crate::identity::Template;
 use crate::profiles::control::Place;
 use crate::types::{Geography, ModelId, Models, Owners};
 
+/// What is done for whoever has no profile of what they ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Vend {
+    /// Nothing.
+    Not {
+        /// For whom.
+        owners: Owners,
+        /// Of which models.
+        models: Models,
+    },
+    /// One is made.
+    Profile(VendingRule),
+}
+
 /// For whom what is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VendingRule {

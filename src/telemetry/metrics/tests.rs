@@ -3,7 +3,7 @@
 use super::*;
 use crate::budget::{Health, Subject, Unit};
 use crate::identity::Principal;
-use crate::telemetry::{BudgetReading, FaultName, UpstreamReading};
+use crate::telemetry::{BudgetReading, DirectoryReading, FaultName, UpstreamReading};
 use crate::types::Tags;
 
 fn spend(principal: &str) -> SpendLabels {
@@ -84,6 +84,15 @@ fn budgets_and_connections_are_asked_for_at_every_scrape() {
     let asked = std::sync::Arc::new(AtomicU64::new(0));
     let upstream = std::sync::Arc::clone(&asked);
     let metrics = Metrics::new(Sources {
+        directory: Box::new(|| {
+            vec![DirectoryReading {
+                account: "111122223333".to_owned(),
+                region: "eu-west-1".to_owned(),
+                profiles: 3.0,
+                undetermined: 1.0,
+                age_seconds: 2.5,
+            }]
+        }),
         budgets: Box::new(|| {
             let alice = BudgetReading {
                 budget: "daily".to_owned(),
@@ -126,6 +135,9 @@ fn budgets_and_connections_are_asked_for_at_every_scrape() {
         "tollgate_unsettled_reservations 4",
         "tollgate_unwritten_settlements 9",
         "tollgate_upstream_connections 3",
+        "tollgate_directory_profiles{account=\"111122223333\",region=\"eu-west-1\"} 3.0",
+        "tollgate_directory_undetermined_profiles{account=\"111122223333\",region=\"eu-west-1\"} 1.0",
+        "tollgate_directory_age_seconds{account=\"111122223333\",region=\"eu-west-1\"} 2.5",
         "tollgate_upstream_connections_opened_total 2",
         "tollgate_upstream_connections_reused_total 7",
     ] {

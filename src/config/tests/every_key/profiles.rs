@@ -1,0 +1,44 @@
+//! What every key of `[[accounts]]`, `[discovery]` and `[[vending]]` means.
+
+use super::*;
+use crate::identity::Template;
+use crate::profiles::control::Place;
+use crate::profiles::vending::{Geographies, VendingRule};
+use crate::profiles::{Match, Rule};
+use crate::types::Geography;
+
+pub(super) fn accounts() -> Vec<AccountSettings> {
+    vec![AccountSettings {
+        account: "000000000001".parse().unwrap(),
+        regions: vec!["eu-west-1".parse().unwrap(), "eu-central-1".parse().unwrap()],
+    }]
+}
+
+pub(super) fn discovery() -> DiscoverySettings {
+    DiscoverySettings {
+        every: Duration::from_secs(26),
+        file: "/f.json".into(),
+        endpoint: Some("http://localhost:27/".parse().unwrap()),
+        vending_wait: Duration::from_secs(28),
+        rules: vec![
+            Rule { profile_tag: "a".to_owned(), owner: Match::Tag("b".to_owned()) },
+            Rule { profile_tag: "c".to_owned(), owner: Match::Group },
+        ],
+    }
+}
+
+pub(super) fn vending() -> Vec<VendingSettings> {
+    vec![
+        VendingSettings::Create(VendingRule {
+            owners: Owners::Only { principals: vec![], groups: vec!["g".to_owned()] },
+            models: Models::Like(vec!["a.*".to_owned()]),
+            place: Place { account: "000000000001".parse().unwrap(), region: "eu-central-1".parse().unwrap() },
+            geographies: Geographies(vec![Some(Geography::Eu), None]),
+            name: Template::parse("n-{principal}").unwrap(),
+            tags: [("a".to_owned(), Template::parse("{b}").unwrap())].into(),
+            per_principal: 29,
+            most: Some(30),
+        }),
+        VendingSettings::Refuse { owners: Owners::Everyone, models: Models::Like(vec!["b.*".to_owned()]) },
+    ]
+}
