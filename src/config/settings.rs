@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use crate::bedrock::Operation;
 use crate::identity::Principal;
+use crate::policy::Residency;
 use crate::profiles::price::{PiecePrices, PriceTable};
 use crate::types::{ModelId, Owners, ProfileArn, Region, TokenPrice};
 
@@ -113,6 +114,8 @@ pub struct ProfileSettings {
 pub struct PolicySettings {
     /// The forwarded operations that are allowed, distinct.
     pub operations: Vec<Operation>,
+    /// Where calls may be served.
+    pub residency: Residency,
 }
 
 /// A guardrail and who owes it.

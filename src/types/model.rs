@@ -24,6 +24,19 @@ impl ModelId {
         self.0.split_once('.').and_then(|(prefix, rest)| Geography::from_prefix(prefix).filter(|_| rest.contains('.')))
     }
 
+    /// What stands before a maker and a model, and is no geography that is known here: `mx` in `mx.anthropic.claude-…`. Told by
+    /// the shape alone, as in `prefix.maker.model` with words of letters, which no foundation model's own id has.
+    pub fn unknown_prefix(&self) -> Option<&str> {
+        let word = |text: &str| {
+            text.starts_with(|first: char| first.is_ascii_alphabetic())
+                && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        };
+        let (prefix, rest) = self.0.split_once('.')?;
+        let (maker, model) = rest.split_once('.')?;
+        let shaped = word(maker) && model.starts_with(|first: char| first.is_ascii_alphabetic());
+        (shaped && self.geography().is_none()).then_some(prefix)
+    }
+
     /// The id without its geographic prefix: the foundation model's own.
     #[must_use]
     pub fn base(&self) -> Self {
@@ -184,6 +197,22 @@ mod tests {
         assert_eq!((id.provider(), id.base().provider()), ("anthropic", "anthropic"));
         let titan: ModelId = "amazon.titan-text-lite-v1".parse().unwrap();
         assert_eq!((titan.geography(), titan.base()), (None, titan.clone()));
+    }
+
+    #[test]
+    fn a_prefix_that_is_not_known_is_told_from_a_dot_in_a_version() {
+        for (id, prefix) in [
+            ("mx.anthropic.claude-sonnet-4-5-20250929-v1:0", Some("mx")),
+            ("eu-sov.amazon.nova-lite-v1:0", Some("eu-sov")),
+            ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", None),
+            ("anthropic.claude-sonnet-4-5-20250929-v1:0", None),
+            ("zai.glm-4.7", None),
+            ("minimax.minimax-m2.1", None),
+            ("deepseek.v3.2", None),
+            ("us.deepseek.v3.2", None),
+        ] {
+            assert_eq!(id.parse::<ModelId>().unwrap().unknown_prefix(), prefix, "{id}");
+        }
     }
 
     #[test]

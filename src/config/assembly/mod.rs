@@ -99,7 +99,7 @@ pub async fn assemble(
     let pool = pool(&settings.upstream)?;
     let credentials = Credentials::new(source(&settings.upstream, &region, aws).await?, Arc::clone(&clock));
     let draining = CancellationToken::new();
-    let policies = stages::policies(&settings.policy)?;
+    let policies = stages::policies(&settings.policy, &region)?;
     let guardrails = stages::guardrails(&settings.guardrails)?;
     let endpoints = endpoints(&settings.upstream)?;
 

@@ -23,6 +23,7 @@ mod prices;
 mod principals;
 mod profiles;
 mod rate_limits;
+mod residency;
 mod server;
 mod store;
 mod upstream;
@@ -71,6 +72,7 @@ pub(super) fn settings(file: &Entry<'_>, around: &Surroundings<'_>, report: &mut
     let mut upstream = upstream?;
     upstream.region = upstream.region.or_else(|| crosscheck::only_region(&profiles));
     crosscheck::guardrail_region(file, &upstream, &policy, report);
+    residency::check(file, &profiles, &policy, report);
     Some(Settings {
         server: server?,
         admin: admin?,

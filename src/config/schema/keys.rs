@@ -142,7 +142,8 @@ const PROFILE: &[Key] = &[
     optional("aliases", Shape::Texts),
 ];
 
-const POLICY: &[Key] = &[optional("operations", Shape::Texts)];
+const POLICY: &[Key] =
+    &[optional("operations", Shape::Texts), optional("allowed_regions", Shape::Texts), flag_or("deny_global", false)];
 
 const GUARDRAIL: &[Key] = &[
     required("identifier", Shape::Text, "identifier = \"abc123def456\""),

@@ -1,6 +1,7 @@
 //! A file in which every key says something, against the settings that it means.
 
 mod identity;
+mod server;
 
 use std::num::{NonZeroU32, NonZeroU64};
 
@@ -107,6 +108,8 @@ everyone = false
 aliases = ["word", "newcomer.other-v1:0"]
 [policy]
 operations = ["Converse"]
+allowed_regions = ["eu-*", "us-east-1"]
+deny_global = true
 [[guardrails]]
 identifier = "gid"
 version = "14"
@@ -196,6 +199,12 @@ format = "text"
 level = "trace"
 "#;
 
+fn wanted_policy() -> PolicySettings {
+    let allowed = ["eu-*", "us-east-1"].map(|pattern| pattern.parse().unwrap());
+    let residency = crate::policy::Residency::new(Some(allowed.to_vec()), crate::policy::GlobalProfiles::Denied);
+    PolicySettings { operations: vec![crate::bedrock::Operation::Converse], residency }
+}
+
 fn wanted_store() -> StoreSettings {
     StoreSettings {
         kind: StoreKind::Redis,
@@ -273,38 +282,7 @@ fn every_key_is_honoured() {
         Owners::Only { principals: owned(principals), groups: owned(groups) }
     };
     let wanted = Settings {
-        server: ServerSettings {
-            listeners: vec![
-                ListenerSettings {
-                    listen: Listen::Tcp("[::1]:1".parse().unwrap()),
-                    principal: Some("n".to_owned()),
-                    tls: TlsSettings::Files { certificate: "/c.pem".into(), key: "/etc/tollgate/k.pem".into() },
-                    clients: Some(ClientCertificates {
-                        ca: "/a.pem".into(),
-                        crl: Some("/etc/tollgate/r.pem".into()),
-                        presence: Presence::Required,
-                    }),
-                },
-                ListenerSettings {
-                    listen: Listen::Unix("/etc/tollgate/t.sock".into()),
-                    principal: Some("n".to_owned()),
-                    tls: TlsSettings::Off,
-                    clients: None,
-                },
-                ListenerSettings {
-                    listen: Listen::Tcp("[::1]:2".parse().unwrap()),
-                    principal: None,
-                    tls: TlsSettings::LocalCa { dir: "/etc/tollgate/ca".into() },
-                    clients: Some(ClientCertificates { ca: "/b.pem".into(), crl: None, presence: Presence::Optional }),
-                },
-            ],
-            base_path: "/a/b".to_owned(),
-            max_body_bytes: 2,
-            header_timeout: Duration::from_secs(3),
-            body_timeout: Duration::from_secs(4),
-            drain_timeout: Duration::ZERO,
-            max_connections: 6,
-        },
+        server: server::wanted(),
         admin: AdminSettings { listen: "127.0.0.1:7".parse().unwrap(), token_file: Some("/etc/tollgate/t".into()) },
         upstream: UpstreamSettings {
             region: Some("eu-west-1".parse().unwrap()),
@@ -340,7 +318,7 @@ fn every_key_is_honoured() {
             owners: only(&["n"], &["g"]),
             aliases: vec!["word".to_owned(), "newcomer.other-v1:0".to_owned()],
         }],
-        policy: PolicySettings { operations: vec![crate::bedrock::Operation::Converse] },
+        policy: wanted_policy(),
         guardrails: vec![GuardrailSettings {
             identifier: "gid".to_owned(),
             version: "14".to_owned(),
