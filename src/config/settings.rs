@@ -18,6 +18,7 @@ use crate::identity::Principal;
 use crate::policy::Residency;
 use crate::profiles::price::{PiecePrices, PriceTable};
 use crate::types::{ModelId, Owners, ProfileArn, Region, TokenPrice};
+use crate::upstream::Variant;
 
 pub use budgets::{BudgetSettings, WindowSettings};
 pub use identity::{AwsLoginFile, IdentitySettings, OidcSettings};
@@ -78,6 +79,8 @@ pub struct UpstreamSettings {
     pub region: Option<Region>,
     /// In place of Bedrock's own endpoint: scheme and authority, nothing more. `http` only for a loopback host.
     pub endpoint: Option<http::Uri>,
+    /// Which of Bedrock's own endpoints, where there is none in their place.
+    pub variant: Variant,
     /// PEM certificates trusted in place of the built-in roots.
     pub ca_bundle: Option<PathBuf>,
     /// How long connecting may take, TLS included.

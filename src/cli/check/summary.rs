@@ -160,7 +160,11 @@ fn identity(settings: &Settings) -> Vec<String> {
 
 fn upstream(settings: &Settings) -> Upstream {
     let upstream = &settings.upstream;
-    let own = || "bedrock-runtime of the profile's Region".to_owned();
+    let own = || {
+        let fips = if upstream.variant.fips { "-fips" } else { "" };
+        let dual_stack = if upstream.variant.dual_stack { ", IPv4 and IPv6" } else { "" };
+        format!("bedrock-runtime{fips} of the profile's Region{dual_stack}")
+    };
     let chain = || "the standard AWS chain".to_owned();
     Upstream {
         endpoint: upstream.endpoint.as_ref().map_or_else(own, ToString::to_string),

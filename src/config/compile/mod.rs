@@ -73,6 +73,8 @@ pub(super) fn settings(file: &Entry<'_>, around: &Surroundings<'_>, report: &mut
     upstream.region = upstream.region.or_else(|| crosscheck::only_region(&profiles));
     crosscheck::guardrail_region(file, &upstream, &policy, report);
     residency::check(file, &profiles, &policy, report);
+    let regions = profiles.iter().map(|draft| draft.settings.arn.region()).chain(&upstream.region);
+    upstream::without_fips(file, &upstream, regions, report);
     Some(Settings {
         server: server?,
         admin: admin?,

@@ -1,5 +1,6 @@
 //! `[upstream]`: Bedrock's side.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::values::{self, Zero};
@@ -8,12 +9,14 @@ use crate::config::diagnostics::{Report, Wrong, quoted};
 use crate::config::schema::Entry;
 use crate::config::settings::UpstreamSettings;
 use crate::types::Region;
+use crate::upstream::{FIPS_REGIONS, Variant};
 
 pub(super) fn compile(entry: &Entry<'_>, around: &Surroundings<'_>, report: &mut Report) -> Option<UpstreamSettings> {
     let region = report.read(entry.text("region"), |text| {
         text.parse::<Region>().map_err(|error| Wrong::new(format!("{}: {error}", quoted(text))))
     });
     let endpoint = report.read(entry.text("endpoint"), endpoint);
+    let variant = variant(entry, report);
     let ca_bundle = values::existing(entry, "ca_bundle", around.folder, report);
     let connect_timeout = values::span(entry, "connect_timeout", Zero::Refused, report);
     let first_byte_timeout = values::span(entry, "first_byte_timeout", Zero::Refused, report);
@@ -27,6 +30,7 @@ pub(super) fn compile(entry: &Entry<'_>, around: &Surroundings<'_>, report: &mut
     Some(UpstreamSettings {
         region,
         endpoint,
+        variant,
         ca_bundle,
         connect_timeout: connect_timeout?,
         first_byte_timeout: first_byte_timeout?,
@@ -35,6 +39,36 @@ pub(super) fn compile(entry: &Entry<'_>, around: &Surroundings<'_>, report: &mut
         max_connections: max_connections?,
         aws_profile,
     })
+}
+
+/// Which of Bedrock's own endpoints. Beside `endpoint` neither key could mean anything, and whoever wrote them expects FIPS.
+fn variant(entry: &Entry<'_>, report: &mut Report) -> Variant {
+    let mut flag = |name: &str| {
+        let flag = entry.flag(name).filter(|flag| flag.value);
+        if let Some(flag) = flag.as_ref().filter(|_| entry.has("endpoint")) {
+            let wrong =
+                Wrong::new(format!("{name} is about Bedrock's own endpoints, and upstream.endpoint is in their place"));
+            report.error(&flag.place, wrong.hint(format!("leave {name} out, and name such an endpoint yourself")));
+        }
+        flag.is_some()
+    };
+    Variant { fips: flag("fips"), dual_stack: flag("dual_stack") }
+}
+
+/// Regions in which no FIPS endpoint is known: AWS may have made one meanwhile.
+pub(super) fn without_fips<'a>(
+    file: &Entry<'_>,
+    upstream: &UpstreamSettings,
+    regions: impl Iterator<Item = &'a Region>,
+    report: &mut Report,
+) {
+    let without: BTreeSet<_> = regions.map(Region::as_str).filter(|region| !FIPS_REGIONS.contains(region)).collect();
+    if upstream.variant.fips && !without.is_empty() && !report.has_errors() {
+        let without = without.into_iter().collect::<Vec<_>>().join(", ");
+        let wrong = Wrong::new(format!("no FIPS endpoint of Bedrock is known in {without}"));
+        let hint = format!("calls there may find no host; known are {}", FIPS_REGIONS.join(", "));
+        report.warning(&file.table("upstream").place_of("fips"), wrong.hint(hint));
+    }
 }
 
 /// `https://host[:port]`; `http://` only for this machine, because a signed request carries the prompt and a usable

@@ -59,6 +59,8 @@ const ADMIN: &[Key] = &[text_or("listen", "127.0.0.1:9090"), optional("token_fil
 const UPSTREAM: &[Key] = &[
     optional("region", Shape::Text),
     optional("endpoint", Shape::Text),
+    flag_or("fips", false),
+    flag_or("dual_stack", false),
     optional("ca_bundle", Shape::Text),
     span_or("connect_timeout", "5s"),
     span_or("first_byte_timeout", "15m"),

@@ -273,6 +273,15 @@ fn wanted_budgets() -> Vec<BudgetSettings> {
     ]
 }
 
+/// They exclude `endpoint`, which stands in the file.
+#[test]
+fn which_of_bedrocks_own_endpoints_is_honoured_too() {
+    for (lines, fips, dual_stack) in [("fips = true", true, false), ("dual_stack = true\nfips = false", false, true)] {
+        let source = EVERY_KEY.replace("endpoint = \"http://localhost:8\"", lines);
+        assert_eq!(settings(&source).upstream.variant, crate::upstream::Variant { fips, dual_stack });
+    }
+}
+
 #[test]
 #[expect(clippy::too_many_lines, reason = "one file, one value")]
 fn every_key_is_honoured() {
@@ -287,6 +296,7 @@ fn every_key_is_honoured() {
         upstream: UpstreamSettings {
             region: Some("eu-west-1".parse().unwrap()),
             endpoint: Some("http://localhost:8/".parse().unwrap()),
+            variant: crate::upstream::Variant::default(),
             ca_bundle: Some("/etc/tollgate/b.pem".into()),
             connect_timeout: Duration::from_secs(9),
             first_byte_timeout: Duration::from_secs(10),
