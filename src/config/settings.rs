@@ -95,6 +95,8 @@ pub struct UpstreamSettings {
     pub max_connections: usize,
     /// The profile of the AWS configuration files to take credentials from.
     pub aws_profile: Option<String>,
+    /// Prefixes of system-defined profiles, without their dots, that are geographies too.
+    pub geographies: Vec<String>,
 }
 
 /// An application inference profile and whose it is.

@@ -78,7 +78,7 @@ fn applications(directory: &Directory, principal: &Principal) -> Vec<Summary> {
 /// The system-defined profiles behind a principal's own, each once. A profile of a single Region has none behind it.
 fn system_defined(directory: &Directory, principal: &Principal) -> Vec<Summary> {
     let mut seen = HashSet::new();
-    let spread = directory.profiles_of(principal).filter(|profile| profile.source().geography().is_some());
+    let spread = directory.profiles_of(principal).filter(|profile| profile.source().prefix().is_some());
     let once = spread.filter(|profile| seen.insert(profile.source()));
     once.map(|profile| Summary::system_defined(profile, directory.read_at())).collect()
 }

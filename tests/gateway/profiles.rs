@@ -210,3 +210,24 @@ async fn a_global_profile_is_refused_where_that_is_denied_or_regions_are_listed(
         }
     }
 }
+
+#[tokio::test]
+async fn a_geography_that_is_told_of_is_one() {
+    let model = "anthropic.claude-sonnet-4-5-20250929-v1:0";
+    let table = format!(
+        "[[profiles]]\nname = \"carol-mx\"\narn = \"{}\"\nsource = \"mx.{model}\"\nprincipals = [\"carol\"]",
+        arn("carol-mx")
+    );
+    for (told, statuses) in [("geographies = [\"mx\"]", [200, 200, 200]), ("", [200, 403, 403])] {
+        let scene = Plan::default().profile(&table).upstream(told).mock(|mock| {
+            let mut added = mock.profiles[0].clone();
+            added.arn = arn("carol-mx").parse().unwrap();
+            mock.profiles.push(added);
+        });
+        let scene = scene.open().await;
+        for (prefix, status) in ["mx.", "", "us."].iter().zip(statuses) {
+            let answer = scene.converse("carol", &segment(&format!("{prefix}{model}")), "hello").await;
+            assert_eq!(answer.status.as_u16(), status, "{told} {prefix}: {:?}", answer.body);
+        }
+    }
+}

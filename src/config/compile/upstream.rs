@@ -5,10 +5,10 @@ use std::net::IpAddr;
 
 use super::values::{self, Zero};
 use crate::config::Surroundings;
-use crate::config::diagnostics::{Report, Wrong, quoted};
+use crate::config::diagnostics::{Placed, Report, Wrong, quoted};
 use crate::config::schema::Entry;
 use crate::config::settings::UpstreamSettings;
-use crate::types::Region;
+use crate::types::{Geography, Region};
 use crate::upstream::{FIPS_REGIONS, Variant};
 
 pub(super) fn compile(entry: &Entry<'_>, around: &Surroundings<'_>, report: &mut Report) -> Option<UpstreamSettings> {
@@ -27,6 +27,9 @@ pub(super) fn compile(entry: &Entry<'_>, around: &Surroundings<'_>, report: &mut
         let named = !text.trim().is_empty();
         named.then(|| text.to_owned()).ok_or_else(|| Wrong::new("an empty name").hint("leave the key out instead"))
     });
+    let geographies = geographies(entry);
+    values::distinct("geography", geographies.iter().cloned(), report);
+    let geographies = values::each(geographies, report, geography);
     Some(UpstreamSettings {
         region,
         endpoint,
@@ -38,7 +41,25 @@ pub(super) fn compile(entry: &Entry<'_>, around: &Surroundings<'_>, report: &mut
         pool_idle_timeout: pool_idle_timeout?,
         max_connections: max_connections?,
         aws_profile,
+        geographies,
     })
+}
+
+/// The prefixes as they are written, for `profiles` too, which must not wait for the rest of the section.
+pub(super) fn geographies<'a>(entry: &Entry<'a>) -> Vec<Placed<&'a str>> {
+    entry.texts("geographies")
+}
+
+fn geography(text: &str) -> Result<String, Wrong> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+    if !plain || text.is_empty() || text.len() > 16 {
+        let wrong = Wrong::new(format!("{} is no prefix of a system-defined profile", quoted(text)));
+        return Err(wrong.hint("what stands before the first dot, such as \"mx\" for mx.anthropic.…"));
+    }
+    match Geography::from_prefix(text) {
+        Some(_) => Err(Wrong::new(format!("{text} is known anyway")).hint("leave it out")),
+        None => Ok(text.to_owned()),
+    }
 }
 
 /// Which of Bedrock's own endpoints. Beside `endpoint` neither key could mean anything, and whoever wrote them expects FIPS.

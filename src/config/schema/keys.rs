@@ -68,6 +68,7 @@ const UPSTREAM: &[Key] = &[
     span_or("pool_idle_timeout", "50s"),
     integer_or("max_connections", 1024),
     optional("aws_profile", Shape::Text),
+    optional("geographies", Shape::Texts),
 ];
 
 const IDENTITY: &[Key] = &[

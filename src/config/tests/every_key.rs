@@ -48,6 +48,7 @@ idle_timeout = "11s"
 pool_idle_timeout = "12s"
 max_connections = 13
 aws_profile = "p"
+geographies = ["mx"]
 [identity]
 keys_file = "/k.json"
 root_key_files = ["new.key"]
@@ -304,6 +305,7 @@ fn every_key_is_honoured() {
             pool_idle_timeout: Duration::from_secs(12),
             max_connections: 13,
             aws_profile: Some("p".to_owned()),
+            geographies: vec!["mx".to_owned()],
         },
         identity: IdentitySettings {
             keys_file: Some("/k.json".into()),
