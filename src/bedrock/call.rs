@@ -2,7 +2,7 @@
 
 use http::{Method, Uri};
 
-use super::operation::Operation;
+use super::operation::{Operation, Treatment};
 use super::path::{PathError, route};
 use crate::types::ModelName;
 
@@ -45,13 +45,13 @@ pub enum Subject {
 impl Call {
     /// Reads method and path. `base_path` is the configured prefix without a trailing slash, empty where there is none.
     ///
-    /// A query is understood by the control plane's two GETs only; on any other operation it is refused, because it would
+    /// A query is understood by the control plane's GETs only; on any other operation it is refused, because it would
     /// have to be signed, and none of them has one. What a presigned request has in its query is its credential, and none of it.
     pub fn parse(method: &Method, uri: &Uri, base_path: &str) -> Result<Self, PathError> {
         let path = uri.path().strip_prefix(base_path).ok_or(PathError::UnknownOperation)?;
         let route = route(method, path)?;
         let query = without_signature(uri.query().unwrap_or_default());
-        let takes_query = matches!(route.operation, Operation::ListInferenceProfiles | Operation::GetInferenceProfile);
+        let takes_query = route.operation.treatment() == Treatment::Answered;
         if !query.is_empty() && !takes_query {
             return Err(PathError::NotCanonical("this operation takes no query string"));
         }
@@ -120,6 +120,8 @@ mod tests {
     fn only_the_control_plane_takes_a_query() {
         let listed = parse(&Method::GET, "/inference-profiles?type=APPLICATION&maxResults=5", "").unwrap();
         assert_eq!(listed.query(), "type=APPLICATION&maxResults=5");
+        let models = parse(&Method::GET, "/foundation-models?byProvider=Mistral%20AI", "").unwrap();
+        assert_eq!(models.query(), "byProvider=Mistral%20AI");
         assert!(matches!(parse(&Method::POST, "/model/a.b/invoke?x=1", ""), Err(PathError::NotCanonical(_))));
     }
 

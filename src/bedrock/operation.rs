@@ -140,14 +140,15 @@ impl Operation {
             Self::ConverseStream => Treatment::Forwarded(Forwarded::ConverseStream),
             Self::CountTokens => Treatment::Forwarded(Forwarded::CountTokens),
             Self::ApplyGuardrail => Treatment::Forwarded(Forwarded::ApplyGuardrail),
-            Self::ListInferenceProfiles | Self::GetInferenceProfile => Treatment::Answered,
+            Self::ListInferenceProfiles
+            | Self::GetInferenceProfile
+            | Self::ListFoundationModels
+            | Self::GetFoundationModel => Treatment::Answered,
             Self::InvokeModelWithBidirectionalStream
             | Self::InvokeGuardrailChecks
             | Self::StartAsyncInvoke
             | Self::ListAsyncInvokes
             | Self::GetAsyncInvoke
-            | Self::ListFoundationModels
-            | Self::GetFoundationModel
             | Self::OpenAiApi => Treatment::Refused,
         }
     }

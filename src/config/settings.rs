@@ -16,8 +16,10 @@ use std::time::Duration;
 
 use crate::bedrock::Operation;
 use crate::identity::Principal;
+use crate::policy::Residency;
 use crate::profiles::price::{PiecePrices, PriceTable};
 use crate::types::{ModelId, Owners, ProfileArn, Region, TokenPrice};
+use crate::upstream::Variant;
 
 pub use budgets::{BudgetSettings, WindowSettings};
 pub use discovery::{AccountSettings, DiscoverySettings, VendingSettings};
@@ -85,6 +87,8 @@ pub struct UpstreamSettings {
     pub region: Option<Region>,
     /// In place of Bedrock's own endpoint: scheme and authority, nothing more. `http` only for a loopback host.
     pub endpoint: Option<http::Uri>,
+    /// Which of Bedrock's own endpoints, where there is none in their place.
+    pub variant: Variant,
     /// PEM certificates trusted in place of the built-in roots.
     pub ca_bundle: Option<PathBuf>,
     /// How long connecting may take, TLS included.
@@ -99,6 +103,8 @@ pub struct UpstreamSettings {
     pub max_connections: usize,
     /// The profile of the AWS configuration files to take credentials from.
     pub aws_profile: Option<String>,
+    /// Prefixes of system-defined profiles, without their dots, that are geographies too.
+    pub geographies: Vec<String>,
 }
 
 /// An application inference profile and whose it is.
@@ -121,6 +127,8 @@ pub struct ProfileSettings {
 pub struct PolicySettings {
     /// The forwarded operations that are allowed, distinct.
     pub operations: Vec<Operation>,
+    /// Where calls may be served.
+    pub residency: Residency,
 }
 
 /// A guardrail and who owes it.

@@ -129,7 +129,8 @@ impl From<QueryError> for Rejection {
 
 impl From<Denied> for Rejection {
     fn from(denied: Denied) -> Self {
-        Self::new(Reason::PolicyDenied, format!("{NO_ACCESS} {}", denied.caller_text()), denied.log_text())
+        let reason = if denied.is_of_region() { Reason::RegionDenied } else { Reason::PolicyDenied };
+        Self::new(reason, format!("{NO_ACCESS} {}", denied.caller_text()), denied.log_text())
     }
 }
 

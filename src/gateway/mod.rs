@@ -218,7 +218,7 @@ impl Gateway {
         &self.metrics
     }
 
-    /// What is not forwarded: the control plane's two GETs are answered from the caller's own map, all else is refused.
+    /// What is not forwarded: the control plane's GETs are answered from the caller's own map, all else is refused.
     fn answer(&self, principal: &Principal, call: &Call) -> Result<Bytes, Rejection> {
         match (call.operation(), call.subject()) {
             (Operation::ListInferenceProfiles, _) => {
@@ -226,6 +226,12 @@ impl Gateway {
             }
             (Operation::GetInferenceProfile, Subject::Profile { name, text }) => {
                 Ok(look_alike::describe(&self.directory.load(), principal, name, text)?)
+            }
+            (Operation::ListFoundationModels, _) => {
+                Ok(look_alike::list_models(&self.directory.load(), principal, call.query())?)
+            }
+            (Operation::GetFoundationModel, Subject::Model { name, text }) => {
+                Ok(look_alike::describe_model(&self.directory.load(), principal, name, text)?)
             }
             (operation, _) => Err(Rejection::plain(
                 RefusalReason::OperationRefused,

@@ -72,9 +72,12 @@ impl Rejection {
             R::InvalidSignature => (StatusCode::UNAUTHORIZED, "InvalidSignatureException"),
             R::IncompleteSignature => (StatusCode::UNAUTHORIZED, "IncompleteSignatureException"),
             R::NoSuchModel => (StatusCode::NOT_FOUND, "ResourceNotFoundException"),
-            R::PassedOn | R::ModelUnmapped | R::ModelRefusedKind | R::ProfileNotYours | R::PolicyDenied => {
-                (StatusCode::FORBIDDEN, "AccessDeniedException")
-            }
+            R::PassedOn
+            | R::ModelUnmapped
+            | R::ModelRefusedKind
+            | R::ProfileNotYours
+            | R::PolicyDenied
+            | R::RegionDenied => (StatusCode::FORBIDDEN, "AccessDeniedException"),
             R::GuardrailMissing
             | R::GuardrailDifferent
             | R::GuardrailSelective

@@ -3,9 +3,12 @@
 //! The first kind of policy is an allow-list of operations, for everyone or for some. As in IAM, what several rules allow
 //! adds up, and what no rule allows is denied. The stage is the only maker of [`Permitted`], which the next stage demands.
 //! Whatever the rules say, an operation that is not forwarded is denied, and so is one on a target of the wrong kind: a
-//! model is called through a profile or not at all.
+//! model is called through a profile or not at all. So is, last, a call that could be served outside of the allowed Regions
+//! (`residency`), which no rule can make up for.
 //!
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html>
+
+mod residency;
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,6 +17,8 @@ use crate::bedrock::{Forwarded, Operation};
 use crate::identity::Principal;
 use crate::profiles::Target;
 use crate::types::Owners;
+
+pub use residency::{GlobalProfiles, Outside, Residency};
 
 /// Operations that some principals may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +33,7 @@ pub struct PolicyRule {
 #[derive(Clone, Debug)]
 pub struct Policies {
     rules: Vec<PolicyRule>,
+    residency: Residency,
 }
 
 impl Policies {
@@ -37,9 +43,15 @@ impl Policies {
         let named = rules.iter().flat_map(|rule| &rule.operations);
         match named.copied().find(|operation| operation.forwarded().is_none()) {
             Some(operation) => Err(PolicyError { operation }),
-            None if rules.is_empty() => Ok(Self { rules: vec![PolicyRule::all_forwarded()] }),
-            None => Ok(Self { rules }),
+            None if rules.is_empty() => Ok(Self::default()),
+            None => Ok(Self { rules, residency: Residency::default() }),
         }
+    }
+
+    /// The same policies, for calls that may be served in some Regions only.
+    #[must_use]
+    pub fn within(self, residency: Residency) -> Self {
+        Self { residency, ..self }
     }
 
     /// Decides whether a call may go on.
@@ -52,7 +64,7 @@ impl Policies {
         let cause = if !fits(operation, &target) {
             Some(Cause::Mismatch)
         } else if self.allow(&principal, operation) {
-            None
+            self.residency.check(&target).err().map(Cause::Outside)
         } else {
             Some(Cause::NoRule)
         };
@@ -78,7 +90,7 @@ impl Policies {
 impl Default for Policies {
     /// Every forwarded operation, for everyone.
     fn default() -> Self {
-        Self { rules: vec![PolicyRule::all_forwarded()] }
+        Self { rules: vec![PolicyRule::all_forwarded()], residency: Residency::default() }
     }
 }
 
@@ -136,27 +148,39 @@ pub struct Denied {
     cause: Cause,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Cause {
     /// No rule allows it.
     NoRule,
     /// The operation is not forwarded, or not on such a target. The stages before this one do not let it come so far.
     Mismatch,
+    /// It could be served where it must not.
+    Outside(Outside),
 }
 
 impl Denied {
+    /// Whether the Region is what is in the way.
+    pub const fn is_of_region(&self) -> bool {
+        matches!(self.cause, Cause::Outside(_))
+    }
+
     /// What the person at the keyboard reads: IAM's own sentence, which people and tools know, and what to do about it.
     pub fn caller_text(&self) -> String {
         let Self { principal, operation, resource, cause } = self;
         let action = operation.iam_action();
         let why = match cause {
             Cause::NoRule => format!(
-                "no identity-based policy allows the {action} action. Ask the operator of this gateway to allow you the \
-                 operation {operation}."
+                "because no identity-based policy allows the {action} action. Ask the operator of this gateway to allow you \
+                 the operation {operation}."
             ),
-            Cause::Mismatch => format!("this gateway does not forward the operation {operation} on such a resource."),
+            Cause::Mismatch => {
+                format!("because this gateway does not forward the operation {operation} on such a resource.")
+            }
+            Cause::Outside(outside) => format!(
+                "with an explicit deny in a policy of this gateway: {outside}. Ask its operator for one elsewhere."
+            ),
         };
-        format!("User: {principal} is not authorized to perform: {action} on resource: {resource} because {why}")
+        format!("User: {principal} is not authorized to perform: {action} on resource: {resource} {why}")
     }
 
     /// What the operator reads.
@@ -165,6 +189,9 @@ impl Denied {
         match cause {
             Cause::NoRule => format!("no policy allows {principal} the operation {operation} on {resource}"),
             Cause::Mismatch => format!("the operation {operation} is not forwarded on such a target as {resource}"),
+            Cause::Outside(outside) => {
+                format!("{operation} on {resource} could be served outside of the allowed Regions: {outside}")
+            }
         }
     }
 }

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 
-use super::Rule;
 use super::control::{ControlError, Listed, Place, SharedControlPlane, bedrock, tagging};
 use super::fleet::{Interner, PlaceFound};
+use super::{Discovery, Rule};
 use crate::types::{ModelId, ModelName};
 
 /// The tag that says what a profile was made from, which AWS does not tell.
@@ -20,12 +20,13 @@ pub const SOURCE_TAG: &str = "tollgate:source";
 
 /// Reads one place. `seen` is told now and then how many profiles have been listed.
 pub async fn read_place(
-    control: &SharedControlPlane,
+    discovery: &Discovery,
     place: &Place,
     rules: &[Rule],
     seen: &(dyn Fn(usize) + Send + Sync),
     now: Timestamp,
 ) -> Result<PlaceFound, ControlError> {
+    let Discovery { control, geographies, .. } = discovery;
     let listed = bedrock::list(control, place, seen).await?;
     if let Some(other) = listed.iter().find(|listed| !place.holds(&listed.arn)) {
         let Place { account, region } = place;
@@ -45,7 +46,7 @@ pub async fn read_place(
     let (mut found, mut undetermined) = (Vec::with_capacity(listed.len()), 0);
     for profile in listed {
         let tags = tags.remove(profile.arn.as_str()).unwrap_or_default();
-        let Some(source) = source(&profile, &tags) else {
+        let Some(source) = source(&profile, &tags).map(|source| source.with_geographies(geographies)) else {
             tracing::debug!(arn = %profile.arn, "what the profile was made from is not known: tag it {SOURCE_TAG}");
             undetermined += 1;
             continue;

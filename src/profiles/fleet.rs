@@ -106,7 +106,7 @@ impl Interner {
 }
 
 /// Reads the file. What is not of these places is left out; a place that the file does not know is empty.
-pub fn read(path: &Path, places: &[Place]) -> io::Result<Vec<PlaceFound>> {
+pub fn read(path: &Path, places: &[Place], geographies: &[String]) -> io::Result<Vec<PlaceFound>> {
     let stored: Stored = match std::fs::File::open(path) {
         Ok(file) => serde_json::from_reader(BufReader::new(file)).map_err(io::Error::other)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Stored { version: VERSION, places: Vec::new() },
@@ -124,8 +124,8 @@ pub fn read(path: &Path, places: &[Place]) -> io::Result<Vec<PlaceFound>> {
             return PlaceFound::nothing(place.clone());
         };
         let found = profiles.into_iter().filter_map(|profile| {
-            let (arn, source) = (profile.arn.parse().ok()?, profile.source.parse().ok()?);
-            Some(interner.found(arn, profile.name, source, profile.tags))
+            let (arn, source) = (profile.arn.parse().ok()?, profile.source.parse::<ModelId>().ok()?);
+            Some(interner.found(arn, profile.name, source.with_geographies(geographies), profile.tags))
         });
         PlaceFound { place: place.clone(), read_at, found: found.collect(), undetermined }
     });
@@ -197,9 +197,9 @@ mod tests {
     fn what_was_found_is_there_again_after_a_start_and_only_what_is_asked_for() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("profiles.json");
-        assert!(read(&path, &[place("us-east-1")]).unwrap()[0].read_at.is_none(), "a first start has none");
+        assert!(read(&path, &[place("us-east-1")], &[]).unwrap()[0].read_at.is_none(), "a first start has none");
         write(&path, &[filled("us-east-1"), filled("eu-west-1")]).unwrap();
-        let read_again = read(&path, &[place("eu-west-1"), place("eu-central-1")]).unwrap();
+        let read_again = read(&path, &[place("eu-west-1"), place("eu-central-1")], &[]).unwrap();
         let [known, unknown] = read_again.as_slice() else { panic!("{read_again:?}") };
         let filled = filled("eu-west-1");
         assert_eq!((&known.found, known.read_at, known.undetermined), (&filled.found, filled.read_at, 3));
@@ -214,11 +214,15 @@ mod tests {
         let path = folder.path().join("profiles.json");
         for text in ["", "{", "[]", "{\"version\":2,\"places\":[]}", "{\"version\":1}"] {
             std::fs::write(&path, text).unwrap();
-            assert!(read(&path, &[place("us-east-1")]).is_err(), "{text}");
+            assert!(read(&path, &[place("us-east-1")], &[]).is_err(), "{text}");
         }
         let text = "{\"version\":1,\"places\":[{\"account\":\"111122223333\",\"region\":\"us-east-1\",\"read_at\":null,\
                     \"profiles\":[{\"arn\":\"x\",\"name\":\"n\",\"source\":\"s\",\"tags\":[]}]}]}";
         std::fs::write(&path, text).unwrap();
-        assert_eq!(read(&path, &[place("us-east-1")]).unwrap()[0].found.len(), 0, "an ARN that is none is left out");
+        assert_eq!(
+            read(&path, &[place("us-east-1")], &[]).unwrap()[0].found.len(),
+            0,
+            "an ARN that is none is left out"
+        );
     }
 }

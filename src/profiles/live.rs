@@ -41,6 +41,8 @@ pub struct Discovery {
     pub file: PathBuf,
     /// How often it is read again.
     pub every: Duration,
+    /// Prefixes of geographies beside those that are known.
+    pub geographies: Vec<String>,
 }
 
 /// How a place stands, for metrics.
@@ -66,7 +68,7 @@ impl LiveDirectory {
         now: SystemTime,
     ) -> Result<Self, DirectoryError> {
         let known = discovery.as_ref().map_or_else(Vec::new, |discovery| {
-            fleet::read(&discovery.file, &discovery.places).unwrap_or_else(|error| {
+            fleet::read(&discovery.file, &discovery.places, &discovery.geographies).unwrap_or_else(|error| {
                 tracing::warn!(%error, file = %discovery.file.display(), "what was discovered before cannot be read");
                 discovery.places.iter().cloned().map(PlaceFound::nothing).collect()
             })
@@ -132,7 +134,7 @@ impl LiveDirectory {
 
     async fn refresh_place(self: &Arc<Self>, place: &Place, now: Timestamp) -> Result<usize, ControlError> {
         let Some(discovery) = &self.discovery else { return Ok(0) };
-        let found = discovery::read_place(&discovery.control, place, &self.rules, &|_| {}, now).await?;
+        let found = discovery::read_place(discovery, place, &self.rules, &|_| {}, now).await?;
         let count = found.found.len();
         let recent: Vec<_> = {
             let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! The two control-plane reads that clients send to the Runtime's base URL, answered from the caller's own profiles.
+//! The control-plane reads that clients send to the Runtime's base URL, answered from the caller's own profiles.
 //!
 //! Claude Code asks for the system-defined profiles when it starts, and LangChain for the profile it was given, whose
 //! `models[].modelArn` must name a real foundation model or it stops streaming. Nothing here is proxied, and nothing is
@@ -7,6 +7,9 @@
 //!
 //! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_ListInferenceProfiles.html>,
 //! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_GetInferenceProfile.html>
+
+mod foundation;
+mod known;
 
 use std::collections::HashSet;
 
@@ -20,6 +23,8 @@ use super::resolve::clip;
 use super::{Directory, Profile, ResolveError};
 use crate::identity::Principal;
 use crate::types::ModelName;
+
+pub use foundation::{describe_model, list_models};
 
 /// Answers `GET /inference-profiles`. `query` is the raw query string, empty where there was none; parameters that AWS does
 /// not know are ignored, as AWS does.
@@ -73,7 +78,7 @@ fn applications(directory: &Directory, principal: &Principal) -> Vec<Summary> {
 /// The system-defined profiles behind a principal's own, each once. A profile of a single Region has none behind it.
 fn system_defined(directory: &Directory, principal: &Principal) -> Vec<Summary> {
     let mut seen = HashSet::new();
-    let spread = directory.profiles_of(principal).filter(|profile| profile.source().geography().is_some());
+    let spread = directory.profiles_of(principal).filter(|profile| profile.source().prefix().is_some());
     let once = spread.filter(|profile| seen.insert(profile.source()));
     once.map(|profile| Summary::system_defined(profile, directory.read_at())).collect()
 }
@@ -130,6 +135,28 @@ pub enum QueryError {
          between 1 and 1000"
     )]
     MaxResults {
+        /// What was asked for.
+        value: String,
+    },
+    /// Not a member of an enum.
+    #[error(
+        "1 validation error detected: Value '{value}' at '{name}' failed to satisfy constraint: Member must satisfy enum value \
+         set: [{all}]"
+    )]
+    Member {
+        /// The parameter.
+        name: String,
+        /// What was asked for.
+        value: String,
+        /// What there is.
+        all: String,
+    },
+    /// No provider's name.
+    #[error(
+        "1 validation error detected: Value '{value}' at 'byProvider' failed to satisfy constraint: Member must satisfy regular \
+         expression pattern: [A-Za-z0-9- ]{{1,63}}"
+    )]
+    Provider {
         /// What was asked for.
         value: String,
     },

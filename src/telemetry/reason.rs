@@ -52,6 +52,8 @@ words! {
         NoSuchModel => "no_such_model",
         /// A policy denies the call.
         PolicyDenied => "policy_denied",
+        /// The call could be served in a Region that is not allowed.
+        RegionDenied => "region_denied",
         /// A required guardrail is absent.
         GuardrailMissing => "guardrail_missing",
         /// Another guardrail than the required one was sent.
@@ -138,6 +140,7 @@ impl RefusalReason {
             | Self::ProfileNotYours
             | Self::NoSuchModel
             | Self::PolicyDenied
+            | Self::RegionDenied
             | Self::GuardrailMissing
             | Self::GuardrailDifferent
             | Self::GuardrailSelective

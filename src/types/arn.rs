@@ -84,7 +84,7 @@ impl FromStr for ProfileArn {
         if arn.service != "bedrock" || kind != "application-inference-profile" {
             return Err(ArnError::NotAnApplicationProfile);
         }
-        if !matches!(arn.partition, "aws" | "aws-us-gov" | "aws-cn" | "aws-eusc") {
+        if !PARTITIONS.contains(&arn.partition) {
             return Err(ArnError::Partition);
         }
         if id.len() > 64 || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
@@ -190,7 +190,7 @@ pub enum ArnError {
     )]
     NotAnApplicationProfile,
     /// An unknown partition.
-    #[error("unknown partition: known are aws, aws-us-gov, aws-cn and aws-eusc")]
+    #[error("unknown partition: known are {}", PARTITIONS.join(", "))]
     Partition,
     /// A Region that is none.
     #[error("not a Region's name, such as eu-central-1")]
@@ -202,6 +202,10 @@ pub enum ArnError {
     #[error("a profile's id is letters and digits, 64 at most")]
     ProfileId,
 }
+
+/// The partitions of AWS.
+const PARTITIONS: [&str; 8] =
+    ["aws", "aws-us-gov", "aws-cn", "aws-eusc", "aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f"];
 
 #[cfg(test)]
 mod tests {

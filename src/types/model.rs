@@ -3,47 +3,78 @@
 //! The grammar is that of the Runtime API's `modelId` member: at most 2,048 characters of letters, digits and
 //! `_ . - / :`. Which profile a name leads to is decided in `profiles`, not here.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 use super::arn::Arn;
 
 /// A foundation model's id (`anthropic.claude-sonnet-4-5-20250929-v1:0`) or a system-defined profile's
 /// (`us.anthropic.…`): letters, digits and `. - : _`, at least one dot, at most 256 characters.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ModelId(String);
+///
+/// Two ids are one if they are written alike: where the foundation model's own id begins is what whoever read the id knew of
+/// geographies, and no part of it.
+#[derive(Clone, Debug)]
+pub struct ModelId {
+    text: String,
+    base_at: usize,
+}
 
 impl ModelId {
     /// The id as written.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
-    /// Where calls through this id may be served: its geographic prefix, if it has one.
+    /// The same id, where these prefixes (without their dots) are geographies too: AWS makes new ones.
+    #[must_use]
+    pub fn with_geographies(self, further: &[String]) -> Self {
+        match self.unknown_prefix() {
+            Some(prefix) if further.iter().any(|known| known == prefix) => Self { base_at: prefix.len() + 1, ..self },
+            Some(_) | None => self,
+        }
+    }
+
+    /// Where calls through this id may be served, where it has the prefix of a geography that is known here.
     pub fn geography(&self) -> Option<Geography> {
-        self.0.split_once('.').and_then(|(prefix, rest)| Geography::from_prefix(prefix).filter(|_| rest.contains('.')))
+        self.prefix().and_then(Geography::from_prefix)
+    }
+
+    /// The prefix of a geography, without its dot, known here or told of.
+    pub fn prefix(&self) -> Option<&str> {
+        self.text.get(..self.base_at)?.strip_suffix('.')
+    }
+
+    /// What stands before a maker and a model, and is no geography that is known here: `mx` in `mx.anthropic.claude-…`. Told by
+    /// the shape alone, as in `prefix.maker.model` with words of letters, which no foundation model's own id has.
+    pub fn unknown_prefix(&self) -> Option<&str> {
+        let word = |text: &str| {
+            text.starts_with(|first: char| first.is_ascii_alphabetic())
+                && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        };
+        let (prefix, rest) = self.text.split_once('.')?;
+        let (maker, model) = rest.split_once('.')?;
+        let shaped = word(maker) && model.starts_with(|first: char| first.is_ascii_alphabetic());
+        (shaped && self.geography().is_none()).then_some(prefix)
     }
 
     /// The id without its geographic prefix: the foundation model's own.
     #[must_use]
     pub fn base(&self) -> Self {
-        Self(self.base_str().to_owned())
+        Self { text: self.base_str().to_owned(), base_at: 0 }
     }
 
     /// [`ModelId::base`] as a part of this id.
     pub fn base_str(&self) -> &str {
-        match (self.geography(), self.0.split_once('.')) {
-            (Some(_), Some((_, rest))) => rest,
-            _ => &self.0,
-        }
+        self.text.get(self.base_at..).unwrap_or(&self.text)
     }
 
     /// The family of the foundation model: its id without versions, dates and sizes, which are the parts that begin with a
     /// digit, the one that begins with `v` and a digit, and digits at the end of a part.
     /// `us.anthropic.claude-sonnet-4-5-20250929-v1:0` is of the family `anthropic.claude-sonnet`.
     pub fn family(&self) -> String {
-        let base = self.base();
-        let (provider, name) = base.0.split_once('.').unwrap_or((&base.0, ""));
+        let (provider, name) = self.base_str().split_once('.').unwrap_or((self.base_str(), ""));
         let digit = |text: &str| text.starts_with(|first: char| first.is_ascii_digit());
         let parts = name
             .split(['-', '.', ':'])
@@ -54,14 +85,13 @@ impl ModelId {
 
     /// Who made the model: `anthropic`, `amazon`, `meta`, …
     pub fn provider(&self) -> &str {
-        let base = self.base_str();
-        base.split_once('.').map_or(base, |(provider, _)| provider)
+        self.base_str().split_once('.').map_or(self.base_str(), |(provider, _)| provider)
     }
 }
 
 impl std::borrow::Borrow<str> for ModelId {
     fn borrow(&self) -> &str {
-        &self.0
+        &self.text
     }
 }
 
@@ -72,7 +102,11 @@ impl FromStr for ModelId {
         let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:_".contains(&byte));
         let dotted = text.split_once('.').is_some_and(|(provider, name)| !provider.is_empty() && !name.is_empty());
         if plain && dotted && text.len() <= 256 && !text.contains("..") {
-            Ok(Self(text.to_owned()))
+            let known = text
+                .split_once('.')
+                .filter(|(prefix, rest)| Geography::from_prefix(prefix).is_some() && rest.contains('.'));
+            let base_at = known.map_or(0, |(prefix, _)| prefix.len() + 1);
+            Ok(Self { text: text.to_owned(), base_at })
         } else {
             Err(ModelIdError)
         }
@@ -81,7 +115,33 @@ impl FromStr for ModelId {
 
 impl fmt::Display for ModelId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
+    }
+}
+
+impl PartialEq for ModelId {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for ModelId {}
+
+impl Hash for ModelId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
+impl Ord for ModelId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.text.cmp(&other.text)
+    }
+}
+
+impl PartialOrd for ModelId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -192,6 +252,48 @@ mod tests {
         assert_eq!((id.provider(), id.base().provider()), ("anthropic", "anthropic"));
         let titan: ModelId = "amazon.titan-text-lite-v1".parse().unwrap();
         assert_eq!((titan.geography(), titan.base()), (None, titan.clone()));
+    }
+
+    #[test]
+    fn a_geography_that_is_told_of_is_one() {
+        let read = |text: &str, further: &[&str]| {
+            let further: Vec<_> = further.iter().map(|&prefix| prefix.to_owned()).collect();
+            text.parse::<ModelId>().unwrap().with_geographies(&further)
+        };
+        let sonnet = "anthropic.claude-sonnet-4-5-20250929-v1:0";
+        let told = read(&format!("mx.{sonnet}"), &["in", "mx"]);
+        assert_eq!((told.base().as_str(), told.prefix(), told.geography()), (sonnet, Some("mx"), None));
+        assert_eq!((told.provider(), told.family().as_str()), ("anthropic", "anthropic.claude-sonnet"));
+        assert_eq!(told.unknown_prefix(), Some("mx"), "nobody here knows its Regions");
+        let untold = read(&format!("mx.{sonnet}"), &["in"]);
+        assert_eq!((untold.base(), untold.prefix(), untold.provider()), (untold.clone(), None, "mx"));
+        // Whoever wrote it, it is the same id.
+        assert_eq!((&told, told.cmp(&untold)), (&untold, Ordering::Equal));
+        assert!(std::collections::HashSet::from([told]).contains(&untold));
+        // What is known stays, and a maker is no geography.
+        for (text, base) in [
+            (format!("us.{sonnet}"), sonnet),
+            (sonnet.to_owned(), sonnet),
+            ("deepseek.v3.2".to_owned(), "deepseek.v3.2"),
+        ] {
+            assert_eq!(read(&text, &["us", "anthropic", "deepseek"]).base().as_str(), base, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_that_is_not_known_is_told_from_a_dot_in_a_version() {
+        for (id, prefix) in [
+            ("mx.anthropic.claude-sonnet-4-5-20250929-v1:0", Some("mx")),
+            ("eu-sov.amazon.nova-lite-v1:0", Some("eu-sov")),
+            ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", None),
+            ("anthropic.claude-sonnet-4-5-20250929-v1:0", None),
+            ("zai.glm-4.7", None),
+            ("minimax.minimax-m2.1", None),
+            ("deepseek.v3.2", None),
+            ("us.deepseek.v3.2", None),
+        ] {
+            assert_eq!(id.parse::<ModelId>().unwrap().unknown_prefix(), prefix, "{id}");
+        }
     }
 
     #[test]

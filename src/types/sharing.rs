@@ -104,7 +104,7 @@ impl Models {
 }
 
 /// Whether a pattern with `*` fits a text, in time proportional to both.
-fn fits(pattern: &str, text: &str) -> bool {
+pub(super) fn fits(pattern: &str, text: &str) -> bool {
     let Some((head, mut rest)) = pattern.split_once('*') else { return pattern == text };
     let Some(mut text) = text.strip_prefix(head) else { return false };
     while let Some((part, more)) = rest.split_once('*') {

@@ -12,7 +12,7 @@ use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full, Limited};
 
 use super::credentials::Credentials;
-use super::endpoint::{Endpoint, suffix};
+use super::endpoint::{Endpoint, suffixes};
 use super::pool::Pool;
 use crate::profiles::control::{Asked, ControlPlane, Question, Reply, Service};
 use crate::sigv4::{CanonicalRequest, Payload, Signer};
@@ -73,7 +73,7 @@ impl Parts {
                     "https://{}.{}.{}",
                     question.service.name(),
                     question.place.region,
-                    suffix(question.place.region.partition())
+                    suffixes(&question.place.region).0
                 );
                 Arc::new(Endpoint::parse(&host).map_err(|error| error.to_string())?)
             }

@@ -1,5 +1,8 @@
 //! Which host serves a Region.
 //!
+//! The names are those of the rule set by which every AWS SDK finds them: `endpoint-rule-set-1.json` of `bedrock-runtime` and
+//! `partitions.json` in botocore. As there, the partition is told by the Region's name.
+//!
 //! <https://docs.aws.amazon.com/general/latest/gr/bedrock.html>
 
 use std::fmt;
@@ -44,9 +47,12 @@ impl Endpoint {
         Ok(Self { host, port, security, authority: shown })
     }
 
-    /// The standard endpoint of a Region in a partition.
-    pub fn of_region(partition: &str, region: &Region) -> Self {
-        let host = format!("bedrock-runtime.{region}.{}", suffix(partition));
+    /// Bedrock's own endpoint in a Region.
+    pub fn of_region(region: &Region, variant: Variant) -> Self {
+        let (v4, dual) = suffixes(region);
+        let suffix = if variant.dual_stack { dual } else { v4 };
+        let fips = if variant.fips { "-fips" } else { "" };
+        let host = format!("bedrock-runtime{fips}.{region}.{suffix}");
         Self { authority: host.clone(), host, port: 443, security: Security::Tls }
     }
 
@@ -77,14 +83,34 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// What the hosts of a partition end with.
-pub(super) fn suffix(partition: &str) -> &'static str {
-    match partition {
-        "aws-cn" => "amazonaws.com.cn",
-        "aws-eusc" => "amazonaws.eu",
-        _ => "amazonaws.com",
-    }
+/// Which of the endpoints that AWS has in a Region.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Variant {
+    /// The one whose cryptography is validated after FIPS 140.
+    pub fips: bool,
+    /// The one that is reached over IPv6 too.
+    pub dual_stack: bool,
 }
+
+/// The domain of a Region's partition, and that of its dual-stack endpoints.
+pub(super) fn suffixes(region: &Region) -> (&'static str, &'static str) {
+    let known = PARTITIONS.iter().find(|(prefix, _, _)| region.as_str().starts_with(prefix));
+    known.map_or(("amazonaws.com", "api.aws"), |(_, v4, dual)| (*v4, *dual))
+}
+
+/// How the names of Regions begin outside of the commercial partition and GovCloud, which share their domains.
+const PARTITIONS: [(&str, &str, &str); 6] = [
+    ("cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn"),
+    ("eusc-", "amazonaws.eu", "api.amazonwebservices.eu"),
+    ("us-iso-", "c2s.ic.gov", "api.aws.ic.gov"),
+    ("us-isob-", "sc2s.sgov.gov", "api.aws.scloud"),
+    ("eu-isoe-", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"),
+    ("us-isof-", "csp.hci.ic.gov", "api.aws.hci.ic.gov"),
+];
+
+/// The Regions in which Bedrock's Runtime is known to have a FIPS endpoint: `endpoints.json` in botocore, 2026.
+pub const FIPS_REGIONS: [&str; 6] =
+    ["us-east-1", "us-east-2", "us-west-2", "ca-central-1", "us-gov-east-1", "us-gov-west-1"];
 
 /// The text is no endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -93,28 +119,40 @@ pub struct EndpointError;
 
 /// The endpoints in use: the configured one for every Region, or each Region's own.
 #[derive(Debug)]
-pub struct Endpoints {
-    fixed: Option<Arc<Endpoint>>,
-    regional: DashMap<(String, Region), Arc<Endpoint>>,
+pub enum Endpoints {
+    /// In place of Bedrock's own: a VPC endpoint, a test's fake.
+    Fixed(Arc<Endpoint>),
+    /// Bedrock's own.
+    Regional {
+        /// Which of them.
+        variant: Variant,
+        /// Those that were asked for.
+        known: DashMap<Region, Arc<Endpoint>>,
+    },
 }
 
 impl Endpoints {
-    /// With an override (a VPC endpoint, a test's fake), or without.
-    pub fn new(fixed: Option<Endpoint>) -> Self {
-        Self { fixed: fixed.map(Arc::new), regional: DashMap::new() }
+    /// This one for every Region.
+    pub fn fixed(endpoint: Endpoint) -> Self {
+        Self::Fixed(Arc::new(endpoint))
+    }
+
+    /// Each Region's own.
+    pub fn regional(variant: Variant) -> Self {
+        Self::Regional { variant, known: DashMap::new() }
     }
 
     /// Where calls for a Region go. Regions come from configuration, so the map stays small.
-    pub fn of(&self, partition: &str, region: &Region) -> Arc<Endpoint> {
-        if let Some(fixed) = &self.fixed {
-            return Arc::clone(fixed);
+    pub fn of(&self, region: &Region) -> Arc<Endpoint> {
+        let (variant, known) = match self {
+            Self::Fixed(endpoint) => return Arc::clone(endpoint),
+            Self::Regional { variant, known } => (*variant, known),
+        };
+        if let Some(endpoint) = known.get(region) {
+            return Arc::clone(&endpoint);
         }
-        let key = (partition.to_owned(), region.clone());
-        if let Some(known) = self.regional.get(&key) {
-            return Arc::clone(&known);
-        }
-        let made = Arc::new(Endpoint::of_region(partition, region));
-        self.regional.insert(key, Arc::clone(&made));
+        let made = Arc::new(Endpoint::of_region(region, variant));
+        known.insert(region.clone(), Arc::clone(&made));
         made
     }
 }
@@ -143,12 +181,50 @@ mod tests {
         }
     }
 
+    /// The cases of `tests/functional/endpoint-rules/bedrock-runtime/endpoint-tests-1.json` in botocore, and one for each partition
+    /// of its `partitions.json` that they leave out.
     #[test]
-    fn each_partition_has_its_own_suffix() {
-        let region: Region = "cn-north-1".parse().unwrap();
-        assert_eq!(Endpoint::of_region("aws-cn", &region).authority(), "bedrock-runtime.cn-north-1.amazonaws.com.cn");
-        let region: Region = "us-east-1".parse().unwrap();
-        let endpoints = Endpoints::new(None);
-        assert_eq!(endpoints.of("aws", &region).authority(), "bedrock-runtime.us-east-1.amazonaws.com");
+    fn every_case_of_the_rule_set_has_its_host() {
+        for (region, fips, dual_stack, host) in [
+            ("us-east-1", true, true, "bedrock-runtime-fips.us-east-1.api.aws"),
+            ("us-east-1", true, false, "bedrock-runtime-fips.us-east-1.amazonaws.com"),
+            ("us-east-1", false, true, "bedrock-runtime.us-east-1.api.aws"),
+            ("us-east-1", false, false, "bedrock-runtime.us-east-1.amazonaws.com"),
+            ("cn-north-1", true, true, "bedrock-runtime-fips.cn-north-1.api.amazonwebservices.com.cn"),
+            ("cn-north-1", true, false, "bedrock-runtime-fips.cn-north-1.amazonaws.com.cn"),
+            ("cn-north-1", false, true, "bedrock-runtime.cn-north-1.api.amazonwebservices.com.cn"),
+            ("cn-north-1", false, false, "bedrock-runtime.cn-north-1.amazonaws.com.cn"),
+            ("us-gov-east-1", true, true, "bedrock-runtime-fips.us-gov-east-1.api.aws"),
+            ("us-gov-east-1", true, false, "bedrock-runtime-fips.us-gov-east-1.amazonaws.com"),
+            ("us-gov-east-1", false, true, "bedrock-runtime.us-gov-east-1.api.aws"),
+            ("us-gov-east-1", false, false, "bedrock-runtime.us-gov-east-1.amazonaws.com"),
+            ("us-iso-east-1", true, false, "bedrock-runtime-fips.us-iso-east-1.c2s.ic.gov"),
+            ("us-iso-east-1", false, false, "bedrock-runtime.us-iso-east-1.c2s.ic.gov"),
+            ("us-isob-east-1", true, false, "bedrock-runtime-fips.us-isob-east-1.sc2s.sgov.gov"),
+            ("us-isob-east-1", false, false, "bedrock-runtime.us-isob-east-1.sc2s.sgov.gov"),
+            ("us-iso-east-1", false, true, "bedrock-runtime.us-iso-east-1.api.aws.ic.gov"),
+            ("us-isob-east-1", false, true, "bedrock-runtime.us-isob-east-1.api.aws.scloud"),
+            ("eusc-de-east-1", false, false, "bedrock-runtime.eusc-de-east-1.amazonaws.eu"),
+            ("eusc-de-east-1", false, true, "bedrock-runtime.eusc-de-east-1.api.amazonwebservices.eu"),
+            ("eu-isoe-west-1", false, false, "bedrock-runtime.eu-isoe-west-1.cloud.adc-e.uk"),
+            ("eu-isoe-west-1", false, true, "bedrock-runtime.eu-isoe-west-1.api.cloud-aws.adc-e.uk"),
+            ("us-isof-south-1", true, false, "bedrock-runtime-fips.us-isof-south-1.csp.hci.ic.gov"),
+            ("us-isof-south-1", false, true, "bedrock-runtime.us-isof-south-1.api.aws.hci.ic.gov"),
+            ("mx-central-1", false, false, "bedrock-runtime.mx-central-1.amazonaws.com"),
+        ] {
+            let endpoints = Endpoints::regional(Variant { fips, dual_stack });
+            for _ in 0..2 {
+                let endpoint = endpoints.of(&region.parse().unwrap());
+                assert_eq!((endpoint.authority(), endpoint.port(), endpoint.is_tls()), (host, 443, true));
+            }
+        }
+    }
+
+    #[test]
+    fn an_endpoint_of_ones_own_is_every_regions() {
+        let endpoints = Endpoints::fixed(Endpoint::parse("https://example.com").unwrap());
+        for region in ["us-east-1", "cn-north-1"] {
+            assert_eq!(endpoints.of(&region.parse().unwrap()).authority(), "example.com");
+        }
     }
 }

@@ -20,7 +20,7 @@ pub use body::UpstreamBody;
 pub use connector::Connector;
 pub use control::ControlClient;
 pub use credentials::{AwsChain, CredentialError, CredentialSource, Credentials, Fixed, Loaded};
-pub use endpoint::{Endpoint, EndpointError, Endpoints};
+pub use endpoint::{Endpoint, EndpointError, Endpoints, FIPS_REGIONS, Variant};
 pub use error::{Phase, Reached, UpstreamError};
 pub use fetch::Fetcher;
 pub use pool::{Limits, Pool, PoolCounts};

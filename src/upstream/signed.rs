@@ -72,8 +72,7 @@ impl RequestSigner {
         let malformed = |what: &str| UpstreamError::Malformed(what.to_owned());
         let target = guarded.permitted().target();
         let region = target.region().unwrap_or(&self.region).clone();
-        let partition = target.profile().map_or("aws", |profile| profile.arn().partition());
-        let endpoint = self.endpoints.of(partition, &region);
+        let endpoint = self.endpoints.of(&region);
         let path = match target {
             Target::Guardrail { identifier, version } => Some(guardrail_path(identifier, version)),
             Target::Profile(_) | Target::BaseModel(_) => {

@@ -5,7 +5,7 @@ import urllib.parse
 
 import adapters
 import pytest
-from house import GUARDRAIL, SIGNING, SONNET, arn, unsplice
+from house import GUARDRAIL, NOVA, SIGNING, SONNET, arn, unsplice
 
 EVERY_CALL = [
     pytest.param(client, operation, caller, id=f"{client.name}-{operation}-{caller}")
@@ -145,6 +145,24 @@ def test_the_control_plane_shows_callers_their_own_profiles_and_no_others(boto, 
     with pytest.raises(bedrock.exceptions.ClientError) as refused:
         bedrock.get_inference_profile(inferenceProfileIdentifier=arn("bobsonnet001"))
     assert "bob" not in str(refused.value).replace(arn("bobsonnet001"), "")
+
+
+@pytest.mark.parametrize("caller", ["alice", SIGNING])
+def test_the_control_plane_shows_callers_the_models_behind_their_own_profiles(boto, caller):
+    bedrock = boto.client(caller, "bedrock")
+    sonnet, nova = SONNET.removeprefix("us."), NOVA.removeprefix("us.")
+    listed = bedrock.list_foundation_models()["modelSummaries"]
+    assert {model["modelId"] for model in listed} == {sonnet, nova}
+    by_maker = bedrock.list_foundation_models(byProvider="Anthropic", byOutputModality="TEXT", byInferenceType="ON_DEMAND")
+    assert [model["modelName"] for model in by_maker["modelSummaries"]] == ["Claude Sonnet 4.5"]
+    assert bedrock.list_foundation_models(byProvider="Mistral AI")["modelSummaries"] == []
+    details = bedrock.get_foundation_model(modelIdentifier=sonnet)["modelDetails"]
+    assert details == by_maker["modelSummaries"][0]
+    assert details["modelLifecycle"]["status"] == "ACTIVE" and details["responseStreamingSupported"]
+    with pytest.raises(bedrock.exceptions.ResourceNotFoundException):
+        bedrock.get_foundation_model(modelIdentifier="meta.llama3-3-70b-instruct-v1:0")
+    with pytest.raises(bedrock.exceptions.ValidationException):
+        bedrock.list_foundation_models(byOutputModality="SMELL")
 
 
 def test_a_guardrail_that_steps_in_is_seen_by_the_client_and_the_model_is_not_paid_for(house, client):

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use crate::harness::{Plan, Scene, arn, claude, converse};
+use crate::harness::{PROFILES, Plan, Scene, arn, claude, converse};
 
 /// A name as a path segment.
 fn segment(name: &str) -> String {
@@ -129,4 +129,105 @@ async fn an_operation_that_is_not_allowed_is_denied_before_the_body_is_read() {
     let answer = scene.send(scene.post("alice", "/model/sonnet/converse-stream", converse("hello"))).await;
     assert_eq!(answer.refusal(), (403, "AccessDeniedException", "policy_denied"));
     assert_eq!(scene.received(1).await.len(), 1);
+}
+
+/// Every operation on `name`, and a body that it takes.
+fn calls(name: &str) -> [(String, String); 5] {
+    let counted = r#"{"input":{"converse":{"messages":[{"role":"user","content":[{"text":"hello"}]}]}}}"#;
+    let titan = r#"{"inputText":"hello"}"#;
+    [
+        ("converse", converse("hello")),
+        ("converse-stream", converse("hello")),
+        ("invoke", titan.to_owned()),
+        ("invoke-with-response-stream", titan.to_owned()),
+        ("count-tokens", counted.to_owned()),
+    ]
+    .map(|(verb, body)| (format!("/model/{}/{verb}", segment(name)), body))
+}
+
+#[tokio::test]
+async fn what_could_be_served_outside_of_the_allowed_regions_is_refused() {
+    let denied = (403, "AccessDeniedException", "region_denied");
+    let apply = r#"{"source":"INPUT","content":[{"text":{"text":"hello"}}]}"#;
+    for (regions, sonnet, titan, guardrail) in [
+        ("\"eu-*\"", false, false, false),
+        ("\"us-east-1\"", false, true, true),
+        ("\"eu-*\", \"us-*\"", true, true, true),
+    ] {
+        let policy = format!("[policy]\nallowed_regions = [{regions}]");
+        let scene = Plan::default().with(&policy).open().await;
+        for (name, allowed) in [("sonnet", sonnet), ("titan", titan)] {
+            for (path, body) in calls(name) {
+                let answer = scene.send(scene.post("alice", &path, body)).await;
+                if allowed {
+                    assert_ne!(answer.status, StatusCode::FORBIDDEN, "{regions} {path}: {:?}", answer.body);
+                    continue;
+                }
+                assert_eq!(answer.refusal(), denied, "{regions} {path}");
+                assert_eq!(answer.header("x-should-retry"), Some("false"));
+                let message = answer.message();
+                assert!(
+                    message.starts_with(
+                        "You don't have access to the model with the specified model ID. User: alice is not"
+                    ) && message.contains("with an explicit deny in a policy of this gateway: ")
+                        && message.contains(&regions.replace('"', "")),
+                    "{message}"
+                );
+            }
+        }
+        let answer = scene.send(scene.post("alice", "/guardrail/gr1/version/1/apply", apply)).await;
+        assert_eq!(answer.header("x-tollgate-reason") == Some("region_denied"), !guardrail, "{regions}");
+        if !(sonnet || titan || guardrail) {
+            assert!(scene.mock.received().is_empty());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_global_profile_is_refused_where_that_is_denied_or_regions_are_listed() {
+    let global = PROFILES[0].2.replace("us.", "global.");
+    let table = format!(
+        "[[profiles]]\nname = \"carol-global\"\narn = \"{}\"\nsource = \"{global}\"\nprincipals = [\"carol\"]",
+        arn("carol-global")
+    );
+    for (policy, carol, alice) in [
+        ("deny_global = true", false, true),
+        ("allowed_regions = [\"us-*\"]", false, true),
+        ("allowed_regions = [\"us-*\", \"unspecified\"]", true, true),
+        ("deny_global = false", true, true),
+    ] {
+        let scene = Plan::default().profile(&table).with(&format!("[policy]\n{policy}")).mock(|mock| {
+            let mut added = mock.profiles[0].clone();
+            added.arn = arn("carol-global").parse().unwrap();
+            added.source = global.parse().unwrap();
+            mock.profiles.push(added);
+        });
+        let scene = scene.open().await;
+        for (who, name, allowed) in [("carol", "carol-global", carol), ("alice", "sonnet", alice)] {
+            let answer = scene.converse(who, name, "hello").await;
+            let reason = if allowed { None } else { Some("region_denied") };
+            assert_eq!(answer.header("x-tollgate-reason"), reason, "{policy} {who}: {:?}", answer.body);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_geography_that_is_told_of_is_one() {
+    let model = "anthropic.claude-sonnet-4-5-20250929-v1:0";
+    let table = format!(
+        "[[profiles]]\nname = \"carol-mx\"\narn = \"{}\"\nsource = \"mx.{model}\"\nprincipals = [\"carol\"]",
+        arn("carol-mx")
+    );
+    for (told, statuses) in [("geographies = [\"mx\"]", [200, 200, 200]), ("", [200, 403, 403])] {
+        let scene = Plan::default().profile(&table).upstream(told).mock(|mock| {
+            let mut added = mock.profiles[0].clone();
+            added.arn = arn("carol-mx").parse().unwrap();
+            mock.profiles.push(added);
+        });
+        let scene = scene.open().await;
+        for (prefix, status) in ["mx.", "", "us."].iter().zip(statuses) {
+            let answer = scene.converse("carol", &segment(&format!("{prefix}{model}")), "hello").await;
+            assert_eq!(answer.status.as_u16(), status, "{told} {prefix}: {:?}", answer.body);
+        }
+    }
 }

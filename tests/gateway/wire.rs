@@ -139,8 +139,6 @@ async fn every_other_operation_is_refused_by_its_name() {
         ("POST", "/async-invoke", "StartAsyncInvoke"),
         ("GET", "/async-invoke", "ListAsyncInvokes"),
         ("GET", "/async-invoke/arn%3Aaws%3Abedrock%3Aus-east-1%3A123456789012%3Aasync-invoke%2Fabc", "GetAsyncInvoke"),
-        ("GET", "/foundation-models", "ListFoundationModels"),
-        ("GET", "/foundation-models/amazon.nova-lite-v1:0", "GetFoundationModel"),
         ("POST", "/openai/v1/chat/completions", "OpenAiApi"),
     ] {
         for wire in [Wire::Http1, Wire::Http2] {
@@ -185,6 +183,38 @@ async fn the_control_planes_reads_are_answered_from_the_callers_own_map() {
     let unknown = scene.send(scene.get("bob", "/inference-profiles?type=NONE")).await;
     assert_eq!(unknown.refusal(), (400, "ValidationException", "invalid_query"));
     assert!(scene.mock.received().is_empty());
+}
+
+#[tokio::test]
+async fn the_models_behind_the_callers_own_profiles_are_told_and_no_others() {
+    let scene = Scene::new().await;
+    let haiku = "anthropic.claude-haiku-4-5-20251001-v1:0";
+    let ids = |answer: &client::Answer| -> Vec<String> {
+        let summaries = answer.json()["modelSummaries"].as_array().unwrap().clone();
+        summaries.iter().map(|summary| summary["modelId"].as_str().unwrap().to_owned()).collect()
+    };
+    for wire in [Wire::Http1, Wire::Http2] {
+        let answer = send(scene.data, wire, scene.get("bob", "/foundation-models")).await;
+        assert_eq!((answer.status, answer.header("content-type")), (StatusCode::OK, Some("application/json")));
+        assert!(answer.header("x-amzn-requestid").is_some());
+        assert_eq!(ids(&answer), [haiku, "meta.llama3-3-70b-instruct-v1:0", "amazon.titan-text-express-v1"]);
+    }
+    let by_maker = scene.send(scene.get("bob", "/foundation-models?byProvider=Anthropic&byOutputModality=TEXT")).await;
+    assert_eq!(ids(&by_maker), [haiku]);
+    // What is listed can be called by the name under which it is listed.
+    assert_eq!(scene.converse("bob", haiku, "hello").await.status, StatusCode::OK);
+    let arn = format!("/foundation-models/arn%3Aaws%3Abedrock%3Aus-east-1%3A%3Afoundation-model%2F{haiku}");
+    for path in [format!("/foundation-models/{haiku}"), arn] {
+        let answer = scene.send(scene.get("bob", &path)).await;
+        assert_eq!(answer.json()["modelDetails"]["modelId"], haiku);
+        let of_alice = scene.send(scene.get("alice", &path)).await;
+        assert_eq!(of_alice.refusal(), (404, "ResourceNotFoundException", "no_such_model"));
+    }
+    let unknown = scene.send(scene.get("bob", "/foundation-models?byOutputModality=SMELL")).await;
+    assert_eq!(unknown.refusal(), (400, "ValidationException", "invalid_query"));
+    let nobody = Request::get("/foundation-models").body(Full::default()).unwrap();
+    assert_eq!(scene.send(nobody).await.refusal().0, 401);
+    assert_eq!(scene.received(1).await.len(), 1);
 }
 
 #[tokio::test]

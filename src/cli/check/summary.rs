@@ -12,6 +12,7 @@ use budgets::Budget;
 use rate_limits::RateLimit;
 
 use crate::config::{Choice, Durability, Listen, ListenerSettings, Settings, StoreKind, TlsSettings, show_duration};
+use crate::policy::GlobalProfiles;
 use crate::types::Owners;
 
 /// What a valid file means.
@@ -27,6 +28,9 @@ pub(super) struct Summary {
     webhook: Option<String>,
     access: Vec<Access>,
     operations: Vec<&'static str>,
+    /// Where calls may be served; `None` is anywhere.
+    regions: Option<Vec<String>>,
+    global_profiles: &'static str,
     guardrails: Vec<Guardrail>,
     budgets: Vec<Budget>,
     rate_limits: Vec<RateLimit>,
@@ -96,6 +100,15 @@ impl Summary {
             }),
             access: access(settings),
             operations: settings.policy.operations.iter().map(|operation| operation.name()).collect(),
+            regions: settings
+                .policy
+                .residency
+                .allowed()
+                .map(|patterns| patterns.iter().map(ToString::to_string).collect()),
+            global_profiles: match settings.policy.residency.global() {
+                GlobalProfiles::ByRegion => "by Region",
+                GlobalProfiles::Denied => "denied",
+            },
             guardrails: guardrails(settings),
             budgets: budgets::of(settings),
             rate_limits: rate_limits::of(settings),
@@ -147,7 +160,11 @@ fn identity(settings: &Settings) -> Vec<String> {
 
 fn upstream(settings: &Settings) -> Upstream {
     let upstream = &settings.upstream;
-    let own = || "bedrock-runtime of the profile's Region".to_owned();
+    let own = || {
+        let fips = if upstream.variant.fips { "-fips" } else { "" };
+        let dual_stack = if upstream.variant.dual_stack { ", IPv4 and IPv6" } else { "" };
+        format!("bedrock-runtime{fips} of the profile's Region{dual_stack}")
+    };
     let chain = || "the standard AWS chain".to_owned();
     Upstream {
         endpoint: upstream.endpoint.as_ref().map_or_else(own, ToString::to_string),
@@ -241,6 +258,8 @@ impl fmt::Display for Summary {
         writeln!(f, "{:<11}first byte within {first_byte_timeout}, pauses up to {idle_timeout}", "")?;
         writeln!(f, "{:<11}{}", "identity", self.identity.join(", "))?;
         writeln!(f, "{:<11}{}", "operations", self.operations.join(", "))?;
+        let regions = self.regions.as_ref().map_or_else(|| "any".to_owned(), |regions| regions.join(", "));
+        writeln!(f, "{:<11}{regions}; global profiles: {}", "regions", self.global_profiles)?;
         writeln!(f, "{:<11}{}", "counts", self.store)?;
         writeln!(f, "{:<11}{}", "prices", self.price_table)?;
         if let Some(webhook) = &self.webhook {

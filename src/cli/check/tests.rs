@@ -35,6 +35,7 @@ fn a_valid_file_is_summed_up_and_ends_with_zero() {
         "identity   keys, tokens of https://company.okta.com/oauth2/default, AWS roles for ",
         "upstream   bedrock-runtime of the profile's Region; without a profile: us-east-1; credentials: the standard AWS chain",
         "operations InvokeModel, InvokeModelWithResponseStream, Converse, ConverseStream, CountTokens, ApplyGuardrail",
+        "regions    any; global profiles: by Region",
         "prices     built in",
     ] {
         assert!(

@@ -30,6 +30,7 @@ pub(super) fn directory(
                 control: control_plane(settings, discovery, credentials, clock)?,
                 file: discovery.file.clone(),
                 every: discovery.every,
+                geographies: settings.upstream.geographies.clone(),
             })
         })
         .transpose()?;

@@ -98,7 +98,7 @@ pub async fn assemble(
     let credentials = Credentials::new(source(&settings.upstream, &region, aws).await?, Arc::clone(&clock));
     let directory = discovery::directory(settings, &credentials, &clock)?;
     let draining = CancellationToken::new();
-    let policies = stages::policies(&settings.policy)?;
+    let policies = stages::policies(&settings.policy, &region)?;
     let guardrails = stages::guardrails(&settings.guardrails)?;
     let endpoints = endpoints(&settings.upstream)?;
 
@@ -300,9 +300,9 @@ fn ca_bundle(upstream: &UpstreamSettings) -> Result<Option<Vec<u8>>, AssemblyErr
 }
 
 fn endpoints(upstream: &UpstreamSettings) -> Result<Endpoints, AssemblyError> {
+    let Some(url) = &upstream.endpoint else { return Ok(Endpoints::regional(upstream.variant)) };
     // The configuration has checked the URL already; were one refused here all the same, calls must not go to AWS's own.
-    let fixed = upstream.endpoint.as_ref().map(|url| Endpoint::parse(&url.to_string()));
-    Ok(Endpoints::new(fixed.transpose().map_err(failed("upstream.endpoint"))?))
+    Endpoint::parse(&url.to_string()).map(Endpoints::fixed).map_err(failed("upstream.endpoint"))
 }
 
 /// The Region of calls that name no profile: `ApplyGuardrail`.

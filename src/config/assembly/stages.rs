@@ -18,7 +18,7 @@ use crate::policy::{Policies, PolicyRule};
 use crate::profiles::price::{self, ModelPrice, PriceTable};
 use crate::profiles::{Grant, Profile};
 use crate::telemetry::BudgetReading;
-use crate::types::{Owners, TokenPrice};
+use crate::types::{Owners, Region, TokenPrice};
 
 pub(super) fn prices(table: PriceTable, overrides: &[PriceSettings]) -> PriceTable {
     overrides.iter().fold(table, |table, own| {
@@ -104,9 +104,11 @@ pub(super) fn grant(settings: &ProfileSettings) -> Option<Grant> {
     })
 }
 
-pub(super) fn policies(settings: &PolicySettings) -> Result<Policies, AssemblyError> {
+/// `home` is the Region of calls that name no profile.
+pub(super) fn policies(settings: &PolicySettings, home: &Region) -> Result<Policies, AssemblyError> {
     let rule = PolicyRule { owners: Owners::Everyone, operations: settings.operations.clone() };
-    Policies::new(vec![rule]).map_err(super::failed("policy.operations"))
+    let policies = Policies::new(vec![rule]).map_err(super::failed("policy.operations"))?;
+    Ok(policies.within(settings.residency.clone().with_home(home.clone())))
 }
 
 pub(super) fn guardrails(settings: &[GuardrailSettings]) -> Result<Guardrails, AssemblyError> {

@@ -24,6 +24,7 @@ mod prices;
 mod principals;
 mod profiles;
 mod rate_limits;
+mod residency;
 mod server;
 mod store;
 mod upstream;
@@ -84,6 +85,9 @@ pub(super) fn settings(file: &Entry<'_>, around: &Surroundings<'_>, report: &mut
     let mut upstream = upstream?;
     upstream.region = upstream.region.or_else(|| crosscheck::only_region(&profiles, &accounts));
     crosscheck::guardrail_region(file, &upstream, &policy, report);
+    residency::check(file, &profiles, &policy, report);
+    let regions = profiles.iter().map(|draft| draft.settings.arn.region()).chain(&upstream.region);
+    upstream::without_fips(file, &upstream, regions, report);
     Some(Settings {
         server: server?,
         admin: admin?,

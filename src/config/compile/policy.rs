@@ -6,11 +6,17 @@ use crate::config::diagnostics::{Report, Wrong, quoted};
 use crate::config::schema::Entry;
 use crate::config::settings::PolicySettings;
 use crate::config::suggest;
+use crate::policy::{GlobalProfiles, Residency};
+use crate::types::RegionPattern;
+
+pub(super) fn compile(entry: &Entry<'_>, report: &mut Report) -> PolicySettings {
+    PolicySettings { operations: operations(entry, report), residency: residency(entry, report) }
+}
 
 /// Without the key, every forwarded operation is allowed; with it, those it lists.
-pub(super) fn compile(entry: &Entry<'_>, report: &mut Report) -> PolicySettings {
+fn operations(entry: &Entry<'_>, report: &mut Report) -> Vec<Operation> {
     if !entry.has("operations") {
-        return PolicySettings { operations: forwarded().collect() };
+        return forwarded().collect();
     }
     let texts = entry.texts("operations");
     if texts.is_empty() {
@@ -19,7 +25,23 @@ pub(super) fn compile(entry: &Entry<'_>, report: &mut Report) -> PolicySettings 
             .warning(&entry.place_of("operations"), wrong.hint("leave the key out to allow every forwarded operation"));
     }
     values::distinct("operation", texts.iter().cloned(), report);
-    PolicySettings { operations: values::each(texts, report, operation) }
+    values::each(texts, report, operation)
+}
+
+/// Without the list, every Region is allowed; with it, those it names.
+fn residency(entry: &Entry<'_>, report: &mut Report) -> Residency {
+    let texts = entry.texts("allowed_regions");
+    if entry.has("allowed_regions") && texts.is_empty() {
+        let wrong = Wrong::new("no Region is allowed: every call will be refused");
+        report.warning(&entry.place_of("allowed_regions"), wrong.hint("leave the key out to allow every Region"));
+    }
+    values::distinct("Region", texts.iter().cloned(), report);
+    let allowed = values::each(texts, report, |text| {
+        text.parse::<RegionPattern>().map_err(|error| Wrong::new(format!("{}: {error}", quoted(text))))
+    });
+    let deny = entry.flag("deny_global").is_some_and(|flag| flag.value);
+    let global = if deny { GlobalProfiles::Denied } else { GlobalProfiles::ByRegion };
+    Residency::new(entry.has("allowed_regions").then_some(allowed), global)
 }
 
 fn operation(text: &str) -> Result<Operation, Wrong> {

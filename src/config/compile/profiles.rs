@@ -2,7 +2,7 @@
 
 use super::owners::{self, Nobody};
 use super::principals::Roster;
-use super::values;
+use super::{upstream, values};
 use crate::config::diagnostics::{Place, Placed, Report, Wrong, quoted};
 use crate::config::schema::Entry;
 use crate::config::settings::ProfileSettings;
@@ -19,8 +19,10 @@ pub(super) struct Draft {
 
 pub(super) fn compile(file: &Entry<'_>, roster: &Roster<'_>, report: &mut Report) -> Vec<Draft> {
     let entries = file.tables("profiles");
+    let further = upstream::geographies(&file.table("upstream"));
+    let further: Vec<_> = further.into_iter().map(|prefix| prefix.value.to_owned()).collect();
     values::distinct("profile", entries.iter().filter_map(|entry| entry.text("name")), report);
-    entries.iter().filter_map(|entry| profile(entry, roster, report)).collect()
+    entries.iter().filter_map(|entry| profile(entry, roster, &further, report)).collect()
 }
 
 /// A call goes through a profile or not at all.
@@ -33,12 +35,18 @@ pub(super) fn some(file: &Entry<'_>, report: &mut Report) {
     }
 }
 
-fn profile(entry: &Entry<'_>, roster: &Roster<'_>, report: &mut Report) -> Option<Draft> {
+/// `further` are prefixes of geographies beside those that are known.
+fn profile(entry: &Entry<'_>, roster: &Roster<'_>, further: &[String], report: &mut Report) -> Option<Draft> {
     let name = report.read(entry.text("name"), name);
     let arn = report.read(entry.text("arn"), |text| {
         text.parse::<ProfileArn>().map_err(|error| Wrong::new(format!("{}: {error}", quoted(text))))
     });
-    let source = report.read(entry.text("source"), source);
+    let source = report.read(entry.text("source"), source).map(|source| source.with_geographies(further));
+    if let Some(prefix) = source.as_ref().filter(|source| source.prefix().is_none()).and_then(ModelId::unknown_prefix) {
+        let wrong = Wrong::new(format!("{prefix} is taken for the maker of the model"));
+        let hint = format!("if it is a geography, add geographies = [\"{prefix}\"] to [upstream]");
+        report.warning(&entry.place_of("source"), wrong.hint(hint));
+    }
     let owners = owners::compile(entry, roster, Nobody::Allowed, report);
     let texts = entry.texts("aliases");
     values::distinct("alias", texts.iter().cloned(), report);

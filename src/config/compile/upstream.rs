@@ -1,19 +1,22 @@
 //! `[upstream]`: Bedrock's side.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::values::{self, Zero};
 use crate::config::Surroundings;
-use crate::config::diagnostics::{Report, Wrong, quoted};
+use crate::config::diagnostics::{Placed, Report, Wrong, quoted};
 use crate::config::schema::Entry;
 use crate::config::settings::UpstreamSettings;
-use crate::types::Region;
+use crate::types::{Geography, Region};
+use crate::upstream::{FIPS_REGIONS, Variant};
 
 pub(super) fn compile(entry: &Entry<'_>, around: &Surroundings<'_>, report: &mut Report) -> Option<UpstreamSettings> {
     let region = report.read(entry.text("region"), |text| {
         text.parse::<Region>().map_err(|error| Wrong::new(format!("{}: {error}", quoted(text))))
     });
     let endpoint = report.read(entry.text("endpoint"), endpoint);
+    let variant = variant(entry, report);
     let ca_bundle = values::existing(entry, "ca_bundle", around.folder, report);
     let connect_timeout = values::span(entry, "connect_timeout", Zero::Refused, report);
     let first_byte_timeout = values::span(entry, "first_byte_timeout", Zero::Refused, report);
@@ -24,9 +27,13 @@ pub(super) fn compile(entry: &Entry<'_>, around: &Surroundings<'_>, report: &mut
         let named = !text.trim().is_empty();
         named.then(|| text.to_owned()).ok_or_else(|| Wrong::new("an empty name").hint("leave the key out instead"))
     });
+    let geographies = geographies(entry);
+    values::distinct("geography", geographies.iter().cloned(), report);
+    let geographies = values::each(geographies, report, geography);
     Some(UpstreamSettings {
         region,
         endpoint,
+        variant,
         ca_bundle,
         connect_timeout: connect_timeout?,
         first_byte_timeout: first_byte_timeout?,
@@ -34,7 +41,55 @@ pub(super) fn compile(entry: &Entry<'_>, around: &Surroundings<'_>, report: &mut
         pool_idle_timeout: pool_idle_timeout?,
         max_connections: max_connections?,
         aws_profile,
+        geographies,
     })
+}
+
+/// The prefixes as they are written, for `profiles` too, which must not wait for the rest of the section.
+pub(super) fn geographies<'a>(entry: &Entry<'a>) -> Vec<Placed<&'a str>> {
+    entry.texts("geographies")
+}
+
+fn geography(text: &str) -> Result<String, Wrong> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+    if !plain || text.is_empty() || text.len() > 16 {
+        let wrong = Wrong::new(format!("{} is no prefix of a system-defined profile", quoted(text)));
+        return Err(wrong.hint("what stands before the first dot, such as \"mx\" for mx.anthropic.…"));
+    }
+    match Geography::from_prefix(text) {
+        Some(_) => Err(Wrong::new(format!("{text} is known anyway")).hint("leave it out")),
+        None => Ok(text.to_owned()),
+    }
+}
+
+/// Which of Bedrock's own endpoints. Beside `endpoint` neither key could mean anything, and whoever wrote them expects FIPS.
+fn variant(entry: &Entry<'_>, report: &mut Report) -> Variant {
+    let mut flag = |name: &str| {
+        let flag = entry.flag(name).filter(|flag| flag.value);
+        if let Some(flag) = flag.as_ref().filter(|_| entry.has("endpoint")) {
+            let wrong =
+                Wrong::new(format!("{name} is about Bedrock's own endpoints, and upstream.endpoint is in their place"));
+            report.error(&flag.place, wrong.hint(format!("leave {name} out, and name such an endpoint yourself")));
+        }
+        flag.is_some()
+    };
+    Variant { fips: flag("fips"), dual_stack: flag("dual_stack") }
+}
+
+/// Regions in which no FIPS endpoint is known: AWS may have made one meanwhile.
+pub(super) fn without_fips<'a>(
+    file: &Entry<'_>,
+    upstream: &UpstreamSettings,
+    regions: impl Iterator<Item = &'a Region>,
+    report: &mut Report,
+) {
+    let without: BTreeSet<_> = regions.map(Region::as_str).filter(|region| !FIPS_REGIONS.contains(region)).collect();
+    if upstream.variant.fips && !without.is_empty() && !report.has_errors() {
+        let without = without.into_iter().collect::<Vec<_>>().join(", ");
+        let wrong = Wrong::new(format!("no FIPS endpoint of Bedrock is known in {without}"));
+        let hint = format!("calls there may find no host; known are {}", FIPS_REGIONS.join(", "));
+        report.warning(&file.table("upstream").place_of("fips"), wrong.hint(hint));
+    }
 }
 
 /// `https://host[:port]`; `http://` only for this machine, because a signed request carries the prompt and a usable

@@ -58,6 +58,8 @@ const ADMIN: &[Key] = &[text_or("listen", "127.0.0.1:9090"), optional("token_fil
 const UPSTREAM: &[Key] = &[
     optional("region", Shape::Text),
     optional("endpoint", Shape::Text),
+    flag_or("fips", false),
+    flag_or("dual_stack", false),
     optional("ca_bundle", Shape::Text),
     span_or("connect_timeout", "5s"),
     span_or("first_byte_timeout", "15m"),
@@ -65,6 +67,7 @@ const UPSTREAM: &[Key] = &[
     span_or("pool_idle_timeout", "50s"),
     integer_or("max_connections", 1024),
     optional("aws_profile", Shape::Text),
+    optional("geographies", Shape::Texts),
 ];
 
 const IDENTITY: &[Key] = &[
@@ -141,7 +144,8 @@ const PROFILE: &[Key] = &[
     optional("aliases", Shape::Texts),
 ];
 
-const POLICY: &[Key] = &[optional("operations", Shape::Texts)];
+const POLICY: &[Key] =
+    &[optional("operations", Shape::Texts), optional("allowed_regions", Shape::Texts), flag_or("deny_global", false)];
 
 const GUARDRAIL: &[Key] = &[
     required("identifier", Shape::Text, "identifier = \"abc123def456\""),

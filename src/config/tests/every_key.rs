@@ -2,20 +2,23 @@
 
 mod identity;
 mod profiles;
+mod server;
 
 use std::num::{NonZeroU32, NonZeroU64};
 
 use super::*;
 use crate::budget::{Apart, Enforcement, Limits};
-use crate::identity::Template;
-use crate::profiles::control::Place;
 use crate::profiles::price::PiecePrices;
-use crate::profiles::vending::{Geographies, VendingRule};
-use crate::profiles::{Match, Rule};
 use crate::types::{Models, Money, Owners, Per};
 
 /// One value other than the default for every key.
 pub(super) const EVERY_KEY: &str = include_str!("every_key/every_key.toml");
+
+fn wanted_policy() -> PolicySettings {
+    let allowed = ["eu-*", "us-east-1"].map(|pattern| pattern.parse().unwrap());
+    let residency = crate::policy::Residency::new(Some(allowed.to_vec()), crate::policy::GlobalProfiles::Denied);
+    PolicySettings { operations: vec![crate::bedrock::Operation::Converse], residency }
+}
 
 fn wanted_store() -> StoreSettings {
     StoreSettings {
@@ -85,6 +88,15 @@ fn wanted_budgets() -> Vec<BudgetSettings> {
     ]
 }
 
+/// They exclude `endpoint`, which stands in the file.
+#[test]
+fn which_of_bedrocks_own_endpoints_is_honoured_too() {
+    for (lines, fips, dual_stack) in [("fips = true", true, false), ("dual_stack = true\nfips = false", false, true)] {
+        let source = EVERY_KEY.replace("endpoint = \"http://localhost:8\"", lines);
+        assert_eq!(settings(&source).upstream.variant, crate::upstream::Variant { fips, dual_stack });
+    }
+}
+
 #[test]
 #[expect(clippy::too_many_lines, reason = "one file, one value")]
 fn every_key_is_honoured() {
@@ -94,42 +106,12 @@ fn every_key_is_honoured() {
         Owners::Only { principals: owned(principals), groups: owned(groups) }
     };
     let wanted = Settings {
-        server: ServerSettings {
-            listeners: vec![
-                ListenerSettings {
-                    listen: Listen::Tcp("[::1]:1".parse().unwrap()),
-                    principal: Some("n".to_owned()),
-                    tls: TlsSettings::Files { certificate: "/c.pem".into(), key: "/etc/tollgate/k.pem".into() },
-                    clients: Some(ClientCertificates {
-                        ca: "/a.pem".into(),
-                        crl: Some("/etc/tollgate/r.pem".into()),
-                        presence: Presence::Required,
-                    }),
-                },
-                ListenerSettings {
-                    listen: Listen::Unix("/etc/tollgate/t.sock".into()),
-                    principal: Some("n".to_owned()),
-                    tls: TlsSettings::Off,
-                    clients: None,
-                },
-                ListenerSettings {
-                    listen: Listen::Tcp("[::1]:2".parse().unwrap()),
-                    principal: None,
-                    tls: TlsSettings::LocalCa { dir: "/etc/tollgate/ca".into() },
-                    clients: Some(ClientCertificates { ca: "/b.pem".into(), crl: None, presence: Presence::Optional }),
-                },
-            ],
-            base_path: "/a/b".to_owned(),
-            max_body_bytes: 2,
-            header_timeout: Duration::from_secs(3),
-            body_timeout: Duration::from_secs(4),
-            drain_timeout: Duration::ZERO,
-            max_connections: 6,
-        },
+        server: server::wanted(),
         admin: AdminSettings { listen: "127.0.0.1:7".parse().unwrap(), token_file: Some("/etc/tollgate/t".into()) },
         upstream: UpstreamSettings {
             region: Some("eu-west-1".parse().unwrap()),
             endpoint: Some("http://localhost:8/".parse().unwrap()),
+            variant: crate::upstream::Variant::default(),
             ca_bundle: Some("/etc/tollgate/b.pem".into()),
             connect_timeout: Duration::from_secs(9),
             first_byte_timeout: Duration::from_secs(10),
@@ -137,6 +119,7 @@ fn every_key_is_honoured() {
             pool_idle_timeout: Duration::from_secs(12),
             max_connections: 13,
             aws_profile: Some("p".to_owned()),
+            geographies: vec!["mx".to_owned()],
         },
         identity: IdentitySettings {
             keys_file: Some("/k.json".into()),
@@ -164,7 +147,7 @@ fn every_key_is_honoured() {
         accounts: profiles::accounts(),
         discovery: Some(profiles::discovery()),
         vending: profiles::vending(),
-        policy: PolicySettings { operations: vec![crate::bedrock::Operation::Converse] },
+        policy: wanted_policy(),
         guardrails: vec![GuardrailSettings {
             identifier: "gid".to_owned(),
             version: "14".to_owned(),

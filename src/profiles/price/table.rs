@@ -73,12 +73,12 @@ impl PriceTable {
         }
         let own = self.models.get(source);
         let gov = is_gov(region);
-        match source.geography() {
-            Some(_) if own.is_some() => own.cloned(),
-            Some(Geography::UsGov) => dearest(self.regional(&source.base(), is_gov)),
-            Some(_) if gov => None,
-            Some(_) => dearest(self.anywhere(&source.base())),
-            None => {
+        match (source.prefix(), source.geography()) {
+            (Some(_), _) if own.is_some() => own.cloned(),
+            (Some(_), Some(Geography::UsGov)) => dearest(self.regional(&source.base(), is_gov)),
+            (Some(_), _) if gov => None,
+            (Some(_), _) => dearest(self.anywhere(&source.base())),
+            (None, _) => {
                 let exact = self.regions.get(region).and_then(|rows| rows.get(source));
                 if exact.is_some() || gov {
                     return exact.or_else(|| self.row_of(Geography::UsGov, source)).cloned();

@@ -97,6 +97,17 @@ fn calls_cost_what_exact_decimals_say() {
 }
 
 #[test]
+fn a_geography_that_is_told_of_costs_what_the_dearest_does() {
+    let (table, region) = (PriceTable::shipped(), "mx-central-1".parse().unwrap());
+    let untold: ModelId = "mx.anthropic.claude-sonnet-4-5-20250929-v1:0".parse().unwrap();
+    assert_eq!(table.price(&untold, &region), None);
+    let known: ModelId = "ca.anthropic.claude-sonnet-4-5-20250929-v1:0".parse().unwrap();
+    let told = untold.with_geographies(&["mx".to_owned()]);
+    assert!(table.price(&told, &region).is_some());
+    assert_eq!(table.price(&told, &region), table.price(&known, &region));
+}
+
+#[test]
 fn a_geography_is_dearer_than_global_for_every_claude_that_has_both() {
     let table = PriceTable::shipped();
     let mut compared = 0;
