@@ -184,14 +184,12 @@ pub(super) struct Caller {
 
 impl Caller {
     pub(super) fn arn(&self) -> String {
-        let partition = self.place.partition();
-        match &self.session {
-            Some(session) => session.arn(partition),
-            None => {
-                let Self { access_key_id, place, .. } = self;
-                format!("arn:{partition}:sts::{}:assumed-role/bedrock-caller/{access_key_id}", place.account)
-            }
-        }
+        let Self { access_key_id, place, session } = self;
+        let (partition, account) = (place.partition(), &place.account);
+        session.as_ref().map_or_else(
+            || format!("arn:{partition}:sts::{account}:assumed-role/bedrock-caller/{access_key_id}"),
+            |session| session.arn(partition),
+        )
     }
 
     pub(super) fn unique_id(&self) -> String {

@@ -87,6 +87,7 @@ impl Calls {
     pub(super) fn reset(&self) {
         self.account.reset();
         self.queue.clear();
+        self.control.outages.clear();
         self.cache.clear();
     }
 

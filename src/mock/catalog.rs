@@ -92,10 +92,7 @@ impl Catalog {
     pub(super) fn describe(&self, id: &ModelId, place: &Place) -> Option<(String, String)> {
         let (geography, model) = (id.geography()?, self.models.get(&id.base())?);
         let brand = format!("{} {}", model.provider, model.name);
-        let area = match geography {
-            Global => "Global".to_owned(),
-            other => other.prefix().to_ascii_uppercase(),
-        };
+        let area = if geography == Global { "Global".to_owned() } else { geography.prefix().to_ascii_uppercase() };
         let text = match destinations(geography, place).as_slice() {
             [] => format!("Routes requests to {brand} globally across all supported AWS Regions."),
             [one] => format!("Routes requests to {brand} in {one}."),

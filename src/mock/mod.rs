@@ -126,7 +126,7 @@ impl Running {
         Ok(())
     }
 
-    /// Forgets all that was received, billed, cached and queued.
+    /// Forgets all that was received, billed, cached and queued, failures to come among it. Profiles and sessions stay.
     pub fn reset(&self) {
         self.calls.reset();
     }

@@ -19,9 +19,12 @@ pub(super) struct Assumption {
     /// Seconds.
     duration: u64,
     /// In the order in which they were passed.
-    pub(super) tags: Vec<(String, String)>,
+    pub(super) tags: Passed,
     pub(super) transitive: BTreeSet<String>,
 }
+
+/// Tags as they were passed.
+type Passed = Vec<(String, String)>;
 
 /// Bytes of session tags that fit into a session token here. AWS packs them in a way of its own and does not say how.
 const PACKED_BYTES: usize = 4_096;
@@ -119,12 +122,12 @@ fn duration(text: Option<&str>) -> Result<u64, Refusal> {
 }
 
 /// The tags, and the keys that are transitive in small letters: keys that differ in capitals alone are one key.
-fn tags(form: &Form) -> Result<(Vec<(String, String)>, BTreeSet<String>), Refusal> {
+fn tags(form: &Form) -> Result<(Passed, BTreeSet<String>), Refusal> {
     let members = form.members("Tags");
     if members.len() > 50 {
         return Err(Refusal::constraint(Some("[...]"), "tags", "have length less than or equal to 50"));
     }
-    let mut tags: Vec<(String, String)> = Vec::with_capacity(members.len());
+    let mut tags: Passed = Vec::with_capacity(members.len());
     for (at, member) in members.iter().enumerate() {
         let at = format!("tags.{}.member", at + 1);
         let key = text(member, "Key", &format!("{at}.key"), 1, 128)?;

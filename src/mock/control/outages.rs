@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use serde::Deserialize;
+
 /// A service of the control plane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum MockService {
     /// Bedrock's control plane: profiles, their tags, foundation models. Model calls are not among it.
     Bedrock,
@@ -29,7 +32,8 @@ impl MockService {
 }
 
 /// How a service fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum MockFailure {
     /// Each call is one too many: `ThrottlingException` 429 of Bedrock, 400 of services that speak JSON, `Throttling` 400 of
     /// STS.

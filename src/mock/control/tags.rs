@@ -79,7 +79,7 @@ impl Calls {
     fn demand_resource(&self, caller: &Caller, action: &str, resource: &str) -> Result<(), Refusal> {
         self.iam.demand(caller, action, Some(resource))?;
         grammar::bounded("resourceARN", Some(resource), 20, 1_011)?;
-        if !Arn::parse(resource).is_some_and(|arn| arn.service == "bedrock") {
+        if Arn::parse(resource).is_none_or(|arn| arn.service != "bedrock") {
             return Err(Refusal::validation("The provided resource ARN is invalid."));
         }
         owned(resource, caller, action)

@@ -46,8 +46,13 @@ pub(super) fn write(form: Form, decided: Result<Answer, Refusal>, operation: &st
         }
         (Form::Json, Ok(answer)) => said(answer.status, "application/x-amz-json-1.1", answer.body.to_string()),
         (Form::Json, Err(refusal)) => {
-            let kind = if refusal.status.is_server_error() { "InternalServiceException" } else { refusal.kind };
-            let body = json!({ "__type": kind, "Message": refusal.message() });
+            let body = if refusal.status.is_server_error() {
+                json!({ "__type": "InternalServiceException", "Message": refusal.message() })
+            } else if refusal.is_unauthenticated() {
+                json!({ "__type": "MissingAuthenticationTokenException", "message": "Missing Authentication Token" })
+            } else {
+                json!({ "__type": refusal.kind, "Message": refusal.message() })
+            };
             said(class(&refusal), "application/x-amz-json-1.1", body.to_string())
         }
         (Form::QueryXml, Ok(answer)) => {
@@ -68,7 +73,7 @@ pub(super) fn write(form: Form, decided: Result<Answer, Refusal>, operation: &st
         }
         (Form::QueryXml, Err(refusal)) => {
             let (status, code, side) = of_sts(&refusal);
-            let (message, id) = (escaped(&refusal.message()), request_id);
+            let (message, id) = (escaped(&said_by_sts(&refusal)), request_id);
             let text = format!(
                 "<ErrorResponse xmlns=\"{STS}\">\n  <Error>\n    <Type>{side}</Type>\n    <Code>{code}</Code>\n    \
                  <Message>{message}</Message>\n  </Error>\n  <RequestId>{id}</RequestId>\n</ErrorResponse>\n"
@@ -77,7 +82,7 @@ pub(super) fn write(form: Form, decided: Result<Answer, Refusal>, operation: &st
         }
         (Form::QueryJson, Err(refusal)) => {
             let (status, code, side) = of_sts(&refusal);
-            let error = json!({ "Code": code, "Message": refusal.message(), "Type": side });
+            let error = json!({ "Code": code, "Message": said_by_sts(&refusal), "Type": side });
             said(status, "application/json", json!({ "Error": error, "RequestId": request_id }).to_string())
         }
     }
@@ -110,6 +115,10 @@ fn of_sts(refusal: &Refusal) -> (StatusCode, &str, &'static str) {
     (status, code, if status.is_server_error() { "Receiver" } else { "Sender" })
 }
 
+fn said_by_sts(refusal: &Refusal) -> String {
+    if refusal.is_unauthenticated() { "Request is missing Authentication Token".to_owned() } else { refusal.message() }
+}
+
 /// Members as elements.
 fn elements(text: &mut String, value: &Value) {
     match value {
@@ -121,8 +130,8 @@ fn elements(text: &mut String, value: &Value) {
             }
         }
         Value::String(value) => text.push_str(&escaped(value)),
-        other => {
-            let _ = write!(text, "{other}");
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
+            let _ = write!(text, "{value}");
         }
     }
 }
