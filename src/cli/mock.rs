@@ -12,11 +12,12 @@ use serde_json::json;
 
 use super::{Output, stop_signal};
 use crate::mock::{
-    FoundationModels, MockBedrock, MockConfig, MockCredential, MockGuardrail, MockProfile, Pacing, Running,
+    FoundationModels, MockBedrock, MockConfig, MockCredential, MockGuardrail, MockProfile, MockRole, Pacing, Running,
 };
-use crate::types::{AccountId, Region, Secret, Tags};
+use crate::types::{AccountId, Arn, Region, Secret, Tags};
 
-/// Serve a look-alike of Amazon Bedrock's runtime API: real signatures, real shapes, made-up answers, faults on request.
+/// Serve a look-alike of Amazon Bedrock: real signatures, real shapes, made-up answers, faults on request; with it the
+/// control plane of inference profiles, the Resource Groups Tagging API, and STS.
 #[derive(Args, Clone, Debug)]
 #[command(after_long_help = DIRECTIVES)]
 pub struct Mock {
@@ -45,6 +46,13 @@ pub struct Mock {
     /// 4.5, whose ARN is printed.
     #[arg(long = "profile", value_name = "ARN=SOURCE")]
     pub profiles: Vec<ProfileArgument>,
+    /// A further Region that it plays; repeatable.
+    #[arg(long = "other-region", value_name = "REGION")]
+    pub other_regions: Vec<Region>,
+    /// A role that the access key may assume, with the external id that this takes; repeatable. Its account is the one in its
+    /// ARN, and its sessions may do everything there.
+    #[arg(long = "role", value_name = "ARN[=EXTERNAL-ID]")]
+    pub roles: Vec<RoleArgument>,
     /// The guardrail that every model call must carry.
     #[arg(long, value_name = "ID:VERSION")]
     pub guardrail: Option<GuardrailArgument>,
@@ -81,6 +89,9 @@ Faults: a prompt that holds [[mock:WORDS]] is answered as the words say (the las
   reply-tokens=N  chunk-bytes=N  drip=MS  delay=MS
 POST /_mock/faults {\"directives\": \"throttle\", \"times\": 2} has the next calls follow the words instead.
 
+POST /_mock/failures {\"service\": \"sts\", \"failure\": \"throttled\", \"times\": 2} has the next calls of a service of the
+control plane fail: of bedrock, tagging, sts or service-quotas, as throttled, outage or cut; DELETE ends it.
+
 GET /_mock/requests tells what was received, GET /_mock/account what AWS would bill, DELETE /_mock/requests forgets it.";
 
 /// `ARN=SOURCE`.
@@ -95,6 +106,27 @@ impl std::str::FromStr for ProfileArgument {
         let arn = arn.parse().map_err(|error| format!("{arn}: {error}"))?;
         let source = source.parse().map_err(|error| format!("{source}: {error}"))?;
         Ok(Self(MockProfile { arn, source, tags: Tags::default() }))
+    }
+}
+
+/// `ARN[=EXTERNAL-ID]`.
+#[derive(Clone, Debug)]
+pub struct RoleArgument {
+    arn: String,
+    external_id: Option<String>,
+}
+
+impl std::str::FromStr for RoleArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (arn, external_id) = text.split_once('=').map_or((text, None), |(arn, id)| (arn, Some(id.to_owned())));
+        let of_iam = Arn::parse(arn).filter(|arn| arn.service == "iam" && arn.resource.starts_with("role/"));
+        if of_iam.is_some_and(|arn| arn.account.parse::<AccountId>().is_ok()) {
+            Ok(Self { arn: arn.to_owned(), external_id })
+        } else {
+            Err("not a role's ARN, such as arn:aws:iam::210987654321:role/tollgate".to_owned())
+        }
     }
 }
 
@@ -140,12 +172,14 @@ fn config(args: &Mock) -> anyhow::Result<MockConfig> {
     Ok(MockConfig {
         listen: args.listen,
         region: args.region.clone(),
+        other_regions: args.other_regions.clone(),
         account: args.account.clone(),
         credentials: vec![MockCredential {
             access_key_id: args.access_key_id.clone(),
             secret_access_key: Secret::new(args.secret.clone()),
             session_token: None,
         }],
+        roles: args.roles.iter().map(|role| role_of(role, &args.access_key_id)).collect(),
         profiles,
         guardrail: args.guardrail.as_ref().map(|argument| argument.0.clone()),
         foundation_models,
@@ -157,6 +191,10 @@ fn config(args: &Mock) -> anyhow::Result<MockConfig> {
         reply_tokens: args.reply_tokens,
         ..MockConfig::local()?
     })
+}
+
+fn role_of(role: &RoleArgument, access_key_id: &str) -> MockRole {
+    MockRole { external_id: role.external_id.clone(), ..MockRole::new(&role.arn, access_key_id) }
 }
 
 /// Says where it listens and how to point a client at it. The secret is shown only where it is the documented one.
@@ -182,7 +220,9 @@ fn announce(args: &Mock, running: &Running, profiles: &BTreeMap<String, String>)
         writeln!(out, "  {arn}\n    = {source}")?;
     }
     writeln!(out, "\nPoint any AWS client at it:\n")?;
-    writeln!(out, "  export AWS_ENDPOINT_URL_BEDROCK_RUNTIME={url}")?;
+    for service in ["BEDROCK_RUNTIME", "BEDROCK", "RESOURCE_GROUPS_TAGGING_API", "STS"] {
+        writeln!(out, "  export AWS_ENDPOINT_URL_{service}={url}")?;
+    }
     writeln!(out, "  export AWS_REGION={region} AWS_DEFAULT_REGION={region}")?;
     writeln!(out, "  export AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={secret}\n", args.access_key_id)?;
     writeln!(out, "What it received: {url}/_mock/requests    What AWS would bill: {url}/_mock/account")?;
@@ -218,6 +258,8 @@ mod tests {
             ("--profile", "arn:aws:bedrock:us-east-1:1:x/y", "not ARN=SOURCE"),
             ("--profile", "arn:aws:bedrock:us-east-1:1:x/y=a.b", "not an application inference profile"),
             ("--guardrail", "gr1", "not ID:VERSION"),
+            ("--role", "arn:aws:iam::1:role/x", "not a role's ARN"),
+            ("--role", "arn:aws:iam::210987654321:user/x", "not a role's ARN"),
         ] {
             let error = Line::try_parse_from(["mock", flag, value]).err().unwrap().to_string();
             assert!(error.contains(complaint), "{error}");

@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::callers::SessionSeen;
 use crate::types::{GuardrailUnits, TokenUsage};
 
 /// One received request.
@@ -28,7 +29,7 @@ pub struct Received {
     pub path: String,
     /// `HTTP/1.1` or `HTTP/2.0`.
     pub version: String,
-    /// The model or guardrail that the path names, decoded.
+    /// The model or guardrail that the path names, decoded; of the control plane the profile, resource or role.
     pub subject: Option<String>,
     /// Every header, with the signature itself blanked out.
     pub headers: Vec<(String, String)>,
@@ -38,7 +39,13 @@ pub struct Received {
     pub body_bytes: usize,
     /// The access key id whose signature held.
     pub principal: Option<String>,
-    /// The status answered.
+    /// The account that the credentials belong to: of a session, its role's.
+    pub account: Option<String>,
+    /// The Region that the signature is scoped to.
+    pub region: Option<String>,
+    /// The session, where the credentials are those of one.
+    pub session: Option<SessionSeen>,
+    /// The status answered, 0 where the connection was cut without one.
     pub status: u16,
     /// The AWS error type, where it was no success.
     pub error: Option<String>,

@@ -9,12 +9,15 @@
 //! | `POST /_mock/faults` | `{"directives": "throttle", "times": 2}`: the next calls follow these directives |
 //! | `GET /_mock/faults` | the directives still queued |
 //! | `DELETE /_mock/faults` | forgets them |
+//! | `POST /_mock/failures` | `{"service": "sts", "failure": "throttled", "times": 2}`: the next calls of a service of the control plane fail |
+//! | `DELETE /_mock/failures` | ends them |
 
 use bytes::Bytes;
 use http::{Method, Response, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
 use super::calls::Calls;
+use super::control::{MockFailure, MockService};
 use super::stream::AnswerBody;
 
 /// Everything below this is the look-alike's own.
@@ -30,6 +33,15 @@ struct Order {
 
 const fn once() -> u32 {
     1
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FailureOrder {
+    service: MockService,
+    failure: MockFailure,
+    #[serde(default = "once")]
+    times: u32,
 }
 
 #[derive(Serialize)]
@@ -51,6 +63,17 @@ pub(super) fn answer(calls: &Calls, method: &Method, path: &str, body: &Bytes) -
         (&Method::GET, "faults") => json(StatusCode::OK, &calls.queue.waiting()),
         (&Method::DELETE, "faults") => {
             calls.queue.clear();
+            response(StatusCode::NO_CONTENT, None, Bytes::new())
+        }
+        (&Method::POST, "failures") => match serde_json::from_slice::<FailureOrder>(body) {
+            Ok(order) => {
+                calls.control.outages.set(order.service, order.failure, order.times);
+                response(StatusCode::NO_CONTENT, None, Bytes::new())
+            }
+            Err(error) => complaint(StatusCode::BAD_REQUEST, error.to_string()),
+        },
+        (&Method::DELETE, "failures") => {
+            calls.control.outages.clear();
             response(StatusCode::NO_CONTENT, None, Bytes::new())
         }
         (&Method::GET, place) => match body_of(calls, place) {

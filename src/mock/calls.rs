@@ -1,7 +1,7 @@
 //! A call's way through the look-alike: route, signature, IAM, body, directives, cost, answer.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -15,10 +15,14 @@ use uuid::Uuid;
 use super::account::{Account, Billable, Ended, Received};
 use super::admin;
 use super::answer::Family;
+use super::callers::{Caller, Sessions};
 use super::config::{MockConfig, Pacing};
+use super::control::{Asked, Control, Cut};
+use super::estate::Estate;
 use super::faults::{Directives, Queue};
 use super::generate::{StreamKey, Turn};
 use super::iam::Iam;
+use super::place::Place;
 use super::prompt::{self, Ask};
 use super::refusal::Refusal;
 use super::route::{Route, Subject};
@@ -26,7 +30,7 @@ use super::stream::{AnswerBody, Content, Kept, Plan};
 use super::tokens::PromptCache;
 use super::verify::Verifier;
 use crate::bedrock::Operation;
-use crate::types::{Clock, TokenUsage};
+use crate::types::{AccountId, Clock, TokenUsage};
 
 /// Bedrock's limit for a request.
 const MAX_BODY_BYTES: usize = 25_000_000;
@@ -36,8 +40,10 @@ const MAX_BODY_BYTES: usize = 25_000_000;
 pub(super) struct Calls {
     pub(super) account: Arc<Account>,
     pub(super) queue: Queue,
-    verifier: Verifier,
+    pub(super) verifier: Verifier,
     pub(super) iam: Iam,
+    pub(super) control: Control,
+    home: AccountId,
     pub(super) cache: PromptCache,
     pub(super) kept: Kept<StreamKey>,
     pub(super) pacing: Pacing,
@@ -57,11 +63,19 @@ impl Calls {
     pub(super) fn new(config: MockConfig) -> Self {
         let mut regions = vec![config.region.clone()];
         regions.extend(config.other_regions.iter().cloned());
+        let estate = Arc::new(Estate::default());
         Self {
             account: Arc::new(Account::new(config.kept_requests)),
             queue: Queue::default(),
-            iam: Iam::new(&config),
-            verifier: Verifier { regions, credentials: config.credentials, skew: config.skew },
+            iam: Iam::new(&config, &estate),
+            control: Control::new(&config, &estate),
+            verifier: Verifier {
+                regions,
+                credentials: config.credentials,
+                sessions: Sessions::default(),
+                skew: config.skew,
+            },
+            home: config.account,
             cache: PromptCache::default(),
             kept: Kept::new(),
             pacing: config.pacing,
@@ -73,11 +87,16 @@ impl Calls {
     pub(super) fn reset(&self) {
         self.account.reset();
         self.queue.clear();
+        self.control.outages.clear();
         self.cache.clear();
     }
 
+    pub(super) fn now(&self) -> SystemTime {
+        self.clock.now()
+    }
+
     /// Answers a request, having written it down first.
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<AnswerBody> {
+    pub(super) async fn answer(&self, request: Request<Incoming>) -> Result<Response<AnswerBody>, Cut> {
         let (head, body) = request.into_parts();
         let collected = Limited::new(body, MAX_BODY_BYTES).collect().await;
         let (body, whole) = match collected {
@@ -86,14 +105,29 @@ impl Calls {
             Err(_) => (Bytes::new(), Err(Refusal::validation("The request body ended early."))),
         };
         if head.uri.path().starts_with(admin::PREFIX) {
-            return admin::answer(self, &head.method, head.uri.path(), &body);
+            return Ok(admin::answer(self, &head.method, head.uri.path(), &body));
         }
         let mut record = record(&head, &body);
+        if let (Ok(()), Some(asked)) = (&whole, Asked::parse(&head, &body)) {
+            return self.answer_control(&asked, &head, body, record);
+        }
         let granted = whole.and_then(|()| self.decide(&head, &body, &mut record));
-        match granted {
+        Ok(match granted {
             Ok(granted) => self.respond(granted, record, body).await,
             Err(refusal) => self.refuse(&refusal, record, body),
-        }
+        })
+    }
+
+    /// Who signed a request to a service, and where to; the record is told.
+    pub(super) fn caller(&self, service: &str, head: &Parts, record: &mut Received) -> Result<Caller, Refusal> {
+        let signer = self.verifier.verify(service, head, &record.body_sha256, self.now())?;
+        let account = signer.session.as_ref().map_or(&self.home, |session| &session.account).clone();
+        record.principal = Some(signer.access_key_id.clone());
+        record.account = Some(account.to_string());
+        record.region = Some(signer.region.to_string());
+        record.session = signer.session.as_ref().map(|session| session.seen());
+        let place = Place { account, region: signer.region };
+        Ok(Caller { access_key_id: signer.access_key_id, place, session: signer.session })
     }
 
     async fn respond(&self, granted: Granted, mut record: Received, body: Bytes) -> Response<AnswerBody> {
@@ -141,8 +175,7 @@ impl Calls {
             Subject::Model(name) => name.clone(),
             Subject::Guardrail { identifier, version } => format!("{identifier}:{version}"),
         });
-        let caller = &self.verifier.verify(head, &record.body_sha256, self.clock.now())?.access_key_id;
-        record.principal = Some(caller.clone());
+        let caller = &self.caller("bedrock", head, record)?;
         match &route.subject {
             Subject::Guardrail { identifier, version } => {
                 self.iam.permit_guardrail(identifier, version, caller)?;
@@ -212,6 +245,9 @@ fn record(head: &Parts, body: &Bytes) -> Received {
         body_sha256: hex::encode(Sha256::digest(body)),
         body_bytes: body.len(),
         principal: None,
+        account: None,
+        region: None,
+        session: None,
         status: 0,
         error: None,
         guardrail: None,

@@ -5,6 +5,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::actions::MockActions;
+use super::callers::MockRole;
 use crate::types::{AccountId, ArnError, Clock, ModelId, ProfileArn, Region, Secret, SystemClock, Tags};
 
 /// The whole configuration. [`MockConfig::local`] gives one to change.
@@ -16,12 +18,21 @@ pub struct MockConfig {
     pub region: Region,
     /// Further Regions that credential scopes may name.
     pub other_regions: Vec<Region>,
-    /// The account it plays.
+    /// The account it plays: the one that `credentials` belong to. Roles and profiles may be in others too.
     pub account: AccountId,
-    /// The credentials it accepts.
+    /// The credentials it accepts, besides those that `AssumeRole` gives.
     pub credentials: Vec<MockCredential>,
-    /// The application inference profiles there are; model calls may name only these.
+    /// What the credentials may do. Sessions may do what their role may.
+    pub actions: MockActions,
+    /// The roles that can be assumed.
+    pub roles: Vec<MockRole>,
+    /// The application inference profiles there are at the start; model calls may name only such, and of those only what is
+    /// in the caller's own account and the Region called. Their names are their ids. `Running` adds some with other names.
     pub profiles: Vec<MockProfile>,
+    /// How many application inference profiles an account may have in a Region.
+    pub profile_quota: usize,
+    /// How many entries a page of a list has at most, whatever a caller asks for.
+    pub page_size: usize,
     /// The guardrail that every model call must carry, as an IAM policy with `bedrock:GuardrailIdentifier` would demand.
     /// `None` lets any guardrail through, and none.
     pub guardrail: Option<MockGuardrail>,
@@ -59,7 +70,7 @@ pub struct MockProfile {
     pub arn: ProfileArn,
     /// What it was made from: a foundation model's id or a system-defined profile's.
     pub source: ModelId,
-    /// Its tags. Nothing is decided by them; they are there for who lists the profiles.
+    /// Its tags: for who lists the profiles, and for roles whose sessions must have the same.
     pub tags: Tags,
 }
 
@@ -118,7 +129,11 @@ impl MockConfig {
                 secret_access_key: Secret::new(Self::SECRET_ACCESS_KEY),
                 session_token: None,
             }],
+            actions: MockActions::All,
+            roles: Vec::new(),
             profiles: Vec::new(),
+            profile_quota: 1_000,
+            page_size: 1_000,
             guardrail: None,
             foundation_models: FoundationModels::Refuse,
             pacing: Pacing::default(),

@@ -1,6 +1,5 @@
 //! Accepts connections and speaks HTTP/1.1 or HTTP/2 on them, whichever the client begins with.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,7 +63,7 @@ async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, calls: Arc<Call
 async fn exchange<S: AsyncRead + AsyncWrite + Unpin + 'static>(stream: S, calls: Arc<Calls>) {
     let service = service_fn(move |request: http::Request<Incoming>| {
         let calls = Arc::clone(&calls);
-        async move { Ok::<_, Infallible>(calls.answer(request).await) }
+        async move { calls.answer(request).await }
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new());

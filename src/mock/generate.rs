@@ -11,6 +11,7 @@ use super::answer::{Counts, Family, Reply, Stop};
 use super::calls::{Calls, Granted};
 use super::faults::{Directives, Fault, Intervention};
 use super::iam::Permit;
+use super::place::Place;
 use super::prompt::{self, Ask};
 use super::refusal::Refusal;
 use super::stream::{self, Content};
@@ -78,7 +79,7 @@ impl Calls {
                 return Err(Refusal::validation(&format!("[[mock:…]]: {operation} has no {member} in its stream")));
             }
         }
-        let guard = self.guard(&ask, &directives)?;
+        let guard = guard(&ask, &directives, &permit.place)?;
         let blocked = guard.as_ref().is_some_and(|guard| guard.action == Action::Blocked);
         let wanted = directives.reply_tokens.unwrap_or(self.reply_tokens);
         let model = permit.model.as_str();
@@ -116,25 +117,6 @@ impl Calls {
         record.tier = ask.tier.map(ServiceTier::as_str);
         record.billed_to = Some(permit.billed_to);
         Ok(granted)
-    }
-
-    fn guard(&self, ask: &Ask, directives: &Directives) -> Result<Option<Guard>, Refusal> {
-        let action = match directives.guardrail {
-            None => Action::None,
-            Some(Intervention::Input) => Action::Blocked,
-            Some(Intervention::Output) => Action::Masked,
-        };
-        let Some(seen) = ask.guardrail.clone() else {
-            if action == Action::None {
-                return Ok(None);
-            }
-            return Err(Refusal::validation("[[mock:guardrail-intervened]]: the call carries no guardrail"));
-        };
-        let arn = match seen.identifier.strip_prefix("arn:") {
-            Some(_) => seen.identifier.clone(),
-            None => self.iam.guardrail_arn(&seen.identifier),
-        };
-        Ok(Some(Guard { arn, action, trace: seen.trace, input_bytes: ask.prompt.bytes, seen }))
     }
 
     fn cost(&self, family: Family, model: &str, ask: &Ask, wanted: u64) -> (TokenUsage, Stop) {
@@ -181,6 +163,25 @@ impl Calls {
         let content = Content::Messages { opening, rest };
         Granted { content, content_type: "application/vnd.amazon.eventstream", headers, directives }
     }
+}
+
+fn guard(ask: &Ask, directives: &Directives, place: &Place) -> Result<Option<Guard>, Refusal> {
+    let action = match directives.guardrail {
+        None => Action::None,
+        Some(Intervention::Input) => Action::Blocked,
+        Some(Intervention::Output) => Action::Masked,
+    };
+    let Some(seen) = ask.guardrail.clone() else {
+        if action == Action::None {
+            return Ok(None);
+        }
+        return Err(Refusal::validation("[[mock:guardrail-intervened]]: the call carries no guardrail"));
+    };
+    let arn = match seen.identifier.strip_prefix("arn:") {
+        Some(_) => seen.identifier.clone(),
+        None => place.guardrail_arn(&seen.identifier),
+    };
+    Ok(Some(Guard { arn, action, trace: seen.trace, input_bytes: ask.prompt.bytes, seen }))
 }
 
 /// What InvokeModel tells of an input that was blocked: the counts of the canned text, which nobody is billed for.

@@ -12,14 +12,21 @@
 //! It does not imitate the control plane, quotas, or what a model would say.
 
 mod account;
+mod actions;
 mod admin;
 mod answer;
+mod callers;
 mod calls;
+mod catalog;
 mod config;
 mod connections;
+mod control;
+mod estate;
 mod faults;
 mod generate;
 mod iam;
+mod lag;
+mod place;
 mod prompt;
 mod refusal;
 mod route;
@@ -40,10 +47,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use account::{Billable, Ended, GuardrailSeen, Received, Spent, Totals, UnitsView, UsageView};
+pub use actions::MockActions;
+pub use callers::{MockRole, MockSessionTags, SessionSeen};
 pub use config::{FoundationModels, MockConfig, MockCredential, MockGuardrail, MockProfile, Pacing};
+pub use control::{MockFailure, MockService};
 pub use faults::{DirectiveError, Directives};
+pub use lag::{MockDelay, MockPropagation};
 
 use calls::Calls;
+
+use crate::types::{ProfileArn, Tags};
 
 /// Starts look-alikes of Bedrock.
 ///
@@ -113,9 +126,65 @@ impl Running {
         Ok(())
     }
 
-    /// Forgets all that was received, billed, cached and queued.
+    /// Forgets all that was received, billed, cached and queued, failures to come among it. Profiles and sessions stay.
     pub fn reset(&self) {
         self.calls.reset();
+    }
+
+    /// Puts an application inference profile there, in place of one with its ARN, seen by everybody at once.
+    pub fn add_profile(&self, name: &str, profile: &MockProfile) {
+        self.calls.control.estate.add(name, profile, self.calls.now());
+    }
+
+    /// Takes a profile away, for everybody at once. Tells whether it was there.
+    pub fn remove_profile(&self, arn: &ProfileArn) -> bool {
+        self.calls.control.estate.remove(arn)
+    }
+
+    /// Puts other tags in place of a profile's, for everybody at once. Tells whether it was there.
+    pub fn retag_profile(&self, arn: &ProfileArn, tags: &Tags) -> bool {
+        let tags = tags.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        self.calls.control.estate.replace_tags(arn, tags, self.calls.now())
+    }
+
+    /// The application inference profiles of every account and Region, by name, in the order in which they were made.
+    pub fn profiles(&self) -> Vec<(String, MockProfile)> {
+        let shown = |profile: estate::Shown| {
+            let tags = profile.tags.into_iter().collect();
+            (profile.name, MockProfile { arn: profile.arn, source: profile.source, tags })
+        };
+        self.calls.control.estate.truth().into_iter().map(shown).collect()
+    }
+
+    /// How late changes made through the control plane are seen, for changes made from now on.
+    pub fn propagate(&self, propagation: MockPropagation) {
+        self.calls.control.estate.propagate(propagation);
+    }
+
+    /// Lets everybody see every change that was made so far.
+    pub fn settle(&self) {
+        self.calls.control.estate.settle();
+    }
+
+    /// Has the next `times` calls of a service of the control plane fail, whatever they ask; `u32::MAX` is until
+    /// [`Running::recover`].
+    pub fn fail(&self, service: MockService, failure: MockFailure, times: u32) {
+        self.calls.control.outages.set(service, failure, times);
+    }
+
+    /// Ends every failure of [`Running::fail`].
+    pub fn recover(&self) {
+        self.calls.control.outages.clear();
+    }
+
+    /// Changes what the configured credentials may do.
+    pub fn set_actions(&self, actions: MockActions) {
+        self.calls.iam.set_actions(actions);
+    }
+
+    /// Makes the credentials of every session that there is expire at once.
+    pub fn expire_sessions(&self) {
+        self.calls.verifier.sessions.expire();
     }
 
     /// Stops at once, cutting what is open, and waits until every task has ended.

@@ -68,6 +68,47 @@ impl Refusal {
         Self { namespace: CORAL, ..Self::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLargeException", message) }
     }
 
+    /// 404 `ResourceNotFoundException`.
+    pub(super) fn not_found(message: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "ResourceNotFoundException", message)
+    }
+
+    /// 429 `ThrottlingException` of the control plane; services whose protocol knows no such status answer 400.
+    pub(super) fn throttled() -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "ThrottlingException", "Rate exceeded")
+    }
+
+    /// 500 `InternalServerException`.
+    pub(super) fn internal() -> Self {
+        let message = "The server encountered an internal error while processing the request.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerException", message)
+    }
+
+    /// 400 for a JSON body that is none, or has a member of the wrong type.
+    pub(super) fn serialization() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "SerializationException", "Unexpected token in the request body")
+    }
+
+    /// What the checks that AWS generates from its models say; `value` is `None` where a required member is absent.
+    pub(super) fn constraint(value: Option<&str>, at: &str, rule: &str) -> Self {
+        let value = value.map_or_else(|| "null".to_owned(), |value| format!("'{value}'"));
+        Self::validation(&format!(
+            "1 validation error detected: Value {value} at '{at}' failed to satisfy constraint: Member must {rule}"
+        ))
+    }
+
+    /// Whether it says that there are no credentials at all, or none that are known here.
+    pub(super) fn is_unauthenticated(&self) -> bool {
+        self.kind == "AccessDeniedException" && self.namespace == CORAL
+    }
+
+    /// The text.
+    pub(super) fn message(&self) -> String {
+        let body: serde_json::Value = serde_json::from_str(&self.body).unwrap_or_default();
+        let text = body.get("message").or_else(|| body.get("Message")).and_then(serde_json::Value::as_str);
+        text.unwrap_or_default().to_owned()
+    }
+
     /// The value of `x-amzn-ErrorType`.
     pub(super) fn error_type(&self) -> String {
         format!("{}:{}", self.kind, self.namespace)

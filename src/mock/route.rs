@@ -48,7 +48,7 @@ impl Route {
 }
 
 /// Percent-decodes once; what is left encoded after that is a character the id may not have, and is refused as such.
-fn decoded(segment: &str) -> Option<String> {
+pub(super) fn decoded(segment: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(segment.len());
     let mut rest = segment.bytes();
     while let Some(byte) = rest.next() {

@@ -8,6 +8,7 @@
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -17,16 +18,33 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
+use super::callers::{Session, Sessions, Standing};
 use super::config::MockCredential;
 use super::refusal::Refusal;
-use crate::types::Region;
+use crate::types::{Region, Secret};
 
-/// Checks signatures against a list of credentials.
+/// Checks signatures against a list of credentials and the sessions that there are.
 #[derive(Debug)]
 pub(super) struct Verifier {
     pub(super) regions: Vec<Region>,
     pub(super) credentials: Vec<MockCredential>,
+    pub(super) sessions: Sessions,
     pub(super) skew: Duration,
+}
+
+/// Whose signature held, and for which Region it was made.
+#[derive(Clone, Debug)]
+pub(super) struct Signer {
+    pub(super) access_key_id: String,
+    pub(super) region: Region,
+    pub(super) session: Option<Arc<Session>>,
+}
+
+/// What a signature is checked with.
+struct Pair<'a> {
+    secret: Secret,
+    token: Option<&'a Secret>,
+    session: Option<&'a Arc<Session>>,
 }
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
@@ -34,11 +52,19 @@ const MISMATCH: &str = "The request signature we calculated does not match the s
                         Secret Access Key and signing method. Consult the service documentation for details.";
 
 impl Verifier {
-    /// Tells whose request this is, or refuses it as AWS would. `body_sha256` is the hash of the body as received, in hex.
-    pub(super) fn verify(&self, head: &Parts, body_sha256: &str, now: SystemTime) -> Result<&MockCredential, Refusal> {
+    /// Tells whose request this is, or refuses it as AWS would. `service` is the name that the scope must have,
+    /// `body_sha256` the hash of the body as received, in hex.
+    pub(super) fn verify(
+        &self,
+        service: &str,
+        head: &Parts,
+        body_sha256: &str,
+        now: SystemTime,
+    ) -> Result<Signer, Refusal> {
         let authorization = Authorization::read(&head.headers)?;
-        let credential = self.credential(&authorization, &head.headers)?;
-        self.check_scope(&authorization)?;
+        let session = self.sessions.find(authorization.access_key_id, now);
+        let pair = self.pair(&authorization, session.as_ref(), &head.headers)?;
+        let region = self.check_scope(&authorization, service)?;
         let date = self.check_date(&authorization, &head.headers, now)?;
         check_signed_headers(&authorization, &head.headers)?;
         check_payload(&head.headers, body_sha256)?;
@@ -46,40 +72,58 @@ impl Verifier {
         let canonical = canonical_request(head, &authorization, body_sha256)?;
         let hash = hex::encode(Sha256::digest(&canonical));
         let to_sign = format!("{ALGORITHM}\n{date}\n{}\n{hash}", authorization.scope());
-        let signature = hex::encode(hmac(&authorization.signing_key(credential), to_sign.as_bytes()));
+        let signature = hex::encode(hmac(&authorization.signing_key(&pair.secret), to_sign.as_bytes()));
         if bool::from(signature.as_bytes().ct_eq(authorization.signature.as_bytes())) {
-            Ok(credential)
+            let access_key_id = authorization.access_key_id.to_owned();
+            Ok(Signer { access_key_id, region: region.clone(), session: pair.session.map(Arc::clone) })
         } else {
             Err(invalid(MISMATCH))
         }
     }
 
-    fn credential(&self, authorization: &Authorization<'_>, headers: &HeaderMap) -> Result<&MockCredential, Refusal> {
+    fn pair<'a>(
+        &'a self,
+        authorization: &Authorization<'_>,
+        session: Option<&'a (Arc<Session>, Standing)>,
+        headers: &HeaderMap,
+    ) -> Result<Pair<'a>, Refusal> {
         let unknown = || {
             let message = "The security token included in the request is invalid.";
             Refusal::signature("UnrecognizedClientException", message)
         };
-        let known = self.credentials.iter().find(|known| known.access_key_id == authorization.access_key_id);
-        let credential = known.ok_or_else(unknown)?;
+        let pair = if let Some((session, _)) = session {
+            let secret = session.secret_access_key.clone();
+            Pair { secret, token: Some(&session.token), session: Some(session) }
+        } else {
+            let known = self.credentials.iter().find(|known| known.access_key_id == authorization.access_key_id);
+            let known = known.ok_or_else(unknown)?;
+            let secret = known.secret_access_key.clone();
+            Pair { secret, token: known.session_token.as_ref(), session: None }
+        };
         let token = headers.get("x-amz-security-token").map_or(&b""[..], header::HeaderValue::as_bytes);
-        let expected = credential.session_token.as_ref().map_or("", |secret| secret.expose());
-        if bool::from(token.ct_eq(expected.as_bytes())) { Ok(credential) } else { Err(unknown()) }
+        let expected = pair.token.map_or("", |secret| secret.expose());
+        if !bool::from(token.ct_eq(expected.as_bytes())) {
+            return Err(unknown());
+        }
+        if session.is_some_and(|(_, standing)| *standing == Standing::Expired) {
+            let message = "The security token included in the request is expired";
+            return Err(Refusal::signature("ExpiredTokenException", message));
+        }
+        Ok(pair)
     }
 
-    fn check_scope(&self, authorization: &Authorization<'_>) -> Result<(), Refusal> {
+    fn check_scope(&self, authorization: &Authorization<'_>, service: &str) -> Result<&Region, Refusal> {
         if authorization.terminator != "aws4_request" {
             let term = authorization.terminator;
             return Err(invalid(&format!(
                 "Credential should be scoped with a valid terminator: 'aws4_request', not '{term}'. "
             )));
         }
-        if authorization.service != "bedrock" {
-            return Err(invalid("Credential should be scoped to correct service: 'bedrock'. "));
+        if authorization.service != service {
+            return Err(invalid(&format!("Credential should be scoped to correct service: '{service}'. ")));
         }
-        if !self.regions.iter().any(|region| region.as_str() == authorization.region) {
-            return Err(invalid("Credential should be scoped to a valid region. "));
-        }
-        Ok(())
+        let region = self.regions.iter().find(|region| region.as_str() == authorization.region);
+        region.ok_or_else(|| invalid("Credential should be scoped to a valid region. "))
     }
 
     fn check_date<'h>(
@@ -177,8 +221,8 @@ impl<'a> Authorization<'a> {
         format!("{}/{}/{}/{}", self.date, self.region, self.service, self.terminator)
     }
 
-    fn signing_key(&self, credential: &MockCredential) -> [u8; 32] {
-        let secret = zeroize::Zeroizing::new(format!("AWS4{}", credential.secret_access_key.expose()));
+    fn signing_key(&self, secret: &Secret) -> [u8; 32] {
+        let secret = zeroize::Zeroizing::new(format!("AWS4{}", secret.expose()));
         let date = hmac(secret.as_bytes(), self.date.as_bytes());
         let region = hmac(&date, self.region.as_bytes());
         let service = hmac(&region, self.service.as_bytes());

@@ -2,7 +2,11 @@
 
 mod account;
 mod faults;
+mod outages;
+mod plane;
+mod profiles;
 mod refusals;
+mod sessions;
 mod shapes;
 mod verify;
 
@@ -108,13 +112,18 @@ pub(super) fn decoded(body: &[u8]) -> Result<Vec<(String, Value)>, String> {
 }
 
 pub(super) async fn send(address: SocketAddr, request: Request<String>) -> Reply {
+    try_send(address, request).await.unwrap()
+}
+
+/// `None` where the connection was cut without an answer.
+pub(super) async fn try_send(address: SocketAddr, request: Request<String>) -> Option<Reply> {
     let (mut parts, body) = request.into_parts();
     parts.headers.insert("host", parts.uri.authority().unwrap().as_str().parse().unwrap());
     parts.uri = parts.uri.path_and_query().unwrap().as_str().parse().unwrap();
     let stream = TcpStream::connect(address).await.unwrap();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
     let driver = tokio::spawn(connection);
-    let response = sender.send_request(Request::from_parts(parts, Full::<Bytes>::from(body))).await.unwrap();
+    let response = sender.send_request(Request::from_parts(parts, Full::<Bytes>::from(body))).await.ok()?;
     let (parts, mut body) = response.into_parts();
     let (mut collected, mut whole) = (BytesMut::new(), true);
     while let Some(frame) = body.frame().await {
@@ -125,7 +134,7 @@ pub(super) async fn send(address: SocketAddr, request: Request<String>) -> Reply
         collected.extend_from_slice(frame.data_ref().map_or(&[][..], |data| &data[..]));
     }
     driver.abort();
-    Reply { status: parts.status, headers: parts.headers, body: collected.freeze(), whole }
+    Some(Reply { status: parts.status, headers: parts.headers, body: collected.freeze(), whole })
 }
 
 /// Signs and sends a call.

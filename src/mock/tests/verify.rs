@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
 
 use super::signed;
+use crate::mock::callers::Sessions;
 use crate::mock::config::{MockConfig, MockCredential};
 use crate::mock::refusal::Refusal;
 use crate::mock::verify::Verifier;
@@ -27,12 +28,17 @@ fn verifier(session_token: Option<&str>) -> Verifier {
         session_token: session_token.map(Secret::new),
     };
     let skew = Duration::from_mins(5);
-    Verifier { regions: vec!["us-east-1".parse().unwrap()], credentials: vec![credential], skew }
+    Verifier {
+        regions: vec!["us-east-1".parse().unwrap()],
+        credentials: vec![credential],
+        sessions: Sessions::default(),
+        skew,
+    }
 }
 
 fn verdict(head: &Parts, body: &str) -> Result<(), Refusal> {
     let hash = hex::encode(Sha256::digest(body));
-    verifier(None).verify(head, &hash, now()).map(|_| ())
+    verifier(None).verify("bedrock", head, &hash, now()).map(|_| ())
 }
 
 #[test]
@@ -173,7 +179,7 @@ fn a_session_token_must_be_the_one_that_belongs_to_the_key() {
     for (token, accepted) in [(Some("the-token"), true), (Some("another"), false), (None, false)] {
         let headers: Vec<(&str, &str)> = token.map(|token| ("x-amz-security-token", token)).into_iter().collect();
         let (head, _) = signed(URL, &headers, "{}", now()).into_parts();
-        assert_eq!(verifier(Some("the-token")).verify(&head, &hash, now()).is_ok(), accepted, "{token:?}");
+        assert_eq!(verifier(Some("the-token")).verify("bedrock", &head, &hash, now()).is_ok(), accepted, "{token:?}");
     }
 }
 
