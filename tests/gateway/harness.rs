@@ -55,6 +55,7 @@ pub(crate) struct Plan {
     mock: MockConfig,
     aws: AwsCredentials,
     clock: Arc<dyn Clock>,
+    folder: Option<TempDir>,
 }
 
 impl Default for Plan {
@@ -86,6 +87,7 @@ impl Default for Plan {
                 session_token: None,
             },
             clock: Arc::new(SystemClock),
+            folder: None,
         }
     }
 }
@@ -161,21 +163,41 @@ impl Plan {
         self
     }
 
+    /// Keeps its files here, and what an earlier gateway left there.
+    pub(crate) fn folder(mut self, folder: TempDir) -> Self {
+        self.folder = Some(folder);
+        self
+    }
+
     pub(crate) fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
     }
 
     pub(crate) async fn open(self) -> Scene {
-        let Self { listen, server, admin, identity, upstream: more, rest, profiles, endpoint, mock, aws, clock } = self;
+        let Self {
+            listen,
+            server,
+            admin,
+            identity,
+            upstream: more,
+            rest,
+            profiles,
+            endpoint,
+            mock,
+            aws,
+            clock,
+            folder,
+        } = self;
         let mock = MockBedrock::start(mock).await.unwrap();
-        let folder = TempDir::new().unwrap();
+        let folder = folder.unwrap_or_else(|| TempDir::new().unwrap());
         let upstream = endpoint.map_or_else(|| mock.url(), |address| format!("http://{address}"));
         let text = format!(
             "[server]\nlisten = \"{listen}\"\n{server}\n[admin]\nlisten = \"127.0.0.1:0\"\n{admin}\n\
              [upstream]\nendpoint = \"{upstream}\"\nregion = \"us-east-1\"\n{more}\n\
              [identity]\nkeys_file = \"keys.json\"\n{identity}\n{PRINCIPALS}\n{profiles}\n{rest}\n"
         );
+        let text = text.replace("MOCK_URL", &upstream);
         let keyfile = KeyFile::new(folder.path().join("keys.json"));
         let keys = ["alice", "bob", "carol"].map(|name| (name, new_key(&keyfile, name, |_| {}))).into();
         let around = Surroundings { folder: folder.path(), price_known: &tollgate::cli::price_known };
@@ -195,7 +217,7 @@ impl Plan {
             stop,
             keyfile,
             keys,
-            _folder: folder,
+            folder,
         }
     }
 }
@@ -232,7 +254,7 @@ pub(crate) struct Scene {
     pub(crate) running: JoinHandle<()>,
     pub(crate) keyfile: KeyFile,
     keys: BTreeMap<&'static str, Key>,
-    _folder: TempDir,
+    pub(crate) folder: TempDir,
 }
 
 impl Drop for Scene {
