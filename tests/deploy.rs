@@ -16,8 +16,8 @@ use tollgate::cli::price_known;
 use tollgate::config::{Settings, Surroundings};
 use tollgate::identity::Principal;
 use tollgate::telemetry::{
-    BudgetReading, Client, Conclusion, Downstream, Ended, FaultName, Forwarded, Guardrail, Metrics, ModelLabel,
-    ProfileLabel, Record, RefusalReason, Settlement, Sources,
+    BudgetReading, Client, Conclusion, DirectoryReading, Downstream, Ended, FaultName, Forwarded, Guardrail, Metrics,
+    ModelLabel, ProfileLabel, Record, RefusalReason, Settlement, Sources,
 };
 use tollgate::types::{Tags, TokenUsage};
 
@@ -190,6 +190,15 @@ fn families() -> Families {
                 reserved: 1,
             });
             readings.collect()
+        }),
+        directory: Box::new(|| {
+            vec![DirectoryReading {
+                account: "111122223333".to_owned(),
+                region: "us-east-1".to_owned(),
+                profiles: 1.0,
+                undetermined: 0.0,
+                age_seconds: 1.0,
+            }]
         }),
         ..Sources::default()
     }));

@@ -1,6 +1,7 @@
 //! People who have no profile and make their first call, against the control plane that the look-alike plays.
 
 use http::StatusCode;
+use serde_json::Value;
 use tollgate::mock::{MockActions, MockDelay, MockFailure, MockProfile, MockPropagation, MockService};
 use tollgate::types::Tags;
 
@@ -158,4 +159,40 @@ async fn an_exception_is_refused_before_the_rule_below_it() {
     assert_eq!(reason(&scene.converse("alice", haiku, "hello").await), "model_unmapped");
     assert_eq!(scene.converse("alice", SONNET, "hello").await.status, StatusCode::OK);
     assert_eq!(scene.mock.profiles().len(), 1);
+}
+
+#[tokio::test]
+async fn the_rights_that_the_documentation_gives_the_role_are_enough_and_each_is_needed() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/profiles.md")).unwrap();
+    let policies: Vec<Value> = page
+        .split("```json\n")
+        .skip(1)
+        .map(|rest| serde_json::from_str(rest.split("```").next().unwrap()).unwrap())
+        .collect();
+    let [role, vending, _everybody_else] = policies.as_slice() else { panic!("{} policies", policies.len()) };
+    let allowed = [role, vending].into_iter().flat_map(|policy| policy["Statement"].as_array().unwrap());
+    let allowed = allowed.filter(|statement| statement["Effect"] == "Allow");
+    let mut actions: Vec<String> = allowed
+        .flat_map(|statement| statement["Action"].as_array().unwrap())
+        .map(|action| action.as_str().unwrap().to_owned())
+        .collect();
+    actions.sort();
+    actions.dedup();
+
+    let first_call = async |actions: Vec<String>| {
+        let scene = plan().mock(|mock| mock.actions = MockActions::Only(actions)).open().await;
+        let answer = scene.converse("alice", SONNET, "hello").await;
+        let read = scene.gateway.directory.refresh(std::time::SystemTime::now()).await;
+        (answer.status == StatusCode::OK, read[0].1.is_ok())
+    };
+    assert_eq!(first_call(actions.clone()).await, (true, true), "{actions:?}");
+    for (needed, called, read) in [
+        ("bedrock:InvokeModel", false, true),
+        ("bedrock:ListInferenceProfiles", true, false),
+        ("bedrock:CreateInferenceProfile", false, true),
+    ] {
+        let others: Vec<_> = actions.iter().filter(|action| *action != needed).cloned().collect();
+        assert_ne!(others.len(), actions.len(), "{needed} is documented");
+        assert_eq!(first_call(others).await, (called, read), "without {needed}");
+    }
 }

@@ -237,3 +237,69 @@ fn question(place: &Place, method: Method, path: String, query: String, body: By
 fn json(value: &impl Serialize) -> Bytes {
     serde_json::to_vec(value).map(Bytes::from).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listed(region: &str, models: &[&str]) -> Listed {
+        let arn = format!("arn:aws:bedrock:{region}:111122223333:application-inference-profile/a1");
+        Listed {
+            arn: arn.parse().unwrap(),
+            name: "n".to_owned(),
+            created: String::new(),
+            models: models.iter().map(|model| (*model).to_owned()).collect(),
+        }
+    }
+
+    fn in_regions(regions: &[&str]) -> Vec<String> {
+        regions
+            .iter()
+            .map(|region| format!("arn:aws:bedrock:{region}::foundation-model/amazon.nova-lite-v1:0"))
+            .collect()
+    }
+
+    #[test]
+    fn what_a_profile_was_made_from_is_told_by_its_models_where_they_leave_no_doubt() {
+        for (own, regions, source) in [
+            ("us-east-1", &["us-east-1"][..], Some("amazon.nova-lite-v1:0")),
+            ("us-east-1", &["us-east-1", "us-east-2", "us-west-2"], Some("us.amazon.nova-lite-v1:0")),
+            ("eu-west-1", &["eu-central-1", "eu-west-1"], Some("eu.amazon.nova-lite-v1:0")),
+            ("us-gov-west-1", &["us-gov-west-1", "us-gov-east-1"], Some("us-gov.amazon.nova-lite-v1:0")),
+            ("ap-northeast-1", &["ap-northeast-1", "ap-northeast-3"], Some("jp.amazon.nova-lite-v1:0")),
+            ("ap-southeast-2", &["ap-southeast-2", "ap-southeast-4"], Some("au.amazon.nova-lite-v1:0")),
+            ("ap-northeast-1", &["ap-northeast-1", "ap-south-1"], Some("apac.amazon.nova-lite-v1:0")),
+            ("us-east-1", &["us-east-1", ""], Some("global.amazon.nova-lite-v1:0")),
+            // A Region elsewhere, or several geographies: that could be anything.
+            ("us-east-1", &["us-west-2"], None),
+            ("us-east-1", &["us-east-1", "eu-west-1"], None),
+            ("us-east-1", &[], None),
+        ] {
+            let models = in_regions(regions);
+            let models: Vec<_> = models.iter().map(String::as_str).collect();
+            let told = listed(own, &models).source();
+            assert_eq!(told.as_ref().map(ModelId::as_str), source, "{own} {regions:?}");
+        }
+        let other = "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-pro-v1:0";
+        let two = [in_regions(&["us-east-1"]).remove(0), other.to_owned()];
+        assert_eq!(listed("us-east-1", &[&two[0], &two[1]]).source(), None, "two models");
+        for model in ["", "arn:aws:bedrock:us-east-1:1:custom-model/a.b", "amazon.nova-lite-v1:0"] {
+            assert_eq!(listed("us-east-1", &[model]).source(), None, "{model}");
+        }
+    }
+
+    #[test]
+    fn a_profile_that_cannot_be_called_is_not_listed() {
+        let summary = |status: &str, arn: &str| Summary {
+            inference_profile_arn: arn.to_owned(),
+            inference_profile_name: "n".to_owned(),
+            models: vec![],
+            status: status.to_owned(),
+            created_at: String::new(),
+        };
+        let arn = "arn:aws:bedrock:us-east-1:111122223333:application-inference-profile/a1";
+        assert!(super::listed(summary("ACTIVE", arn)).is_some());
+        assert!(super::listed(summary("DELETING", arn)).is_none());
+        assert!(super::listed(summary("ACTIVE", "arn:aws:bedrock:us-east-1::inference-profile/us.a.b")).is_none());
+    }
+}
