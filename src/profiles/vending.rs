@@ -221,7 +221,8 @@ impl Vending {
 
     fn refused_lately(&self, key: &ProfileKey, now: Timestamp) -> Option<VendError> {
         let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        refused.get(key).filter(|(at, _)| now.duration_since(*at) < REMEMBERED).map(|(_, error)| error.clone())
+        let (at, error) = refused.get(key)?;
+        (now.duration_since(*at) < error.remembered()).then(|| error.clone())
     }
 
     fn remember(&self, key: ProfileKey, now: Timestamp, error: &VendError) {
@@ -243,6 +244,20 @@ impl Vending {
 }
 
 impl VendError {
+    /// For how long it is taken for AWS's answer: what passes by itself is asked about again soon.
+    const fn remembered(&self) -> SignedDuration {
+        match self {
+            Self::Control(error) if error.is_passing() => SignedDuration::from_secs(2),
+            Self::Lacks(_)
+            | Self::Enough(_)
+            | Self::Full(..)
+            | Self::Taken(_)
+            | Self::Control(_)
+            | Self::Late(_)
+            | Self::Unowned(_) => REMEMBERED,
+        }
+    }
+
     /// What the person at the keyboard reads.
     pub fn caller_text(&self) -> &'static str {
         match self {

@@ -75,3 +75,27 @@ principal = "{{name}}"
         yield house
     sts.shutdown()
     sts.server_close()
+
+
+@pytest.fixture(scope="session")
+def vending(tmp_path_factory):
+    """A gateway that gives carol a profile of whatever model of Anthropic's she asks for."""
+    tables = f"""
+[[accounts]]
+account = "{houses.ACCOUNT}"
+regions = ["{houses.REGION}"]
+
+[discovery]
+endpoint = "BEDROCK_URL"
+
+[[discovery.rules]]
+profile_tag = "tollgate:owner"
+name_of = "principal"
+
+[[vending]]
+principals = ["carol"]
+models = ["anthropic.*"]
+geographies = ["us"]
+"""
+    with living_in(tmp_path_factory.mktemp("vending"), tables) as house:
+        yield house

@@ -279,3 +279,19 @@ def test_claude_code_started_by_tollgate_token_says_that_no_roles_are_taken(hous
         said = claude_code(house.gateway, tmp_path, {}, SONNET, before=before)
 
     assert_told(said, seen, asked, claude_code, "it is a token of an AWS login", "invalid_token")
+
+
+@agents
+def test_whoever_has_no_profile_gets_one_with_their_first_call(agent, vending, tmp_path):
+    """Claude Code probes models before it calls, and asks for the list of profiles; no more is made than is asked for."""
+    said = agent(vending.gateway, tmp_path, vending.gateway.credentials["carol"], SONNET)
+    assert REPLY in said.text, said.text
+    asked = [request for request in vending.bedrock.received() if request["operation"] == "CreateInferenceProfile"]
+    made = [json.loads(vending.bedrock.body(request)) for request in asked if request["status"] == 201]
+    tags = [{tag["key"]: tag["value"] for tag in profile["tags"]} for profile in made]
+    sources = [tag["tollgate:source"] for tag in tags]
+    assert SONNET in sources and len(sources) == len(set(sources)), made
+    assert {tag["tollgate:owner"] for tag in tags} == {"carol"}
+    billed = vending.bedrock.account()["by_profile"]
+    assert billed and all(":application-inference-profile/" in name for name in billed), billed
+    assert set(vending.gateway.payers()) == {"carol"}

@@ -230,7 +230,7 @@ class Gateway:
 
     def __init__(self, tollgate, folder, bedrock, server=""):
         self.config = folder / "tollgate.toml"
-        self.config.write_text(CONFIG.format(endpoint=bedrock.url, server=server))
+        self.config.write_text(CONFIG.format(endpoint=bedrock.url, server=server.replace("BEDROCK_URL", bedrock.url)))
         self.tollgate = tollgate
         self.environment = clean_environment(folder) | access_key(*EXAMPLE)
         (folder / "root.key").write_text(self.command("key", "root"))
@@ -339,7 +339,7 @@ class Seen:
 
 
 class House:
-    """A look-alike and a gateway before it, with more lines in its `[server]` if wanted."""
+    """A look-alike and a gateway before it, with more lines in its `[server]` if wanted; BEDROCK_URL in them is the look-alike."""
 
     def __init__(self, tollgate, folder, server=""):
         folder.mkdir(parents=True, exist_ok=True)
