@@ -125,6 +125,11 @@ impl Estate {
         self.books().profiles.iter().filter(|profile| !profile.deleted).map(|profile| profile.shown.clone()).collect()
     }
 
+    /// Whether there is such a profile, in truth.
+    pub(super) fn any(&self, is_meant: impl Fn(&Shown) -> bool) -> bool {
+        self.books().profiles.iter().any(|profile| !profile.deleted && is_meant(&profile.shown))
+    }
+
     /// Deletes a profile; the ARN says which. Its name and its client request token are free again.
     pub(super) fn delete(&self, arn: &ProfileArn) -> bool {
         let mut books = self.books();

@@ -106,7 +106,7 @@ impl Iam {
             return Err(Refusal::invalid_model());
         }
         let found = self.estate.find(View::Runtime, &place_of(arn), arn.as_str());
-        if found.is_none() && self.estate.truth().iter().any(|profile| profile.arn == *arn) {
+        if found.is_none() && self.estate.any(|profile| profile.arn == *arn) {
             return Err(Refusal::invalid_model());
         }
         Ok(found)
@@ -121,8 +121,8 @@ impl Iam {
         let place = &caller.place;
         let (resource, action) = (place.model_arn(&id), Operation::CountTokens.iam_action());
         self.demand(caller, action, Some(&resource))?;
-        let here = |profile: &Shown| place_of(&profile.arn) == *place;
-        let of_a_profile = self.estate.truth().iter().any(|profile| here(profile) && profile.source.base() == id);
+        let here = |profile: &Shown| profile.arn.account() == &place.account && profile.arn.region() == &place.region;
+        let of_a_profile = self.estate.any(|profile| here(profile) && profile.source.base() == id);
         if !of_a_profile && self.foundation_models == FoundationModels::Refuse {
             return Err(caller.not_allowed(action, Some(&resource)));
         }

@@ -1,4 +1,4 @@
-//! Floor 13: a look-alike of Amazon Bedrock's runtime API, for `demo`, for `mock`, and for the tests of any project.
+//! Floor 13: a look-alike of Amazon Bedrock, for `demo`, for `mock`, and for the tests of any project.
 //!
 //! It decides what real Bedrock would decide from a request alone: whether the SigV4 signature holds (`verify`), whether
 //! IAM would let the call through (`iam`), and what an answer looks like for each provider family (`answer`). The text
@@ -6,10 +6,16 @@
 //! can know beforehand what a call costs. It plays faults when a prompt or the admin endpoint asks for them (`faults`),
 //! and it keeps an account of what it received and what AWS would bill (`account`).
 //!
+//! On the same listener it plays what a gateway asks of AWS besides model calls (`control`): inference profiles, their tags
+//! and foundation models, the Resource Groups Tagging API, STS with roles in any account, and the quota of profiles. The
+//! profiles of each account and Region are in `estate`, and who sees which change when in `lag`; there are system-defined
+//! profiles in `catalog`. A request acts in the account of its credentials and in the Region of its signature.
+//!
 //! Invariants: it knows nothing of the gateway and shares no signing, decoding or metering code with it, so that a mistake
 //! made there is not repeated here; what AWS would bill is in the account before the first byte of the answer is sent.
 //!
-//! It does not imitate the control plane, quotas, or what a model would say.
+//! It does not imitate policies with resources and conditions (but for two: the guardrail, and a tag that a role and a
+//! profile must share), session policies, quotas of model calls, or what a model would say.
 
 mod account;
 mod actions;

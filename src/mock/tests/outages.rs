@@ -31,7 +31,7 @@ async fn the_tagging_api_finds_profiles_by_their_tags() {
         assert_eq!(arns(&plane.resources(&json!({ "TagFilters": filters })).await), found, "{filters}");
     }
     assert_eq!(arns(&plane.resources(&json!({ "ResourceTypeFilters": ["s3"] })).await), Vec::<String>::new());
-    assert_eq!(arns(&plane.resources(&json!({ "ResourceARNList": [bob, PROFILE] })).await), [bob.clone()]);
+    assert_eq!(arns(&plane.resources(&json!({ "ResourceARNList": [bob, PROFILE] })).await), [&*bob]);
     let untag = json!({ "resourceARN": bob, "tagKeys": ["owner", "team"] });
     assert_eq!(plane.post("/untagResource", &untag).await.status, 200);
     let left = plane.resources(&json!({ "ResourceARNList": [bob] })).await.json();

@@ -28,7 +28,7 @@ async fn a_profile_that_is_made_is_listed_shown_called_billed_and_deleted() {
     assert!(shown.get("tags").is_none() && shown.get("modelSource").is_none(), "AWS tells neither: {shown}");
     let id = shown["inferenceProfileId"].as_str().unwrap();
     assert_eq!(plane.profile(id).await.json(), shown, "the id is as good as the ARN");
-    assert_eq!(plane.listed().await, [arn.clone()]);
+    assert_eq!(plane.listed().await, [&*arn]);
     assert_eq!(plane.tags(&arn).await, serde_json::json!([{ "key": "owner", "value": "alice" }]));
 
     assert_eq!(plane.converse(&arn).await.status, 200);
@@ -124,7 +124,7 @@ async fn what_a_profile_cannot_be_made_of_is_refused() {
         ),
         (
             with(|c| {
-                c["modelSource"]["copyFrom"] = "arn:aws:bedrock:us-east-1::foundation-model/anthropic.none-v1:0".into()
+                c["modelSource"]["copyFrom"] = "arn:aws:bedrock:us-east-1::foundation-model/anthropic.none-v1:0".into();
             }),
             "copyFrom must be",
         ),
@@ -240,14 +240,14 @@ async fn an_action_that_is_not_allowed_is_refused_in_the_words_of_iam() {
     let mock = MockBedrock::start(MockConfig { actions, ..config() }).await.unwrap();
     let plane = Plane::of(&mock);
     let user = "User: arn:aws:sts::123456789012:assumed-role/bedrock-caller/AKIAIOSFODNN7EXAMPLE is not authorized to perform: ";
-    let place = "arn:aws:bedrock:us-east-1:123456789012";
+    let ours = "arn:aws:bedrock:us-east-1:123456789012";
     let named = serde_json::json!({ "resourceARN": PROFILE, "tags": [], "tagKeys": [] });
     let tagged = creation("x", &[("a", "b")]);
     for (reply, action, resource) in [
         (
             plane.get("/inference-profiles").await,
             "bedrock:ListInferenceProfiles",
-            format!("{place}:inference-profile/*"),
+            format!("{ours}:inference-profile/*"),
         ),
         (plane.delete("a1b2").await, "bedrock:DeleteInferenceProfile", PROFILE.to_owned()),
         (plane.post("/tagResource", &named).await, "bedrock:TagResource", PROFILE.to_owned()),
@@ -256,7 +256,7 @@ async fn an_action_that_is_not_allowed_is_refused_in_the_words_of_iam() {
         (
             plane.post("/inference-profiles", &tagged).await,
             "bedrock:TagResource",
-            format!("{place}:application-inference-profile/*"),
+            format!("{ours}:application-inference-profile/*"),
         ),
         (plane.converse(PROFILE).await, "bedrock:InvokeModel", PROFILE.to_owned()),
     ] {

@@ -13,7 +13,7 @@ fn role() -> MockRole {
 async fn with_roles(roles: Vec<MockRole>) -> Running {
     let mut profiles = vec![profile(PROFILE, CLAUDE), profile(THEIRS, CLAUDE)];
     profiles[1].tags = [("person".to_owned(), "alice".to_owned())].into_iter().collect();
-    MockBedrock::start(MockConfig { profiles, roles, ..MockConfig::local().unwrap() }).await.unwrap()
+    MockBedrock::start(MockConfig { roles, profiles, ..MockConfig::local().unwrap() }).await.unwrap()
 }
 
 fn failure(reply: &Reply) -> (u16, String, String) {
@@ -192,7 +192,7 @@ async fn credentials_of_a_session_are_good_with_their_token_until_they_expire() 
     let refused = Plane { keys: tokenless, ..session.clone() }.profile("a1").await.error();
     assert!(refused.starts_with("403 UnrecognizedClientException"), "{refused}");
     assert_eq!(session.profile("a1").await.status, 404);
-    clock.advance(std::time::Duration::from_secs(900));
+    clock.advance(std::time::Duration::from_mins(15));
     let expired = session.profile("a1").await.error();
     assert_eq!(expired, "403 ExpiredTokenException: The security token included in the request is expired");
     let at_sts = session.sts("application/json", "Action=GetCallerIdentity&Version=2011-06-15").await;
