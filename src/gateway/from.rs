@@ -116,7 +116,12 @@ impl From<VendError> for Rejection {
         match &error {
             VendError::Late(_) => Self::new(Reason::ProfilePending, text, log),
             VendError::Control(why) if why.is_passing() => Self::new(Reason::ProfilePending, text, log),
-            _ => Self::new(Reason::ModelUnmapped, format!("{NO_ACCESS} {text}"), log),
+            VendError::Lacks(_)
+            | VendError::Enough(_)
+            | VendError::Full(..)
+            | VendError::Taken(_)
+            | VendError::Control(_)
+            | VendError::Unowned(_) => Self::new(Reason::ModelUnmapped, format!("{NO_ACCESS} {text}"), log),
         }
     }
 }

@@ -158,7 +158,7 @@ impl LiveDirectory {
     }
 
     /// Puts a profile in force that has just been made, before the place is read again.
-    /// AWS's own list may lack it for a while: it stays known for [`LISTED_WITHIN`].
+    /// AWS's own list may lack it for a while: it stays known for ten minutes.
     pub async fn adopt(self: &Arc<Self>, place: &Place, made: Found, now: Timestamp) -> Result<(), ControlError> {
         let place = place.clone();
         {
@@ -231,7 +231,7 @@ impl LiveDirectory {
     pub fn pause(&self) -> Option<Duration> {
         self.discovery.as_ref().map(|discovery| {
             let tenth = discovery.every / 10;
-            discovery.every - tenth + jittered(tenth * 2)
+            discovery.every.saturating_sub(tenth) + jittered(tenth * 2)
         })
     }
 
@@ -247,3 +247,6 @@ fn build(grants: &[Grant], rules: &[Rule], known: &[PlaceFound]) -> Result<Direc
     let found = known.iter().flat_map(|known| known.found.iter().cloned());
     Directory::build(grants.to_vec(), rules, found)
 }
+
+#[cfg(test)]
+mod tests;

@@ -131,6 +131,9 @@ impl Collector for Sources {
     }
 }
 
+/// What a family says of a place.
+type Read = fn(&DirectoryReading) -> f64;
+
 impl Sources {
     fn encode_store(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let Health { trouble, running, unwritten } = (self.store)();
@@ -148,9 +151,10 @@ impl Sources {
         Ok(())
     }
 
+    /// Each place's number, family by family.
     fn encode_directory(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let places = (self.directory)();
-        let families: [(&str, &str, fn(&DirectoryReading) -> f64); 3] = [
+        let families: [(&str, &str, Read); 3] = [
             ("directory_profiles", "Inference profiles that were discovered.", |place| place.profiles),
             (
                 "directory_undetermined_profiles",

@@ -66,17 +66,16 @@ impl ControlPlane for ControlClient {
 
 impl Parts {
     async fn ask(&self, question: Question) -> Result<Reply, String> {
-        let endpoint = match &self.endpoint {
-            Some(fixed) => Arc::clone(fixed),
-            None => {
-                let host = format!(
-                    "https://{}.{}.{}",
-                    question.service.name(),
-                    question.place.region,
-                    suffixes(&question.place.region).0
-                );
-                Arc::new(Endpoint::parse(&host).map_err(|error| error.to_string())?)
-            }
+        let endpoint = if let Some(fixed) = &self.endpoint {
+            Arc::clone(fixed)
+        } else {
+            let host = format!(
+                "https://{}.{}.{}",
+                question.service.name(),
+                question.place.region,
+                suffixes(&question.place.region).0
+            );
+            Arc::new(Endpoint::parse(&host).map_err(|error| error.to_string())?)
         };
         let request = self.signed(question, &endpoint)?;
         let response = self.pool.send(&endpoint, request).await.map_err(|error| error.to_string())?;
@@ -109,15 +108,15 @@ impl Parts {
             let json = if question.target.is_some() { "application/x-amz-json-1.1" } else { "application/json" };
             put(CONTENT_TYPE, json)?;
         }
-        let signed: Result<Vec<_>, _> =
+        let covered: Result<Vec<_>, _> =
             headers.iter().map(|(name, value)| value.to_str().map(|value| (name.as_str(), value))).collect();
-        let mut signed = signed.map_err(|error| error.to_string())?;
-        signed.sort_unstable();
+        let mut covered = covered.map_err(|error| error.to_string())?;
+        covered.sort_unstable();
         let canonical = CanonicalRequest {
             method: question.method.as_str(),
             path: &question.path,
             query: &question.query,
-            headers: &signed,
+            headers: &covered,
             payload_sha256: payload.sha256(),
         };
         let signer = match question.service {

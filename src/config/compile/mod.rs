@@ -62,8 +62,8 @@ pub(super) fn settings(file: &Entry<'_>, around: &Surroundings<'_>, report: &mut
     let log = log::compile(&file.table("log"), report);
 
     // What will be found in AWS is not known here.
-    let discovers = file.has("discovery");
-    if !discovers {
+    let more_in_aws = file.has("discovery");
+    if !more_in_aws {
         models::unmatched(file, "budgets", &profiles, report);
     }
     crosscheck::listeners(file, report);
@@ -75,10 +75,10 @@ pub(super) fn settings(file: &Entry<'_>, around: &Surroundings<'_>, report: &mut
         prices: &prices,
         table: price_table.as_ref().ok().and_then(|file| file.as_ref()?.table.as_ref()),
         open: roster.open,
-        discovers,
+        discovers: more_in_aws,
     }
     .check(around, report);
-    if !discovers {
+    if !more_in_aws {
         models::unmatched(file, "rate_limits", &profiles, report);
     }
 

@@ -204,8 +204,8 @@ impl Listed {
         }
         let base = base?;
         match regions.as_slice() {
-            [] => None,
             [region] if *region == self.arn.region().as_str() => Some(base),
+            [] | [_] => None,
             // Served anywhere: the ARN of the global model names no Region.
             regions if regions.iter().any(|region| region.is_empty()) => format!("global.{base}").parse().ok(),
             regions => {
