@@ -19,7 +19,7 @@
 use std::fmt;
 
 use crate::profiles::{Profile, Target};
-use crate::types::{Arn, Geography, ModelId, Region, RegionPattern};
+use crate::types::{Arn, Geography, Region, RegionPattern};
 
 /// What is done with profiles that AWS serves in any Region.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,7 +79,13 @@ impl Residency {
     /// Whether calls may go through a profile.
     pub fn check_profile(&self, profile: &Profile) -> Result<(), Outside> {
         self.check_region(profile.arn().region().as_str())?;
-        self.check_source(profile.source())
+        match (profile.source().geography(), profile.source().unknown_prefix()) {
+            (Some(geography), _) => self.check_geography(geography),
+            (None, Some(prefix)) if !self.allows(RegionPattern::UNSPECIFIED) => {
+                Err(Outside::Anywhere { prefix: prefix.to_owned(), allowed: self.told() })
+            }
+            (None, _) => Ok(()),
+        }
     }
 
     /// Whether a Region's endpoint may be called.
@@ -90,26 +96,18 @@ impl Residency {
         Err(Outside::Region { region: region.to_owned(), allowed: self.told() })
     }
 
-    fn check_source(&self, source: &ModelId) -> Result<(), Outside> {
-        match source.geography() {
-            Some(Geography::Global) if self.global == GlobalProfiles::Denied => Err(Outside::Global),
-            Some(Geography::Global) if !self.allows(RegionPattern::UNSPECIFIED) => {
-                Err(Outside::Anywhere { prefix: Geography::Global.prefix().to_owned(), allowed: self.told() })
-            }
-            Some(geography) => {
-                let outside: Vec<_> =
-                    regions(geography).iter().copied().filter(|region| !self.allows(region)).collect();
-                if outside.is_empty() {
-                    return Ok(());
-                }
-                Err(Outside::Geography { prefix: geography.prefix(), outside, allowed: self.told() })
-            }
-            None => match source.unknown_prefix() {
-                Some(prefix) if !self.allows(RegionPattern::UNSPECIFIED) => {
-                    Err(Outside::Anywhere { prefix: prefix.to_owned(), allowed: self.told() })
-                }
-                Some(_) | None => Ok(()),
-            },
+    /// Whether profiles of a geography may be called.
+    pub fn check_geography(&self, geography: Geography) -> Result<(), Outside> {
+        let prefix = geography.prefix();
+        let outside: Vec<_> = regions(geography).iter().copied().filter(|region| !self.allows(region)).collect();
+        if geography == Geography::Global && self.global == GlobalProfiles::Denied {
+            Err(Outside::Global)
+        } else if outside.is_empty() {
+            Ok(())
+        } else if geography == Geography::Global {
+            Err(Outside::Anywhere { prefix: prefix.to_owned(), allowed: self.told() })
+        } else {
+            Err(Outside::Geography { prefix, outside, allowed: self.told() })
         }
     }
 

@@ -119,16 +119,8 @@ impl Region {
 impl Region {
     /// The partition that it belongs to, by its prefix.
     pub fn partition(&self) -> &'static str {
-        let starts = |prefix| self.0.starts_with(prefix);
-        if starts("cn-") {
-            "aws-cn"
-        } else if starts("us-gov-") {
-            "aws-us-gov"
-        } else if starts("eusc-") {
-            "aws-eusc"
-        } else {
-            "aws"
-        }
+        let known = PREFIXES.iter().find(|(prefix, _)| self.0.starts_with(prefix));
+        known.map_or("aws", |(_, partition)| *partition)
     }
 }
 
@@ -207,6 +199,17 @@ pub enum ArnError {
 const PARTITIONS: [&str; 8] =
     ["aws", "aws-us-gov", "aws-cn", "aws-eusc", "aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f"];
 
+/// How the names of Regions begin in those of them that are not `aws`.
+const PREFIXES: [(&str, &str); 7] = [
+    ("us-gov-", "aws-us-gov"),
+    ("cn-", "aws-cn"),
+    ("eusc-", "aws-eusc"),
+    ("us-iso-", "aws-iso"),
+    ("us-isob-", "aws-iso-b"),
+    ("eu-isoe-", "aws-iso-e"),
+    ("us-isof-", "aws-iso-f"),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,6 +222,25 @@ mod tests {
             (arn.region().as_str(), arn.account().as_str(), arn.id(), arn.partition()),
             ("eu-central-1", "012345678901", "a1b2c3", "aws")
         );
+    }
+
+    #[test]
+    fn a_region_tells_its_partition() {
+        for (region, partition) in [
+            ("us-east-1", "aws"),
+            ("mx-central-1", "aws"),
+            ("us-gov-west-1", "aws-us-gov"),
+            ("cn-north-1", "aws-cn"),
+            ("eusc-de-east-1", "aws-eusc"),
+            ("us-iso-east-1", "aws-iso"),
+            ("us-isob-east-1", "aws-iso-b"),
+            ("eu-isoe-west-1", "aws-iso-e"),
+            ("us-isof-south-1", "aws-iso-f"),
+        ] {
+            assert_eq!(region.parse::<Region>().unwrap().partition(), partition, "{region}");
+            let arn = format!("arn:{partition}:bedrock:{region}:012345678901:application-inference-profile/a");
+            assert!(arn.parse::<ProfileArn>().is_ok(), "{arn}");
+        }
     }
 
     #[test]

@@ -94,19 +94,17 @@ pub struct Variant {
 
 /// The domain of a Region's partition, and that of its dual-stack endpoints.
 pub(super) fn suffixes(region: &Region) -> (&'static str, &'static str) {
-    let known = PARTITIONS.iter().find(|(prefix, _, _)| region.as_str().starts_with(prefix));
-    known.map_or(("amazonaws.com", "api.aws"), |(_, v4, dual)| (*v4, *dual))
+    match region.partition() {
+        "aws-cn" => ("amazonaws.com.cn", "api.amazonwebservices.com.cn"),
+        "aws-eusc" => ("amazonaws.eu", "api.amazonwebservices.eu"),
+        "aws-iso" => ("c2s.ic.gov", "api.aws.ic.gov"),
+        "aws-iso-b" => ("sc2s.sgov.gov", "api.aws.scloud"),
+        "aws-iso-e" => ("cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"),
+        "aws-iso-f" => ("csp.hci.ic.gov", "api.aws.hci.ic.gov"),
+        // GovCloud shares them with the commercial partition.
+        _ => ("amazonaws.com", "api.aws"),
+    }
 }
-
-/// How the names of Regions begin outside of the commercial partition and GovCloud, which share their domains.
-const PARTITIONS: [(&str, &str, &str); 6] = [
-    ("cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn"),
-    ("eusc-", "amazonaws.eu", "api.amazonwebservices.eu"),
-    ("us-iso-", "c2s.ic.gov", "api.aws.ic.gov"),
-    ("us-isob-", "sc2s.sgov.gov", "api.aws.scloud"),
-    ("eu-isoe-", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"),
-    ("us-isof-", "csp.hci.ic.gov", "api.aws.hci.ic.gov"),
-];
 
 /// The Regions in which Bedrock's Runtime is known to have a FIPS endpoint: `endpoints.json` in botocore, 2026.
 pub const FIPS_REGIONS: [&str; 6] =

@@ -86,7 +86,9 @@ pub(super) fn settings(file: &Entry<'_>, around: &Surroundings<'_>, report: &mut
     upstream.region = upstream.region.or_else(|| crosscheck::only_region(&profiles, &accounts));
     crosscheck::guardrail_region(file, &upstream, &policy, report);
     residency::check(file, &profiles, &policy, report);
+    residency::check_discovery(file, &vending, &policy, report);
     let regions = profiles.iter().map(|draft| draft.settings.arn.region()).chain(&upstream.region);
+    let regions = regions.chain(accounts.iter().flat_map(|account| &account.regions));
     upstream::without_fips(file, &upstream, regions, report);
     Some(Settings {
         server: server?,

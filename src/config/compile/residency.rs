@@ -4,9 +4,10 @@ use super::profiles::Draft;
 use crate::bedrock::Operation;
 use crate::config::diagnostics::{Report, Wrong};
 use crate::config::schema::Entry;
-use crate::config::settings::PolicySettings;
+use crate::config::settings::{PolicySettings, VendingSettings};
 use crate::policy::Outside;
 use crate::profiles::Profile;
+use crate::profiles::vending::Geographies;
 
 /// Warns of profiles, and of a Region for guardrails, whose calls would all be refused.
 pub(super) fn check(file: &Entry<'_>, profiles: &[Draft], policy: &PolicySettings, report: &mut Report) {
@@ -29,6 +30,38 @@ pub(super) fn check(file: &Entry<'_>, profiles: &[Draft], policy: &PolicySetting
             &region.place,
             wrong.hint("leave ApplyGuardrail out of policy.operations, or name another Region"),
         );
+    }
+}
+
+/// Warns of Regions in which nobody can call what is found, and of geographies of which nobody can call what is made.
+pub(super) fn check_discovery(
+    file: &Entry<'_>,
+    vending: &[VendingSettings],
+    policy: &PolicySettings,
+    report: &mut Report,
+) {
+    if report.has_errors() {
+        return;
+    }
+    for region in file.tables("accounts").iter().flat_map(|account| account.texts("regions")) {
+        if let Err(outside) = policy.residency.check_region(region.value) {
+            let wrong = Wrong::new(format!("nobody can call what is found there: {outside}"));
+            report.warning(&region.place, wrong.hint("leave it out, or allow it"));
+        }
+    }
+    for (entry, vending) in file.tables("vending").iter().zip(vending) {
+        let VendingSettings::Create(rule) = vending else { continue };
+        let Geographies(geographies) = &rule.geographies;
+        for (text, geography) in entry.texts("geographies").iter().zip(geographies) {
+            let allowed = match geography {
+                Some(geography) => policy.residency.check_geography(*geography),
+                None => policy.residency.check_region(rule.place.region.as_str()),
+            };
+            if let Err(outside) = allowed {
+                let wrong = Wrong::new(format!("nobody can call what is made of that: {outside}"));
+                report.warning(&text.place, wrong.hint("leave it out, so that none is made in vain"));
+            }
+        }
     }
 }
 
