@@ -203,7 +203,7 @@ impl Plan {
         let around = Surroundings { folder: folder.path(), price_known: &tollgate::cli::price_known };
         let (settings, _) =
             Settings::parse(&text, Path::new("tollgate.toml"), &around).unwrap_or_else(|e| panic!("{e}"));
-        let assembled = assemble(&settings, AwsIdentity::Fixed(aws), clock).await.unwrap();
+        let assembled = Box::pin(assemble(&settings, AwsIdentity::Fixed(aws), clock)).await.unwrap();
         let bound = assembled.bind().await.unwrap();
         let stop = CancellationToken::new();
         Scene {
