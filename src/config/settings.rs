@@ -17,6 +17,7 @@ use std::time::Duration;
 use crate::bedrock::Operation;
 use crate::identity::Principal;
 use crate::policy::Residency;
+use crate::profiles::Reach;
 use crate::profiles::price::{PiecePrices, PriceTable};
 use crate::types::{ModelId, Owners, ProfileArn, Region, TokenPrice};
 use crate::upstream::Variant;
@@ -41,7 +42,7 @@ pub struct Settings {
     pub identity: IdentitySettings,
     /// `[[principals]]`, at least one, with distinct names.
     pub principals: Vec<Principal>,
-    /// `[[profiles]]`, with distinct names; no word means two of one owner. Some may be nobody's.
+    /// `[[profiles]]` and `[[exact_arns]]`, with distinct names; no word means two of one owner. Some may be nobody's.
     pub profiles: Vec<ProfileSettings>,
     /// `[[accounts]]`, with distinct ids.
     pub accounts: Vec<AccountSettings>,
@@ -118,6 +119,8 @@ pub struct ProfileSettings {
     pub source: ModelId,
     /// Whose it is.
     pub owners: Owners,
+    /// By what names it is reached: those of `[[exact_arns]]` by their ARN alone.
+    pub reach: Reach,
     /// Further names its owners may ask for: words, or the ids of other models that this profile shall answer for.
     pub aliases: Vec<String>,
 }

@@ -17,7 +17,7 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 
 use super::rule::{Found, Match, Rule};
-use super::{Grant, Profile};
+use super::{Grant, Profile, Reach};
 use crate::identity::Principal;
 use crate::types::{Owners, ProfileArn};
 
@@ -74,7 +74,7 @@ impl Directory {
         let mut directory = Self::default();
         let mut names = HashSet::new();
         let mut sources: HashMap<ProfileArn, Arc<Profile>> = HashMap::new();
-        for Grant { profile, owners, aliases } in grants {
+        for Grant { profile, owners, reach, aliases } in grants {
             let profile = Arc::new(profile);
             check(&profile, &owners, &aliases)?;
             if !names.insert(profile.name().to_owned()) {
@@ -87,6 +87,10 @@ impl Directory {
                     first: first.name().to_owned(),
                     second: profile.name().to_owned(),
                 });
+            }
+            if reach == Reach::ArnAlone {
+                directory.grant_exact(&profile, &owners);
+                continue;
             }
             match &owners {
                 Owners::Everyone => directory.everyone.grant(&profile, &aliases, || "everyone".to_owned())?,
@@ -116,6 +120,20 @@ impl Directory {
         }
         directory.finish();
         Ok(directory)
+    }
+
+    fn grant_exact(&mut self, profile: &Arc<Profile>, owners: &Owners) {
+        match owners {
+            Owners::Everyone => self.everyone.grant_exact(profile),
+            Owners::Only { principals, groups } => {
+                for owner in principals {
+                    self.principals.entry(owner.clone()).or_default().grant_exact(profile);
+                }
+                for owner in groups {
+                    self.groups.entry(owner.clone()).or_default().grant_exact(profile);
+                }
+            }
+        }
     }
 
     fn finish(&mut self) {

@@ -69,9 +69,21 @@ pub struct Grant {
     pub profile: Profile,
     /// Whose it is.
     pub owners: Owners,
+    /// By what it is reached.
+    pub reach: Reach,
     /// Words that its owners may call it by, besides its name, its id, its ARN and its model's ids. A model's id may be
     /// one: it sends those who ask for that model through this profile.
     pub aliases: Vec<String>,
+}
+
+/// By what names a grant is reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// By its name, id, ARN, aliases, and the models that it is of.
+    #[default]
+    AnyName,
+    /// By its ARN alone, word for word: it is no inference profile. No list shows it, and no model's name leads there.
+    ArnAlone,
 }
 
 /// Where a call goes.

@@ -9,7 +9,8 @@
 //! 3. the order of the configuration.
 //!
 //! So a profile of the caller's own for another geography comes before one of their group that fits exactly: whose bill it
-//! is matters more than where it is served. An application profile's ARN fits exactly or not at all. A refusal never tells
+//! is matters more than where it is served. An application profile's ARN fits exactly or not at all; so does the ARN of anything else
+//! that can be called, which only a grant of that very ARN leads to. A refusal never tells
 //! whether a profile exists that is another's.
 
 use std::fmt;
@@ -30,7 +31,7 @@ impl Directory {
         name: &ModelName,
         text: &str,
     ) -> Result<Target, ResolveError> {
-        let Some(profile) = self.best(principal, name) else {
+        let Some(profile) = self.best(principal, name).or_else(|| self.exact_arn(principal, name, text)) else {
             let (text, yours) = (clip(text), self.offer(principal));
             return Err(match name {
                 ModelName::ApplicationProfile(_) => ResolveError::NotYours { arn: text, yours },
@@ -49,6 +50,14 @@ impl Directory {
     /// The profile that a name means for a principal.
     fn best<'d>(&'d self, principal: &'d Principal, name: &ModelName) -> Option<&'d Arc<Profile>> {
         self.owners_of(principal).find_map(|(_, names)| names.best(name)).map(|(_, profile)| profile)
+    }
+
+    /// What is no inference profile and was granted to a principal by this very ARN.
+    fn exact_arn<'d>(&'d self, principal: &'d Principal, name: &ModelName, text: &str) -> Option<&'d Arc<Profile>> {
+        match name {
+            ModelName::Refused(_) => self.owners_of(principal).find_map(|(_, names)| names.by_arn(text)),
+            ModelName::Model(_) | ModelName::ApplicationProfile(_) | ModelName::Word(_) => None,
+        }
     }
 
     /// Whether a name leads a principal to a profile.

@@ -75,6 +75,32 @@ impl ProfileArn {
     }
 }
 
+impl ProfileArn {
+    /// The ARN of something that is no inference profile and can be called all the same: a provisioned model, a deployment of a
+    /// custom model, an imported model, a SageMaker endpoint. Only a rule that names it word for word leads there.
+    pub fn of_exact(text: &str) -> Result<Self, ArnError> {
+        let arn = Arn::parse(text).ok_or(ArnError::NotAnArn)?;
+        let (kind, id) = arn.kind_and_id().ok_or(ArnError::NotCallable)?;
+        let callable = match arn.service {
+            "bedrock" => matches!(kind, "provisioned-model" | "custom-model-deployment" | "imported-model"),
+            "sagemaker" => kind == "endpoint",
+            _ => false,
+        };
+        if !callable {
+            return Err(ArnError::NotCallable);
+        }
+        let region: Region = arn.region.parse()?;
+        if arn.partition != region.partition() {
+            return Err(ArnError::Partition);
+        }
+        let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if id.len() > 64 || !plain {
+            return Err(ArnError::ProfileId);
+        }
+        Ok(Self { text: text.to_owned(), region, account: arn.account.parse()?, id_at: text.len() - id.len() })
+    }
+}
+
 impl FromStr for ProfileArn {
     type Err = ArnError;
 
@@ -181,6 +207,11 @@ pub enum ArnError {
         "not an application inference profile (arn:…:bedrock:<region>:<account>:application-inference-profile/<id>)"
     )]
     NotAnApplicationProfile,
+    /// An ARN of a kind that no rule can name.
+    #[error(
+        "not the ARN of a provisioned model, a custom model's deployment, an imported model or a SageMaker endpoint"
+    )]
+    NotCallable,
     /// An unknown partition.
     #[error("unknown partition: known are {}", PARTITIONS.join(", "))]
     Partition,
@@ -258,6 +289,31 @@ mod tests {
             ("arn:awsx:bedrock:us-east-1:012345678901:application-inference-profile/a", ArnError::Partition),
         ] {
             assert_eq!(text.parse::<ProfileArn>(), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_can_be_called_besides_profiles_is_told_from_what_cannot() {
+        for (text, wanted) in [
+            ("arn:aws:bedrock:us-east-1:012345678901:provisioned-model/a1", Ok("a1")),
+            ("arn:aws:bedrock:us-east-1:012345678901:custom-model-deployment/a1", Ok("a1")),
+            ("arn:aws:bedrock:us-east-1:012345678901:imported-model/a1", Ok("a1")),
+            ("arn:aws:sagemaker:us-east-1:012345678901:endpoint/my-endpoint", Ok("my-endpoint")),
+            ("arn:aws-cn:bedrock:cn-north-1:012345678901:provisioned-model/a1", Ok("a1")),
+            ("arn:aws:bedrock:us-east-1:012345678901:application-inference-profile/a1", Err(ArnError::NotCallable)),
+            ("arn:aws:bedrock:us-east-1:012345678901:inference-profile/us.a.b", Err(ArnError::NotCallable)),
+            ("arn:aws:bedrock:us-east-1::foundation-model/a.b", Err(ArnError::NotCallable)),
+            ("arn:aws:bedrock:us-east-1:012345678901:prompt/A1:1", Err(ArnError::NotCallable)),
+            ("arn:aws:bedrock:us-east-1:012345678901:prompt-router/a1", Err(ArnError::NotCallable)),
+            ("arn:aws:bedrock:us-east-1:012345678901:custom-model/a.b/c", Err(ArnError::NotCallable)),
+            ("arn:aws:s3:us-east-1:012345678901:endpoint/a", Err(ArnError::NotCallable)),
+            ("arn:aws-cn:bedrock:us-east-1:012345678901:provisioned-model/a1", Err(ArnError::Partition)),
+            ("arn:aws:bedrock:us-east-1:012345678901:provisioned-model/a/b", Err(ArnError::ProfileId)),
+            ("arn:aws:bedrock:us-east-1:1:provisioned-model/a", Err(ArnError::Account)),
+            ("provisioned", Err(ArnError::NotAnArn)),
+        ] {
+            let read = ProfileArn::of_exact(text);
+            assert_eq!(read.as_ref().map(ProfileArn::id).map_err(|error| *error), wanted, "{text}");
         }
     }
 }

@@ -231,3 +231,24 @@ async fn a_geography_that_is_told_of_is_one() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_is_no_profile_is_called_by_those_whom_a_rule_names_and_by_nobody_else() {
+    let reserved = "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/abcdefghijkl";
+    let rule = format!(
+        "[[exact_arns]]\nname = \"reserved\"\narn = \"{reserved}\"\nprincipals = [\"alice\"]\n\
+         source = \"anthropic.claude-sonnet-4-5-20250929-v1:0\""
+    );
+    let scene = Plan::default().with(&rule).open().await;
+    let encoded = reserved.replace(':', "%3A").replace('/', "%2F");
+    // The look-alike has no such model: it says so in IAM's words, of this very ARN.
+    let answer = scene.converse("alice", &encoded, "hello").await;
+    assert!(
+        answer.message().contains(reserved) && answer.header("x-tollgate-reason").is_none(),
+        "{}",
+        answer.message()
+    );
+    let received = scene.received(1).await;
+    assert_eq!(received[0].subject.as_deref(), Some(reserved));
+    assert_eq!(scene.converse("bob", &encoded, "hello").await.refusal().2, "model_refused_kind");
+}

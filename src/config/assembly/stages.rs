@@ -100,6 +100,7 @@ pub(super) fn grant(settings: &ProfileSettings) -> Option<Grant> {
     owned.then(|| Grant {
         profile: Profile::new(settings.name.clone(), settings.arn.clone(), settings.source.clone()),
         owners: settings.owners.clone(),
+        reach: settings.reach,
         aliases: settings.aliases.clone(),
     })
 }

@@ -19,6 +19,7 @@ use crate::config::settings::{
 };
 use crate::config::suggest;
 use crate::identity::Principal;
+use crate::profiles::Reach;
 use crate::profiles::price::PriceTable;
 use crate::types::{ModelId, Owners, ProfileArn, Region};
 
@@ -152,7 +153,7 @@ impl Whole<'_> {
     fn same_sources(&self, report: &mut Report) {
         let mut first: HashMap<(Owner<'_>, &ModelId), &Draft> = HashMap::new();
         let mut reported = BTreeSet::new();
-        for draft in self.profiles {
+        for draft in self.profiles.iter().filter(|draft| draft.settings.reach == Reach::AnyName) {
             for owner in each(&draft.settings.owners) {
                 let other = *first.entry((owner, &draft.settings.source)).or_insert(draft);
                 if other.place != draft.place && reported.insert(draft.place.offset) {

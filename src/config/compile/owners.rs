@@ -38,6 +38,18 @@ pub(super) fn compile(entry: &Entry<'_>, roster: &Roster<'_>, nobody: Nobody, re
     Some(Owners::Only { principals: principals?, groups: groups? })
 }
 
+/// Reads the two lists alone: never everyone, and never nobody.
+pub(super) fn listed(entry: &Entry<'_>, roster: &Roster<'_>, report: &mut Report) -> Option<Owners> {
+    let principals = known(entry, "principals", roster, report);
+    let groups = known(entry, "groups", roster, report);
+    if entry.texts("principals").is_empty() && entry.texts("groups").is_empty() {
+        let hint = "add principals = [\"…\"] or groups = [\"…\"]";
+        report.error(entry.place(), Wrong::new("is for nobody").hint(hint));
+        return None;
+    }
+    Some(Owners::Only { principals: principals?, groups: groups? })
+}
+
 /// The names of a list, each of which must be known. `None` where one is not: without it the list would mean others.
 fn known(entry: &Entry<'_>, list: &str, roster: &Roster<'_>, report: &mut Report) -> Option<Vec<String>> {
     let texts = entry.texts(list);

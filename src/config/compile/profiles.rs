@@ -6,6 +6,7 @@ use super::{upstream, values};
 use crate::config::diagnostics::{Place, Placed, Report, Wrong, quoted};
 use crate::config::schema::Entry;
 use crate::config::settings::ProfileSettings;
+use crate::profiles::Reach;
 use crate::types::{ModelId, ModelName, ProfileArn};
 
 /// A profile, and the places that cross-checks speak of.
@@ -21,8 +22,31 @@ pub(super) fn compile(file: &Entry<'_>, roster: &Roster<'_>, report: &mut Report
     let entries = file.tables("profiles");
     let further = upstream::geographies(&file.table("upstream"));
     let further: Vec<_> = further.into_iter().map(|prefix| prefix.value.to_owned()).collect();
-    values::distinct("profile", entries.iter().filter_map(|entry| entry.text("name")), report);
-    entries.iter().filter_map(|entry| profile(entry, roster, &further, report)).collect()
+    let exact = file.tables("exact_arns");
+    values::distinct("profile", entries.iter().chain(&exact).filter_map(|entry| entry.text("name")), report);
+    let exact: Vec<_> = exact.iter().filter_map(|entry| exact_arn(entry, roster, &further, report)).collect();
+    let profiles = entries.iter().filter_map(|entry| profile(entry, roster, &further, report));
+    profiles.chain(exact).collect()
+}
+
+/// Something that is no inference profile, for those who are named and by its ARN alone.
+fn exact_arn(entry: &Entry<'_>, roster: &Roster<'_>, further: &[String], report: &mut Report) -> Option<Draft> {
+    let name = report.read(entry.text("name"), name);
+    let arn = report.read(entry.text("arn"), |text| {
+        ProfileArn::of_exact(text).map_err(|error| Wrong::new(format!("{}: {error}", quoted(text))))
+    });
+    let source = report.read(entry.text("source"), source).map(|source| source.with_geographies(further));
+    let owners = owners::listed(entry, roster, report);
+    let settings = ProfileSettings {
+        name: name?,
+        arn: arn?,
+        source: source?,
+        owners: owners?,
+        reach: Reach::ArnAlone,
+        aliases: Vec::new(),
+    };
+    let words = vec![Placed { value: settings.arn.as_str().to_owned(), place: entry.place_of("arn") }];
+    Some(Draft { settings, place: entry.place().clone(), source: entry.place_of("source"), words })
 }
 
 /// A call goes through a profile or not at all.
@@ -52,7 +76,8 @@ fn profile(entry: &Entry<'_>, roster: &Roster<'_>, further: &[String], report: &
     values::distinct("alias", texts.iter().cloned(), report);
     let aliases = values::each(texts.clone(), report, alias);
 
-    let settings = ProfileSettings { name: name?, arn: arn?, source: source?, owners: owners?, aliases };
+    let settings =
+        ProfileSettings { name: name?, arn: arn?, source: source?, owners: owners?, reach: Reach::AnyName, aliases };
     let own = [("name", settings.name.as_str()), ("arn", settings.arn.as_str()), ("arn", settings.arn.id())];
     let own = own.map(|(key, word)| Placed { value: word.to_owned(), place: entry.place_of(key) });
     let aliases = texts.into_iter().map(|text| Placed { value: text.value.to_owned(), place: text.place });

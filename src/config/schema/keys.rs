@@ -10,6 +10,7 @@ pub(in crate::config) const ROOT: &[Key] = &[
     optional("identity", Shape::Table(IDENTITY)),
     optional("principals", Shape::Tables(PRINCIPAL)),
     optional("profiles", Shape::Tables(PROFILE)),
+    optional("exact_arns", Shape::Tables(EXACT_ARN)),
     optional("accounts", Shape::Tables(ACCOUNT)),
     optional("discovery", Shape::Table(DISCOVERY)),
     optional("vending", Shape::Tables(VENDING)),
@@ -142,6 +143,14 @@ const PROFILE: &[Key] = &[
     optional("groups", Shape::Texts),
     flag_or("everyone", false),
     optional("aliases", Shape::Texts),
+];
+
+const EXACT_ARN: &[Key] = &[
+    required("name", Shape::Text, "name = \"reserved-sonnet\""),
+    required("arn", Shape::Text, "arn = \"arn:aws:bedrock:us-east-1:111122223333:provisioned-model/abcdefghijkl\""),
+    required("source", Shape::Text, "source = \"anthropic.claude-sonnet-4-5-20250929-v1:0\", whose prices count"),
+    optional("principals", Shape::Texts),
+    optional("groups", Shape::Texts),
 ];
 
 const POLICY: &[Key] =

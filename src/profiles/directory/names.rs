@@ -15,6 +15,8 @@ use crate::types::{ModelId, ModelName};
 pub(in crate::profiles) struct Names {
     granted: Vec<Granted>,
     maps: Option<Box<Maps>>,
+    /// What is reached by its ARN alone; few have any.
+    by_arn: Vec<Arc<Profile>>,
 }
 
 /// A profile as its owner has it.
@@ -78,6 +80,16 @@ impl Names {
         }
         self.granted.push(granted);
         Ok(())
+    }
+
+    /// Adds what is reached by its ARN alone.
+    pub(super) fn grant_exact(&mut self, profile: &Arc<Profile>) {
+        self.by_arn.push(Arc::clone(profile));
+    }
+
+    /// What is reached by exactly this ARN and no other name.
+    pub(in crate::profiles) fn by_arn(&self, arn: &str) -> Option<&Arc<Profile>> {
+        self.by_arn.iter().find(|profile| profile.arn().as_str() == arn)
     }
 
     /// Adds a profile that was found, which cannot be refused: a word that is known already stays what it was.

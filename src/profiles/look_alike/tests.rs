@@ -14,6 +14,7 @@ fn grant(name: &str, source: &str, owner: &str) -> Grant {
     Grant {
         profile: Profile::new(name, arn.parse().unwrap(), source.parse().unwrap()),
         owners: Owners::Only { principals: vec![owner.to_owned()], groups: vec![] },
+        reach: crate::profiles::Reach::AnyName,
         aliases: vec![format!("alias-of-{name}")],
     }
 }

@@ -7,7 +7,7 @@ use proptest::sample::{select, subsequence};
 
 use super::*;
 use crate::profiles::Grant;
-use crate::types::{Owners, Tags};
+use crate::types::{Owners, ProfileArn, Tags};
 
 const SONNET: &str = "anthropic.claude-sonnet-4-5-20250929-v1:0";
 
@@ -19,6 +19,7 @@ fn grant(name: &str, source: &str, owners: Owners, aliases: &[&str]) -> Grant {
     Grant {
         profile: Profile::new(name, arn(&format!("id0{name}")).parse().unwrap(), source.parse().unwrap()),
         owners,
+        reach: crate::profiles::Reach::AnyName,
         aliases: aliases.iter().map(|alias| (*alias).to_owned()).collect(),
     }
 }
@@ -289,4 +290,29 @@ proptest! {
         let granted = grants.iter().filter(|grant| grant.owners.rank(who.name(), who.groups()).is_some());
         prop_assert_eq!(mine.len(), granted.count());
     }
+}
+
+#[test]
+fn what_is_no_profile_is_reached_by_its_very_arn_and_by_those_who_are_named() {
+    let reserved = "arn:aws:bedrock:us-east-1:012345678901:provisioned-model/abc123";
+    let exact = |owners| Grant {
+        profile: Profile::new("reserved", ProfileArn::of_exact(reserved).unwrap(), SONNET.parse().unwrap()),
+        owners,
+        reach: crate::profiles::Reach::ArnAlone,
+        aliases: vec![],
+    };
+    let directory = Directory::new(vec![exact(of("alice"))]).unwrap();
+    let alice = principal("alice", &[]);
+    assert_eq!(resolve(&directory, &alice, reserved).unwrap().model_id(), Some(reserved));
+    for name in [SONNET, "reserved", "abc123", "arn:aws:bedrock:us-east-1:012345678901:provisioned-model/abc124"] {
+        assert!(resolve(&directory, &alice, name).is_err(), "{name}");
+    }
+    assert_eq!(directory.profiles_of(&alice).count(), 0, "no list shows it");
+    assert_eq!(
+        resolve(&directory, &principal("bob", &["eng"]), reserved).unwrap_err(),
+        resolve(&Directory::default(), &principal("bob", &[]), reserved).unwrap_err(),
+        "for others it is refused as if it were not there"
+    );
+    let directory = Directory::new(vec![exact(of_group("eng"))]).unwrap();
+    assert!(resolve(&directory, &principal("bob", &["eng"]), reserved).is_ok());
 }

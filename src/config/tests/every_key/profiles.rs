@@ -4,8 +4,19 @@ use super::*;
 use crate::identity::Template;
 use crate::profiles::control::Place;
 use crate::profiles::vending::{Geographies, VendingRule};
-use crate::profiles::{Match, Rule};
-use crate::types::Geography;
+use crate::profiles::{Match, Reach, Rule};
+use crate::types::{Geography, ProfileArn};
+
+pub(super) fn exact() -> ProfileSettings {
+    ProfileSettings {
+        name: "ex".to_owned(),
+        arn: ProfileArn::of_exact("arn:aws:bedrock:eu-west-1:012345678901:provisioned-model/pm").unwrap(),
+        source: "eu.newcomer.model-v1:0".parse().unwrap(),
+        owners: Owners::Only { principals: vec!["n".to_owned()], groups: vec!["g".to_owned()] },
+        reach: Reach::ArnAlone,
+        aliases: vec![],
+    }
+}
 
 pub(super) fn accounts() -> Vec<AccountSettings> {
     vec![AccountSettings {

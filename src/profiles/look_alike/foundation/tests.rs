@@ -24,6 +24,7 @@ fn directory() -> Directory {
         Grant {
             profile: Profile::new(name, arn.parse().unwrap(), source.parse().unwrap()),
             owners: Owners::Only { principals: vec![owner.to_owned()], groups: vec![] },
+            reach: crate::profiles::Reach::AnyName,
             aliases: vec![],
         }
     });
