@@ -26,6 +26,8 @@ enum Command {
     /// Make, list, rotate and revoke the keys that callers hold
     Key(cli::key::Arguments),
     Token(cli::token::Arguments),
+    /// Show, explain, read, make and delete the application inference profiles that calls go through
+    Profile(cli::profile::Arguments),
     /// Show how budgets stand, and change limits and counts
     Budget(cli::budget::Arguments),
     Usage(cli::usage::Arguments),
@@ -67,6 +69,7 @@ async fn run(command: Command, streams: &mut Streams<'_>) -> anyhow::Result<Exit
         Command::Check(arguments) => Ok(cli::check::run(&arguments, &cli::price_known, streams)?),
         Command::Key(arguments) => cli::key::run_configured(&arguments, SystemTime::now(), streams).await,
         Command::Token(arguments) => cli::token::run(&arguments, streams).await,
+        Command::Profile(arguments) => cli::profile::run(&arguments, SystemTime::now(), streams).await,
         Command::Budget(arguments) => cli::budget::run(&arguments, SystemTime::now(), streams).await,
         Command::Usage(arguments) => cli::usage::run(&arguments, SystemTime::now(), streams).await,
         Command::Prices(arguments) => cli::prices::run(&arguments, SystemTime::now(), streams),

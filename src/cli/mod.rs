@@ -9,6 +9,7 @@ pub mod demo;
 pub mod key;
 pub mod mock;
 pub mod prices;
+pub mod profile;
 pub mod serve;
 pub mod store;
 mod stored;

@@ -71,10 +71,26 @@ pub(super) async fn open(config: &Path, streams: &mut Streams<'_>) -> anyhow::Re
 
 /// The principals of the configuration, and those that keys describe. Keys that cannot be read describe nobody.
 async fn people(settings: &Settings) -> Vec<Arc<Principal>> {
+    let described = described(settings).await.unwrap_or_default();
+    everybody(settings, described)
+}
+
+/// Those whom live keys describe; the error says why the keys cannot be read.
+pub(super) async fn described(settings: &Settings) -> Result<Vec<Arc<Principal>>, String> {
+    let path = &settings.store.path;
+    if settings.store.kind == StoreKind::Embedded && settings.identity.keys_file.is_none() && !path.exists() {
+        // Looking would make it.
+        return Ok(Vec::new());
+    }
+    let keys = assembly::key_store(settings).map_err(|error| error.to_string())?;
+    let ring = KeyRing::open(keys).await.map_err(|error| error.to_string())?;
+    Ok(ring.described(std::time::SystemTime::now()))
+}
+
+/// The principals of the configuration and those that are described; what the configuration says of somebody counts.
+pub(super) fn everybody(settings: &Settings, described: Vec<Arc<Principal>>) -> Vec<Arc<Principal>> {
     let mut people: Vec<_> = settings.principals.iter().cloned().map(Arc::new).collect();
-    let Ok(keys) = assembly::key_store(settings) else { return people };
-    let Ok(ring) = KeyRing::open(keys).await else { return people };
-    for described in ring.described(std::time::SystemTime::now()) {
+    for described in described {
         if people.iter().all(|known| known.name() != described.name()) {
             people.push(described);
         }

@@ -22,6 +22,7 @@ use crate::identity::Principal;
 use crate::types::{Owners, ProfileArn};
 
 pub use error::DirectoryError;
+pub use names::Fit;
 pub(super) use names::{Granted, Names};
 
 /// The profiles that there are, by owner and by name.
@@ -38,23 +39,26 @@ pub struct Directory {
 /// What a rule gives, by the value of the profile's tag.
 #[derive(Debug)]
 struct ByRule {
-    owner: Match,
+    rule: Rule,
     names: HashMap<Box<str>, Names>,
 }
 
 /// As whom a principal owns profiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Owner<'d> {
+pub enum Owner<'d> {
     /// By their own name, in the configuration.
     Principal,
-    /// By a tag of theirs.
-    Tag(&'d str),
-    /// By their own name, in a profile's tag.
-    Name,
+    /// By a rule on the tags of what was found.
+    Rule {
+        /// The rule's place among the rules, from 0.
+        at: usize,
+        /// The rule.
+        rule: &'d Rule,
+        /// What the profile's tag has to say: the value of the principal's tag, which they may lack, or a name of theirs.
+        value: Option<&'d str>,
+    },
     /// As a member of a group, in the configuration.
     Group(&'d str),
-    /// As a member of a group, in a profile's tag.
-    FoundGroup(&'d str),
     /// As everyone does.
     Everyone,
 }
@@ -161,26 +165,37 @@ impl Directory {
         all.filter(move |granted| seen.insert(granted.profile.arn()))
     }
 
-    /// What is known under the names by which a principal owns profiles, the closest first: their own in the configuration,
+    /// What is known under the names by which a principal owns profiles, the closest first.
+    pub(super) fn owners_of<'d>(&'d self, principal: &'d Principal) -> impl Iterator<Item = (Owner<'d>, &'d Names)> {
+        self.candidates(principal).filter_map(|(owner, names)| Some((owner, names?)))
+    }
+
+    /// As whom a principal may own profiles, the closest first, and what is known there: their own in the configuration,
     /// what the rules on tags and names find, then group by group the configuration's and what the rules on groups find, then
     /// everyone's. A tag that is missing or empty is nobody's.
-    pub(super) fn owners_of<'d>(&'d self, principal: &'d Principal) -> impl Iterator<Item = (Owner<'d>, &'d Names)> {
-        let own = self.principals.get(principal.name()).map(|names| (Owner::Principal, names));
-        let found = self.found.iter().filter_map(move |by_rule| {
-            let (owner, value) = match &by_rule.owner {
-                Match::Tag(key) => (Owner::Tag(key), principal.tags().value(key)?),
-                Match::Name => (Owner::Name, principal.name()),
-                Match::Group => return None,
+    pub(super) fn candidates<'d>(
+        &'d self,
+        principal: &'d Principal,
+    ) -> impl Iterator<Item = (Owner<'d>, Option<&'d Names>)> {
+        let rules = move |of_groups: bool| {
+            let rules = self.found.iter().enumerate();
+            rules.filter(move |(_, by_rule)| (by_rule.rule.owner == Match::Group) == of_groups)
+        };
+        let own = (Owner::Principal, self.principals.get(principal.name()));
+        let found = rules(false).map(move |(at, by_rule)| {
+            let value = match &by_rule.rule.owner {
+                Match::Tag(key) => principal.tags().value(key),
+                Match::Name | Match::Group => Some(principal.name()),
             };
-            Some((owner, by_rule.names.get(value)?))
+            by_rule.candidate(at, value)
         });
         let groups = principal.groups().iter().flat_map(move |group| {
-            let listed = self.groups.get(group).map(|names| (Owner::Group(group.as_str()), names));
-            let by_groups = self.found.iter().filter(|by_rule| by_rule.owner == Match::Group);
-            let found = by_groups.filter_map(move |by_rule| by_rule.names.get(group.as_str()));
-            listed.into_iter().chain(found.map(move |names| (Owner::FoundGroup(group.as_str()), names)))
+            let listed = (Owner::Group(group.as_str()), self.groups.get(group));
+            let found = rules(true).map(move |(at, by_rule)| by_rule.candidate(at, Some(group.as_str())));
+            std::iter::once(listed).chain(found)
         });
-        own.into_iter().chain(found).chain(groups).chain(std::iter::once((Owner::Everyone, &self.everyone)))
+        let everyone = (Owner::Everyone, Some(&self.everyone));
+        std::iter::once(own).chain(found).chain(groups).chain(std::iter::once(everyone))
     }
 
     pub(super) const fn read_at(&self) -> Option<Timestamp> {
@@ -190,7 +205,11 @@ impl Directory {
 
 impl ByRule {
     fn of(rule: &Rule) -> Self {
-        Self { owner: rule.owner.clone(), names: HashMap::new() }
+        Self { rule: rule.clone(), names: HashMap::new() }
+    }
+
+    fn candidate<'d>(&'d self, at: usize, value: Option<&'d str>) -> (Owner<'d>, Option<&'d Names>) {
+        (Owner::Rule { at, rule: &self.rule, value }, value.and_then(|value| self.names.get(value)))
     }
 }
 

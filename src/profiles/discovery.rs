@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::task::JoinSet;
 
 use super::control::{ControlError, Listed, Place, SharedControlPlane, bedrock, tagging};
-use super::fleet::{Interner, PlaceFound};
+use super::fleet::{Interner, PlaceFound, Undetermined};
 use super::{Discovery, Rule};
 use crate::types::{ModelId, ModelName};
 
@@ -43,17 +43,17 @@ pub async fn read_place(
         answered => answered?,
     };
     let mut interner = Interner::default();
-    let (mut found, mut undetermined) = (Vec::with_capacity(listed.len()), 0);
+    let (mut found, mut undetermined) = (Vec::with_capacity(listed.len()), Vec::new());
     for profile in listed {
         let tags = tags.remove(profile.arn.as_str()).unwrap_or_default();
         let Some(source) = source(&profile, &tags).map(|source| source.with_geographies(geographies)) else {
             tracing::debug!(arn = %profile.arn, "what the profile was made from is not known: tag it {SOURCE_TAG}");
-            undetermined += 1;
+            undetermined.push(Undetermined { arn: profile.arn, name: profile.name });
             continue;
         };
         found.push(interner.found(profile.arn, profile.name, source, tags));
     }
-    Ok(PlaceFound { place: place.clone(), read_at: Some(now), found: found.into(), undetermined })
+    Ok(PlaceFound { place: place.clone(), read_at: Some(now), found: found.into(), undetermined: undetermined.into() })
 }
 
 /// What a profile was made from: what its tag says, or what its models leave no doubt about.

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::control::Place;
 use super::{Found, Profile};
-use crate::types::ModelId;
+use crate::types::{ModelId, ProfileArn};
 
 /// What was found in one place.
 #[derive(Clone, Debug)]
@@ -26,8 +26,17 @@ pub struct PlaceFound {
     pub read_at: Option<Timestamp>,
     /// What was found, the oldest first.
     pub found: Arc<[Found]>,
-    /// How many profiles there are whose source is not known: they are nobody's until `tollgate:source` says it.
-    pub undetermined: usize,
+    /// Profiles whose source is not known: they are nobody's until `tollgate:source` says it.
+    pub undetermined: Arc<[Undetermined]>,
+}
+
+/// A profile of which is not known what it was made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undetermined {
+    /// Its ARN.
+    pub arn: ProfileArn,
+    /// Its name.
+    pub name: String,
 }
 
 /// The file.
@@ -42,7 +51,7 @@ struct WrittenPlace<'a> {
     account: &'a str,
     region: &'a str,
     read_at: Option<Timestamp>,
-    undetermined: usize,
+    undetermined: Vec<(&'a str, &'a str)>,
     profiles: Vec<WrittenProfile<'a>>,
 }
 
@@ -66,7 +75,7 @@ struct StoredPlace {
     region: String,
     read_at: Option<Timestamp>,
     #[serde(default)]
-    undetermined: usize,
+    undetermined: Vec<(String, String)>,
     profiles: Vec<StoredProfile>,
 }
 
@@ -88,7 +97,7 @@ pub(super) struct Interner {
 impl Interner {
     pub(super) fn found(
         &mut self,
-        arn: crate::types::ProfileArn,
+        arn: ProfileArn,
         name: String,
         source: ModelId,
         tags: impl IntoIterator<Item = (String, String)>,
@@ -127,7 +136,10 @@ pub fn read(path: &Path, places: &[Place], geographies: &[String]) -> io::Result
             let (arn, source) = (profile.arn.parse().ok()?, profile.source.parse::<ModelId>().ok()?);
             Some(interner.found(arn, profile.name, source.with_geographies(geographies), profile.tags))
         });
-        PlaceFound { place: place.clone(), read_at, found: found.collect(), undetermined }
+        let found = found.collect();
+        let undetermined =
+            undetermined.into_iter().filter_map(|(arn, name)| Some(Undetermined { arn: arn.parse().ok()?, name }));
+        PlaceFound { place: place.clone(), read_at, found, undetermined: undetermined.collect() }
     });
     Ok(read.collect())
 }
@@ -151,7 +163,7 @@ pub fn write(path: &Path, places: &[PlaceFound]) -> io::Result<()> {
 impl PlaceFound {
     /// A place that was never read.
     pub fn nothing(place: Place) -> Self {
-        Self { place, read_at: None, found: Arc::default(), undetermined: 0 }
+        Self { place, read_at: None, found: Arc::default(), undetermined: Arc::default() }
     }
 }
 
@@ -163,11 +175,12 @@ impl<'a> WrittenPlace<'a> {
             source: found.profile.source().as_str(),
             tags: found.tags.iter().map(|(key, value)| (key.as_ref(), value.as_ref())).collect(),
         });
+        let undetermined = place.undetermined.iter().map(|unknown| (unknown.arn.as_str(), unknown.name.as_str()));
         Self {
             account: place.place.account.as_str(),
             region: place.place.region.as_str(),
             read_at: place.read_at,
-            undetermined: place.undetermined,
+            undetermined: undetermined.collect(),
             profiles: profiles.collect(),
         }
     }
@@ -190,7 +203,9 @@ mod tests {
         let source = "us.amazon.nova-lite-v1:0".parse().unwrap();
         let found = Interner::default().found(arn.parse().unwrap(), "a lite".to_owned(), source, tags);
         let read_at = "2026-11-27T12:00:00Z".parse().ok();
-        PlaceFound { place: place(region), read_at, found: [found].into(), undetermined: 3 }
+        let undetermined =
+            Undetermined { arn: arn.replace("/a1", "/b2").parse().unwrap(), name: "who knows".to_owned() };
+        PlaceFound { place: place(region), read_at, found: [found].into(), undetermined: [undetermined].into() }
     }
 
     #[test]
@@ -202,7 +217,8 @@ mod tests {
         let read_again = read(&path, &[place("eu-west-1"), place("eu-central-1")], &[]).unwrap();
         let [known, unknown] = read_again.as_slice() else { panic!("{read_again:?}") };
         let filled = filled("eu-west-1");
-        assert_eq!((&known.found, known.read_at, known.undetermined), (&filled.found, filled.read_at, 3));
+        assert_eq!((&known.found, known.read_at), (&filled.found, filled.read_at));
+        assert_eq!(known.undetermined, filled.undetermined);
         assert_eq!(known.found[0].tag("UserEmail"), Some("a@example.com"), "the first of two");
         assert_eq!((unknown.found.len(), unknown.read_at), (0, None));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");

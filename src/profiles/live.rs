@@ -3,6 +3,7 @@
 //! A call sees one directory from its start to its end. Reading AWS and building a directory happen beside; a place that cannot be
 //! read keeps what is known of it.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -107,34 +108,64 @@ impl LiveDirectory {
             place: known.place.clone(),
             read_at: known.read_at,
             profiles: known.found.len(),
-            undetermined: known.undetermined,
+            undetermined: known.undetermined.len(),
         });
         readings.collect()
     }
 
-    /// Reads every place again, and puts in force what was found in each as soon as it has been read. The errors are those of
-    /// places that could not be read.
+    /// What is known of each place.
+    pub fn places(&self) -> Vec<PlaceFound> {
+        self.known().clone()
+    }
+
+    /// What the configuration grants.
+    pub fn grants(&self) -> &[Grant] {
+        &self.grants
+    }
+
+    /// Reads every place again, puts in force what was found in each as soon as it has been read, and writes it down. The
+    /// errors are those of places that could not be read. A file that cannot be written costs the next start its memory, and
+    /// nothing now.
     pub async fn refresh(self: &Arc<Self>, now: SystemTime) -> Vec<(Place, Result<usize, ControlError>)> {
+        let read = self.read_all(now, Arc::new(|_: &Place, _| {})).await;
+        if let (Err(error), Some(discovery)) = (self.write_down().await, &self.discovery) {
+            tracing::warn!(%error, file = %discovery.file.display(), "what was discovered cannot be written down");
+        }
+        read
+    }
+
+    /// Reads every place again, as [`refresh`](Self::refresh) does, and writes nothing down. `seen` is told now and then how
+    /// many profiles of a place have been listed.
+    pub async fn read_all(
+        self: &Arc<Self>,
+        now: SystemTime,
+        seen: Arc<dyn Fn(&Place, usize) + Send + Sync>,
+    ) -> Vec<(Place, Result<usize, ControlError>)> {
         let Some(discovery) = &self.discovery else { return Vec::new() };
         let Ok(now) = Timestamp::try_from(now) else { return Vec::new() };
         let mut reading = JoinSet::new();
         for place in &discovery.places {
-            let (live, place) = (Arc::clone(self), place.clone());
+            let (live, place, seen) = (Arc::clone(self), place.clone(), Arc::clone(&seen));
             reading.spawn(async move {
-                let read = live.refresh_place(&place, now).await;
+                let told = |count| seen(&place, count);
+                let read = live.refresh_place(&place, &told, now).await;
                 (place, read)
             });
         }
         let mut read = reading.join_all().await;
         let at = |place: &Place| discovery.places.iter().position(|own| own == place);
         read.sort_by_key(|(place, _)| at(place));
-        self.keep().await;
         read
     }
 
-    async fn refresh_place(self: &Arc<Self>, place: &Place, now: Timestamp) -> Result<usize, ControlError> {
+    async fn refresh_place(
+        self: &Arc<Self>,
+        place: &Place,
+        seen: &(dyn Fn(usize) + Send + Sync),
+        now: Timestamp,
+    ) -> Result<usize, ControlError> {
         let Some(discovery) = &self.discovery else { return Ok(0) };
-        let found = discovery::read_place(discovery, place, &self.rules, &|_| {}, now).await?;
+        let found = discovery::read_place(discovery, place, &self.rules, seen, now).await?;
         let count = found.found.len();
         let recent: Vec<_> = {
             let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
@@ -204,14 +235,28 @@ impl LiveDirectory {
         }
     }
 
-    /// Writes down what is known. A file that cannot be written costs the next start its memory, and nothing now.
-    async fn keep(&self) {
-        let Some(file) = self.discovery.as_ref().map(|discovery| discovery.file.clone()) else { return };
-        let known = self.known().clone();
-        let written = tokio::task::spawn_blocking(move || fleet::write(&file, &known).map_err(|error| (file, error)));
-        if let Ok(Err((file, error))) = written.await {
-            tracing::warn!(%error, file = %file.display(), "what was discovered cannot be written down");
+    /// Takes a profile out of force that has just been deleted, before the place is read again.
+    pub async fn forget(self: &Arc<Self>, arn: &ProfileArn) -> Result<(), ControlError> {
+        let arn = arn.clone();
+        {
+            let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+            recent.retain(|(_, made)| *made != arn);
         }
+        self.learn(move |known| {
+            for known in known.iter_mut().filter(|known| known.place.holds(&arn)) {
+                known.found = known.found.iter().filter(|found| *found.profile.arn() != arn).cloned().collect();
+                known.undetermined = known.undetermined.iter().filter(|unknown| unknown.arn != arn).cloned().collect();
+            }
+        })
+        .await
+    }
+
+    /// Writes down what is known, for the next start.
+    pub async fn write_down(&self) -> io::Result<()> {
+        let Some(file) = self.discovery.as_ref().map(|discovery| discovery.file.clone()) else { return Ok(()) };
+        let known = self.places();
+        let written = tokio::task::spawn_blocking(move || fleet::write(&file, &known));
+        written.await.map_err(io::Error::other)?
     }
 
     /// How many profiles are known in a place: those of whom something holds, and all.

@@ -7,6 +7,7 @@
 pub mod control;
 mod directory;
 pub mod discovery;
+mod explain;
 pub mod fleet;
 mod live;
 pub mod look_alike;
@@ -19,7 +20,8 @@ use std::sync::Arc;
 
 use crate::types::{ModelId, Owners, ProfileArn, Region};
 
-pub use directory::{Directory, DirectoryError};
+pub use directory::{Directory, DirectoryError, Fit, Owner};
+pub use explain::{Explanation, Step};
 pub use live::{Discovery, LiveDirectory, PlaceReading};
 pub use resolve::ResolveError;
 pub use rule::{Found, Match, Rule};

@@ -49,7 +49,7 @@ impl Directory {
 
     /// The profile that a name means for a principal.
     fn best<'d>(&'d self, principal: &'d Principal, name: &ModelName) -> Option<&'d Arc<Profile>> {
-        self.owners_of(principal).find_map(|(_, names)| names.best(name)).map(|(_, profile)| profile)
+        self.looked_at(principal, name).find_map(|step| step.fit).map(|(_, profile)| profile)
     }
 
     /// What is no inference profile and was granted to a principal by this very ARN.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Profile;
+use crate::identity::Principal;
 use crate::types::{ModelId, ProfileArn};
 
 /// Whose the profiles with a tag are.
@@ -28,6 +29,18 @@ pub enum Match {
     Name,
     /// The name of a group of the principal's.
     Group,
+}
+
+impl Rule {
+    /// Whether a profile is a principal's by this rule whose tag has this value; an empty one is nobody's.
+    pub fn gives(&self, value: &str, principal: &Principal) -> bool {
+        let theirs = match &self.owner {
+            Match::Tag(key) => principal.tags().value(key) == Some(value),
+            Match::Name => principal.name() == value,
+            Match::Group => principal.groups().iter().any(|group| group == value),
+        };
+        theirs && !value.is_empty()
+    }
 }
 
 /// A profile that was found in AWS, with the tags that matter.

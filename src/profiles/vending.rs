@@ -39,12 +39,40 @@ pub struct Vending {
     at_once: Semaphore,
 }
 
+/// A profile that there is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// Its ARN.
+    pub arn: ProfileArn,
+    /// How it came.
+    pub how: How,
+}
+
+/// How a profile came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// It was made.
+    Created,
+    /// It was there, with the tags that prove it to be the one that was asked for.
+    Adopted,
+}
+
+impl How {
+    /// The word in the log.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Adopted => "adopted",
+        }
+    }
+}
+
 /// Whose profile of what.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct ProfileKey {
     principal: String,
     source: ModelId,
-    rule: usize,
+    rule: Option<usize>,
 }
 
 /// Why there is no profile although a rule would have one made.
@@ -104,7 +132,7 @@ impl Vending {
                 Vend::Not { owners, models } if fits(owners, models) => return None,
                 Vend::Profile(rule) if fits(&rule.owners, &rule.models) => {
                     if let Some(source) = rule.geographies.source(asked) {
-                        return Some(Ask::new(at, rule, principal, source));
+                        return Some(Ask::new(rule, principal, source).map(|ask| Ask { at: Some(at), ..ask }));
                     }
                 }
                 Vend::Not { .. } | Vend::Profile(_) => {}
@@ -165,30 +193,31 @@ impl Vending {
         let Ok(_room) = self.at_once.acquire().await else { return Ok(()) };
         let Some(ask) = self.ask(principal, name) else { return Ok(()) };
         let ask = ask?;
-        let arn = self.make(&ask, principal, now).await?;
+        let Made { arn, .. } = self.make(&ask, principal, now).await?;
         if has() { Ok(()) } else { Err(VendError::Unowned(arn)) }
     }
 
-    async fn make(&self, ask: &Ask<'_>, principal: &Principal, now: Timestamp) -> Result<ProfileArn, VendError> {
+    /// Makes one profile and puts it in force; one that is there already is taken where its tags prove it to be that one.
+    pub async fn make(&self, ask: &Ask<'_>, principal: &Principal, now: Timestamp) -> Result<Made, VendError> {
         let Some(discovery) = self.live.discovery() else {
             return Err(ControlError::Unavailable("there is no discovery".to_owned()).into());
         };
         let (control, place) = (&discovery.control, &ask.rule.place);
-        self.check_room(ask, principal)?;
+        self.check_room(ask, principal, (0, 0))?;
         let creation = ask.creation(principal, now);
         let (arn, how) = match bedrock::create(control, place, &creation).await {
-            Ok(arn) => (arn, "created"),
-            Err(ControlError::Conflict(_)) => (self.adopted(ask, &creation).await?, "adopted"),
+            Ok(arn) => (arn, How::Created),
+            Err(ControlError::Conflict(_)) => (self.adopted(ask, &creation).await?, How::Adopted),
             Err(error) => return Err(error.into()),
         };
         tracing::info!(
             target: "audit",
-            principal = principal.name(), %arn, name = creation.name, source = %ask.source, how,
+            principal = principal.name(), %arn, name = creation.name, source = %ask.source, how = how.word(),
             "an inference profile was made for somebody who had none",
         );
         let found = super::Found::of(arn.clone(), &creation.name, &ask.source, &creation.tags);
         self.live.adopt(place, found, now).await?;
-        Ok(arn)
+        Ok(Made { arn, how })
     }
 
     /// A profile of that name, if its tags prove it to be the one that would be made.
@@ -208,8 +237,15 @@ impl Vending {
         Err(ControlError::Conflict(format!("{} is there, and is not listed", creation.name)).into())
     }
 
-    fn check_room(&self, ask: &Ask<'_>, principal: &Principal) -> Result<(), VendError> {
+    /// Whether the rule leaves room for one more, when so many are planned for this principal and so many in its place.
+    pub fn check_room(
+        &self,
+        ask: &Ask<'_>,
+        principal: &Principal,
+        (own_planned, all_planned): (usize, usize),
+    ) -> Result<(), VendError> {
         let (own, all) = self.live.count(&ask.rule.place, |found| found.tag(OWNER_TAG) == Some(principal.name()));
+        let (own, all) = (own + own_planned, all + all_planned);
         if own >= ask.rule.per_principal {
             return Err(VendError::Enough(own));
         }

@@ -29,6 +29,7 @@ mod limits;
 mod listeners;
 mod operators;
 mod patience;
+mod profile_command;
 mod profiles;
 mod proofs;
 mod sdk;

@@ -5,14 +5,44 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 
-use super::{AssemblyError, ca_bundle, failed, stages};
+use super::{AssemblyError, AwsIdentity, ca_bundle, failed, region, source, stages};
 use crate::config::settings::{DiscoverySettings, Settings, VendingSettings};
 use crate::profiles::control::{Place, SharedControlPlane};
 use crate::profiles::vending::{Vend, Vending};
 use crate::profiles::{Discovery, LiveDirectory};
 use crate::telemetry::DirectoryReading;
 use crate::types::Clock;
-use crate::upstream::{Connector, ControlClient, Credentials, Endpoint, Limits, Pool};
+use crate::upstream::{Connector, ControlClient, CredentialError, Credentials, Endpoint, Limits, Pool};
+
+/// What the commands about profiles work on.
+#[derive(Debug)]
+pub struct ProfileDesk {
+    /// What the configuration lists, and what was found before.
+    pub directory: Arc<LiveDirectory>,
+    /// Who makes profiles, by the rules.
+    pub vending: Arc<Vending>,
+    credentials: Arc<Credentials>,
+}
+
+/// The parts of a gateway that know of profiles, without one. Nothing is asked yet.
+pub async fn profile_desk(
+    settings: &Settings,
+    aws: AwsIdentity,
+    clock: Arc<dyn Clock>,
+) -> Result<ProfileDesk, AssemblyError> {
+    let region = region(settings)?;
+    let credentials = Credentials::new(source(&settings.upstream, &region, aws).await?, Arc::clone(&clock));
+    let directory = directory(settings, &credentials, &clock)?;
+    let vending = vending(settings, &directory);
+    Ok(ProfileDesk { directory, vending, credentials })
+}
+
+impl ProfileDesk {
+    /// Fetches the credentials with which AWS is asked.
+    pub async fn sign_in(&self) -> Result<(), CredentialError> {
+        self.credentials.fetch().await
+    }
+}
 
 /// The directory: what the configuration lists, and what was found before.
 pub(super) fn directory(

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+pub use discovery::{ProfileDesk, profile_desk};
 pub use identity::{key_store, root_keys};
 pub use listeners::Open;
 pub use run::Bound;
@@ -165,6 +166,11 @@ impl Assembled {
     pub const fn gateway(&self) -> &Arc<Gateway> {
         &self.gateway
     }
+}
+
+/// The endpoint of Bedrock's that serves calls through a profile of a Region.
+pub fn endpoint(settings: &Settings, region: &Region) -> Result<Arc<Endpoint>, AssemblyError> {
+    Ok(endpoints(&settings.upstream)?.of(region))
 }
 
 /// The budgets that settings name.

@@ -123,18 +123,14 @@ pub(in crate::profiles) async fn list(
 }
 
 /// One profile by its id or ARN.
-pub(in crate::profiles) async fn get(
-    control: &SharedControlPlane,
-    place: &Place,
-    id: &str,
-) -> Result<Option<Listed>, ControlError> {
+pub async fn get(control: &SharedControlPlane, place: &Place, id: &str) -> Result<Option<Listed>, ControlError> {
     let path = format!("/inference-profiles/{}", encoded(id));
     let summary: Summary = ask(control, question(place, Method::GET, path, String::new(), Bytes::new())).await?;
     Ok(listed(summary))
 }
 
 /// Makes a profile.
-pub(in crate::profiles) async fn create(
+pub async fn create(
     control: &SharedControlPlane,
     place: &Place,
     creation: &Creation,
@@ -154,17 +150,13 @@ pub(in crate::profiles) async fn create(
 }
 
 /// Deletes a profile.
-pub(in crate::profiles) async fn delete(
-    control: &SharedControlPlane,
-    place: &Place,
-    id: &str,
-) -> Result<(), ControlError> {
+pub async fn delete(control: &SharedControlPlane, place: &Place, id: &str) -> Result<(), ControlError> {
     let path = format!("/inference-profiles/{}", encoded(id));
     ask_for_bytes(control, question(place, Method::DELETE, path, String::new(), Bytes::new())).await.map(|_| ())
 }
 
 /// The tags of one profile.
-pub(in crate::profiles) async fn tags(
+pub async fn tags(
     control: &SharedControlPlane,
     place: &Place,
     arn: &ProfileArn,

@@ -4,7 +4,7 @@
 //! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_Operations_Amazon_Bedrock.html>,
 //! <https://docs.aws.amazon.com/resourcegroupstagging/latest/APIReference/API_GetResources.html>
 
-pub(super) mod bedrock;
+pub mod bedrock;
 pub(super) mod tagging;
 
 use std::fmt;

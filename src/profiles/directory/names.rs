@@ -28,7 +28,7 @@ pub(in crate::profiles) struct Granted {
 
 /// How closely a profile fits a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::profiles) enum Fit {
+pub enum Fit {
     /// It is called exactly so: by its name, id, ARN or an alias.
     Exact,
     /// It was made from this very model or system-defined profile.

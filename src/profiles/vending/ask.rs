@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::{OWNER_TAG, ProfileKey, VendError, VendingRule};
 use crate::identity::{Principal, Template};
+use crate::profiles::Rule;
 use crate::profiles::control::Creation;
 use crate::profiles::discovery::SOURCE_TAG;
 use crate::types::ModelId;
@@ -15,7 +16,8 @@ use crate::types::ModelId;
 /// A profile that would be made.
 #[derive(Clone, Debug)]
 pub struct Ask<'r> {
-    pub(super) at: usize,
+    /// The rule's place among those of the configuration, from 0; nothing where it is none of them.
+    pub at: Option<usize>,
     /// By which rule.
     pub rule: &'r VendingRule,
     /// From what.
@@ -24,15 +26,13 @@ pub struct Ask<'r> {
     pub name: String,
     /// With which tags.
     pub tags: BTreeMap<String, String>,
+    /// Whether the name is somebody's own choice.
+    pub(super) named: bool,
 }
 
 impl<'r> Ask<'r> {
-    pub(super) fn new(
-        at: usize,
-        rule: &'r VendingRule,
-        principal: &Principal,
-        source: ModelId,
-    ) -> Result<Self, VendError> {
+    /// What a rule would have made for a principal, from exactly this source; whether it is for them is not looked at.
+    pub fn new(rule: &'r VendingRule, principal: &Principal, source: ModelId) -> Result<Self, VendError> {
         let value = |name: &str| match name {
             "principal" => Some(Cow::Borrowed(principal.name())),
             "model" => Some(Cow::Borrowed(source.base_str())),
@@ -50,7 +50,18 @@ impl<'r> Ask<'r> {
             return Err(VendError::Lacks(format!("{value:?}")));
         }
         let name = name(&filled(&rule.name)?, &digest(rule, principal, &source, ""));
-        Ok(Self { at, rule, source, name, tags })
+        Ok(Self { at: None, rule, source, name, tags, named: false })
+    }
+
+    /// The same under another name.
+    #[must_use]
+    pub fn named(self, name: String) -> Self {
+        Self { name, named: true, ..self }
+    }
+
+    /// Whether it would be its owner's by a rule of discovery.
+    pub fn is_owned_by(&self, principal: &Principal, rules: &[Rule]) -> bool {
+        rules.iter().any(|rule| self.tags.get(&rule.profile_tag).is_some_and(|value| rule.gives(value, principal)))
     }
 
     pub(super) fn key(&self, principal: &Principal) -> ProfileKey {
@@ -66,6 +77,8 @@ impl<'r> Ask<'r> {
         };
         // A token of a profile that was deleted since must not be taken for that one: it is another on another day.
         let day = now.strftime("%F").to_string();
+        // Under a name of its own it is another profile than the rule's.
+        let day = if self.named { format!("{day} {}", self.name) } else { day };
         let token = digest(self.rule, principal, source, &day);
         Creation { name: self.name.clone(), copy_from, token, tags: self.tags.clone() }
     }

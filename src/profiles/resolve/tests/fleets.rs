@@ -108,6 +108,9 @@ proptest! {
         for text in texts().into_iter().chain(ids) {
             let target = resolve(&directory, &who, &text).ok();
             let target = target.as_ref().and_then(Target::profile).map(|profile| profile.arn().to_string());
+            let name = ModelName::classify(&text);
+            let chosen = directory.explain(&who, &name).chosen().map(|(_, _, profile)| profile.arn().to_string());
+            prop_assert_eq!(&target, &chosen, "what is explained is what is done: {}", text);
             prop_assert_eq!(&target, &by_both_rules(&grants, &rules, &fleet, &who, &text), "{} for {:?}", text, &who);
             if let Some(arn) = target {
                 let listed = grants.iter().any(|grant| {
@@ -118,6 +121,12 @@ proptest! {
                 });
                 prop_assert!(listed || owned, "{} is not {:?}'s", arn, &who);
             }
+        }
+        let mine: Vec<_> = directory.owned_by(&who).map(|(_, profile)| profile.arn()).collect();
+        prop_assert_eq!(&mine, &directory.profiles_of(&who).map(|profile| profile.arn()).collect::<Vec<_>>());
+        for found in &fleet {
+            let given = rules.iter().any(|rule| found.tag(&rule.profile_tag).is_some_and(|value| rule.gives(value, &who)));
+            prop_assert_eq!(given, mine.contains(&found.profile.arn()));
         }
     }
 }

@@ -1,0 +1,1 @@
+//! `tollgate profile` as a shell sees it, without AWS.
