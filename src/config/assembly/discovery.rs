@@ -12,12 +12,13 @@ use crate::profiles::vending::{Vend, Vending};
 use crate::profiles::{Discovery, LiveDirectory};
 use crate::telemetry::DirectoryReading;
 use crate::types::Clock;
-use crate::upstream::{Connector, ControlClient, Credentials, Endpoint, Limits, Pool};
+use crate::upstream::{Connector, ControlClient, Credentials, Endpoint, Limits, Pool, Sessions};
 
 /// The directory: what the configuration lists, and what was found before.
 pub(super) fn directory(
     settings: &Settings,
     credentials: &Arc<Credentials>,
+    sessions: &Arc<Sessions>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<LiveDirectory>, AssemblyError> {
     let grants = settings.profiles.iter().filter_map(stages::grant).collect();
@@ -27,7 +28,7 @@ pub(super) fn directory(
         .map(|discovery| {
             Ok::<_, AssemblyError>(Discovery {
                 places: places(settings),
-                control: control_plane(settings, discovery, credentials, clock)?,
+                control: control_plane(settings, discovery, (credentials, sessions), clock)?,
                 file: discovery.file.clone(),
                 every: discovery.every,
                 geographies: settings.upstream.geographies.clone(),
@@ -78,7 +79,7 @@ pub(super) fn readings(directory: &LiveDirectory, now: SystemTime) -> Vec<Direct
 fn control_plane(
     settings: &Settings,
     discovery: &DiscoverySettings,
-    credentials: &Arc<Credentials>,
+    (credentials, sessions): (&Arc<Credentials>, &Arc<Sessions>),
     clock: &Arc<dyn Clock>,
 ) -> Result<SharedControlPlane, AssemblyError> {
     let connector = Connector::new(ca_bundle(&settings.upstream)?.as_deref()).map_err(failed("upstream.ca_bundle"))?;
@@ -92,7 +93,8 @@ fn control_plane(
     let endpoint = discovery.endpoint.as_ref().map(|url| Endpoint::parse(&url.to_string())).transpose();
     let endpoint = endpoint.map_err(failed("discovery.endpoint"))?;
     let pool = Pool::new(connector, limits);
-    Ok(Arc::new(ControlClient::new(Arc::clone(credentials), pool, endpoint, Arc::clone(clock))))
+    let (credentials, sessions) = (Arc::clone(credentials), Arc::clone(sessions));
+    Ok(Arc::new(ControlClient::new(credentials, sessions, pool, endpoint, Arc::clone(clock))))
 }
 
 /// Connections to the control plane open at once, over all places.
