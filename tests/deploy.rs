@@ -17,7 +17,7 @@ use tollgate::config::{Settings, Surroundings};
 use tollgate::identity::Principal;
 use tollgate::telemetry::{
     BudgetReading, Client, Conclusion, DirectoryReading, Downstream, Ended, FaultName, Forwarded, Guardrail, Metrics,
-    ModelLabel, ProfileLabel, Record, RefusalReason, Settlement, Sources,
+    ModelLabel, ProfileLabel, Record, RefusalReason, SessionReading, Settlement, Sources,
 };
 use tollgate::types::{Tags, TokenUsage};
 
@@ -199,6 +199,10 @@ fn families() -> Families {
                 undetermined: 0.0,
                 age_seconds: 1.0,
             }]
+        }),
+        sessions: Box::new(|| {
+            let asked = vec![("ok", 2), ("denied", 1)];
+            vec![SessionReading { account: "111122223333".to_owned(), sessions: 4, asked }]
         }),
         ..Sources::default()
     }));

@@ -88,6 +88,8 @@ pub struct UpstreamSettings {
     pub region: Option<Region>,
     /// In place of Bedrock's own endpoint: scheme and authority, nothing more. `http` only for a loopback host.
     pub endpoint: Option<http::Uri>,
+    /// STS, in place of the Region's own endpoint, likewise.
+    pub sts_endpoint: Option<http::Uri>,
     /// Which of Bedrock's own endpoints, where there is none in their place.
     pub variant: Variant,
     /// PEM certificates trusted in place of the built-in roots.

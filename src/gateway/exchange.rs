@@ -201,6 +201,7 @@ pub(super) const fn fault(error: &UpstreamError) -> FaultKind {
         UpstreamError::Timeout(Phase::FirstByte | Phase::Idle) => FaultKind::Timeout,
         UpstreamError::Reset(_)
         | UpstreamError::Credentials(_)
+        | UpstreamError::Untaggable(_)
         | UpstreamError::Overloaded(_)
         | UpstreamError::Malformed(_) => FaultKind::Reset,
     }

@@ -18,13 +18,14 @@ use crate::limits::Admitted;
 use crate::profiles::Profile;
 use crate::telemetry::{Conclusion, Downstream, Ended, FaultKind, FaultName, Forwarded, Guardrail, Record, Settlement};
 use crate::types::Money;
-use crate::upstream::{Reached, Signed, UpstreamBody, UpstreamError};
+use crate::upstream::{Reached, Signed, Signing, UpstreamBody, UpstreamError};
 
 impl Gateway {
     /// Sends a call and answers with what comes back. Runs to its end even if the caller is gone.
     pub(super) async fn forward(self: Arc<Self>, begun: Box<Begun>, record: Record) -> Response<Body> {
         let Begun { operation, signed, fresh, mut admitted, reservation, tariff } = *begun;
         admitted.sent();
+        let signing = signed.signing().clone();
         let sent = if fresh { self.send_through_fresh(signed).await } else { signed.send(&self.pool).await };
         let response = match sent {
             Ok(response) => response,
@@ -32,7 +33,7 @@ impl Gateway {
         };
         let (mut head, body) = response.into_parts();
         let named = fault_name(head.status, &head.headers);
-        self.renew_if_refused(named);
+        self.renew_if_refused(named, &signing);
         let remaining = reservation.remaining();
         let exchange = Exchange {
             meter: UsageReader::new(operation, head.status, &head.headers),
@@ -85,11 +86,10 @@ impl Gateway {
         signed.send(&self.pool).await
     }
 
-    /// Bedrock does not know our signature any more: fetch new credentials now, not when they are due.
-    fn renew_if_refused(&self, fault: Option<FaultName>) {
+    /// Bedrock does not know our signature any more.
+    fn renew_if_refused(&self, fault: Option<FaultName>, signing: &Signing) {
         if matches!(fault, Some(FaultName::ExpiredToken | FaultName::UnrecognizedClient)) {
-            tracing::error!("Bedrock refuses the gateway's own AWS credentials; fetching new ones");
-            self.signer.credentials().renew();
+            self.signer.refused(signing);
         }
     }
 }

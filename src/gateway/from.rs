@@ -191,8 +191,17 @@ impl From<Limited> for Rejection {
 impl From<UpstreamError> for Rejection {
     fn from(error: UpstreamError) -> Self {
         let log = error.to_string();
+        if let UpstreamError::Untaggable(lacking) = &error {
+            let text = format!(
+                "{NO_ACCESS} Calls in AWS account {} are made in the name of who calls, and your {} is missing or cannot be used for \
+                 that. Ask the operator of this gateway.",
+                lacking.account,
+                if lacking.part == "principal" { "name".to_owned() } else { format!("tag {}", lacking.part) },
+            );
+            return Self::new(Reason::SessionUntaggable, text, log);
+        }
         let (reason, text) = match error {
-            UpstreamError::Credentials(_) => (
+            UpstreamError::Credentials(_) | UpstreamError::Untaggable(_) => (
                 Reason::CredentialsUnavailable,
                 "Tollgate has no AWS credentials at the moment. Ask whoever runs it to look at its log.",
             ),

@@ -158,11 +158,12 @@ impl Gateway {
             body
         };
         let guarded = self.guardrails.enforce(permitted, &head.headers, &body)?;
+        let signing = self.signer.signing_of(&guarded).await?;
         let (estimate, tariff) = self.price(&guarded, &head.headers);
         let item = item(&guarded, record.request_id());
         let admitted = self.admit(&principal, &item, &estimate, record).await?;
         let reservation = self.ledger.reserve(&principal, item, &estimate).await?;
-        let signed = match self.signer.sign(&guarded, &reservation, &head.headers, hashed.as_ref()) {
+        let signed = match self.signer.sign(&guarded, signing, &reservation, &head.headers, hashed.as_ref()) {
             Ok(signed) => signed,
             Err(error) => {
                 reservation.release();

@@ -77,6 +77,7 @@ impl Rejection {
             | R::ModelRefusedKind
             | R::ProfileNotYours
             | R::PolicyDenied
+            | R::SessionUntaggable
             | R::RegionDenied => (StatusCode::FORBIDDEN, "AccessDeniedException"),
             R::GuardrailMissing
             | R::GuardrailDifferent

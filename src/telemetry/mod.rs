@@ -21,5 +21,5 @@ pub use metrics::{Held, Metrics};
 pub use reason::{RefusalReason, Unmetered};
 pub use record::{Client, Record};
 pub use redact::{excerpt, redact};
-pub use sources::{BudgetReading, DirectoryReading, Sources, UpstreamReading};
+pub use sources::{BudgetReading, DirectoryReading, SessionReading, Sources, UpstreamReading};
 pub use tracing_setup::{LogError, LogFormat, install_log};

@@ -54,6 +54,8 @@ words! {
         PolicyDenied => "policy_denied",
         /// The call could be served in a Region that is not allowed.
         RegionDenied => "region_denied",
+        /// The caller lacks a tag that the session of the call takes.
+        SessionUntaggable => "session_untaggable",
         /// A required guardrail is absent.
         GuardrailMissing => "guardrail_missing",
         /// Another guardrail than the required one was sent.
@@ -141,6 +143,7 @@ impl RefusalReason {
             | Self::NoSuchModel
             | Self::PolicyDenied
             | Self::RegionDenied
+            | Self::SessionUntaggable
             | Self::GuardrailMissing
             | Self::GuardrailDifferent
             | Self::GuardrailSelective

@@ -23,6 +23,8 @@ pub struct Sources {
     pub upstream: Box<dyn Fn() -> UpstreamReading + Send + Sync>,
     /// What was discovered, place by place.
     pub directory: Box<dyn Fn() -> Vec<DirectoryReading> + Send + Sync>,
+    /// Sessions, account by account.
+    pub sessions: Box<dyn Fn() -> Vec<SessionReading> + Send + Sync>,
 }
 
 impl Default for Sources {
@@ -32,6 +34,7 @@ impl Default for Sources {
             store: Box::new(Health::default),
             upstream: Box::new(UpstreamReading::default),
             directory: Box::new(Vec::new),
+            sessions: Box::new(Vec::new),
         }
     }
 }
@@ -55,6 +58,17 @@ pub struct DirectoryReading {
     pub undetermined: f64,
     /// How long ago they were read.
     pub age_seconds: f64,
+}
+
+/// The sessions of a role. The account and the results are from closed sets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionReading {
+    /// The account's id.
+    pub account: String,
+    /// Sessions that are kept.
+    pub sessions: u64,
+    /// How often STS was asked, by what came of it.
+    pub asked: Vec<(&'static str, u64)>,
 }
 
 /// One count of a budget as it stands. The names come from configuration.
@@ -127,6 +141,7 @@ impl Collector for Sources {
         }
         self.encode_store(&mut encoder)?;
         self.encode_directory(&mut encoder)?;
+        self.encode_sessions(&mut encoder)?;
         self.encode_upstream(&mut encoder)
     }
 }
@@ -172,6 +187,24 @@ impl Sources {
             for place in &places {
                 let labels = [("account", place.account.as_str()), ("region", place.region.as_str())];
                 family.encode_family(&labels)?.encode_gauge(&value(place))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn encode_sessions(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let accounts = (self.sessions)();
+        let help = "Sessions of assumed roles that are kept.";
+        let mut family = encoder.encode_descriptor("sessions", help, None, MetricType::Gauge)?;
+        for account in &accounts {
+            family.encode_family(&[("account", account.account.as_str())])?.encode_gauge(&account.sessions)?;
+        }
+        let help = "How often STS was asked for a session, by what came of it.";
+        let mut family = encoder.encode_descriptor("assume_role", help, None, MetricType::Counter)?;
+        for account in &accounts {
+            for (result, times) in &account.asked {
+                let labels = [("account", account.account.as_str()), ("result", *result)];
+                ConstCounter::new(*times).encode(family.encode_family(&labels)?)?;
             }
         }
         Ok(())

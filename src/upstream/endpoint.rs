@@ -56,6 +56,16 @@ impl Endpoint {
         Self { authority: host.clone(), host, port: 443, security: Security::Tls }
     }
 
+    /// The endpoint of STS in a Region.
+    pub fn of_sts(region: &Region, variant: Variant) -> Self {
+        let (v4, dual) = suffixes(region);
+        let suffix = if variant.dual_stack { dual } else { v4 };
+        // GovCloud's plain ones are validated, and have no other name beside it.
+        let fips = variant.fips && (variant.dual_stack || region.partition() != "aws-us-gov");
+        let host = format!("sts{}.{region}.{suffix}", if fips { "-fips" } else { "" });
+        Self { authority: host.clone(), host, port: 443, security: Security::Tls }
+    }
+
     /// The host's name or address.
     pub fn host(&self) -> &str {
         &self.host
@@ -215,6 +225,23 @@ mod tests {
                 let endpoint = endpoints.of(&region.parse().unwrap());
                 assert_eq!((endpoint.authority(), endpoint.port(), endpoint.is_tls()), (host, 443, true));
             }
+        }
+    }
+
+    /// As in `endpoint-rule-set-1.json` of `sts` in botocore.
+    #[test]
+    fn sts_is_asked_in_the_region() {
+        for (region, fips, dual_stack, host) in [
+            ("eu-central-1", false, false, "sts.eu-central-1.amazonaws.com"),
+            ("us-east-1", true, false, "sts-fips.us-east-1.amazonaws.com"),
+            ("us-east-1", false, true, "sts.us-east-1.api.aws"),
+            ("us-east-1", true, true, "sts-fips.us-east-1.api.aws"),
+            ("us-gov-west-1", true, false, "sts.us-gov-west-1.amazonaws.com"),
+            ("us-gov-west-1", true, true, "sts-fips.us-gov-west-1.api.aws"),
+            ("cn-north-1", false, false, "sts.cn-north-1.amazonaws.com.cn"),
+        ] {
+            let endpoint = Endpoint::of_sts(&region.parse().unwrap(), Variant { fips, dual_stack });
+            assert_eq!((endpoint.authority(), endpoint.is_tls()), (host, true));
         }
     }
 

@@ -1,11 +1,16 @@
 //! How reaching Bedrock can fail, and whether Bedrock may have acted on the request all the same.
 
+use super::sessions::Untaggable;
+
 /// A failure on the upstream side.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
     /// There are no AWS credentials to sign with.
     #[error("no AWS credentials: {0}")]
     Credentials(String),
+    /// The caller lacks what the session of the call takes from them.
+    #[error(transparent)]
+    Untaggable(#[from] Untaggable),
     /// No connection came about.
     #[error("cannot connect to {endpoint}: {reason}")]
     Connect {
@@ -63,6 +68,7 @@ impl UpstreamError {
     pub const fn reached(&self) -> Reached {
         match self {
             Self::Credentials(_)
+            | Self::Untaggable(_)
             | Self::Connect { .. }
             | Self::Overloaded(_)
             | Self::Malformed(_)

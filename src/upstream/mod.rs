@@ -12,7 +12,9 @@ mod error;
 mod fetch;
 mod line;
 mod once;
+mod plain;
 mod pool;
+mod sessions;
 mod signed;
 mod webhook;
 
@@ -24,5 +26,9 @@ pub use endpoint::{Endpoint, EndpointError, Endpoints, FIPS_REGIONS, Variant};
 pub use error::{Phase, Reached, UpstreamError};
 pub use fetch::Fetcher;
 pub use pool::{Limits, Pool, PoolCounts};
+pub use sessions::{
+    AssumeError, AssumeRole, Assumed, AssumedRole, SessionCounts, SessionRequest, Sessions, Signing, Sts, Untaggable,
+    is_tag_value, session_name,
+};
 pub use signed::{RequestSigner, Signed};
 pub use webhook::{Webhook, WebhookError};

@@ -16,6 +16,7 @@ use super::credentials::Credentials;
 use super::endpoint::{Endpoint, Endpoints};
 use super::error::UpstreamError;
 use super::pool::Pool;
+use super::sessions::{Sessions, Signing};
 use crate::bedrock::headers::FORWARDED;
 use crate::bedrock::{guardrail_path, model_path};
 use crate::budget::Reservation;
@@ -28,10 +29,16 @@ use crate::types::{Clock, Region};
 #[derive(Clone, Debug)]
 pub struct Signed {
     endpoint: Arc<Endpoint>,
+    signing: Signing,
     request: Request<Full<Bytes>>,
 }
 
 impl Signed {
+    /// What it is signed with.
+    pub const fn signing(&self) -> &Signing {
+        &self.signing
+    }
+
     /// Sends it.
     pub async fn send(self, pool: &Arc<Pool>) -> Result<Response<UpstreamBody>, UpstreamError> {
         pool.send(&self.endpoint, self.request).await
@@ -42,6 +49,7 @@ impl Signed {
 #[derive(Debug)]
 pub struct RequestSigner {
     credentials: Arc<Credentials>,
+    sessions: Arc<Sessions>,
     endpoints: Endpoints,
     /// For calls whose target names no Region: `ApplyGuardrail` with a bare id.
     region: Region,
@@ -50,26 +58,51 @@ pub struct RequestSigner {
 }
 
 impl RequestSigner {
-    /// Signs with `credentials`, for `endpoints`.
-    pub fn new(credentials: Arc<Credentials>, endpoints: Endpoints, region: Region, clock: Arc<dyn Clock>) -> Self {
-        Self { credentials, endpoints, region, signer: Signer::default(), clock }
+    /// Signs with `sessions` where a target's account has them and with `credentials` otherwise, for `endpoints`.
+    pub fn new(
+        credentials: Arc<Credentials>,
+        sessions: Arc<Sessions>,
+        endpoints: Endpoints,
+        region: Region,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { credentials, sessions, endpoints, region, signer: Signer::default(), clock }
     }
 
-    /// The credentials it signs with.
-    pub const fn credentials(&self) -> &Arc<Credentials> {
-        &self.credentials
+    /// The sessions it signs with.
+    pub const fn sessions(&self) -> &Arc<Sessions> {
+        &self.sessions
     }
 
-    /// Writes and signs the request of a guarded call. The reservation is asked for because nothing may be signed without one.
+    /// With what a call is signed. It waits for STS where the call's session is not there yet.
+    pub async fn signing_of(&self, guarded: &Guarded) -> Result<Signing, UpstreamError> {
+        let permitted = guarded.permitted();
+        match permitted.target().profile() {
+            Some(profile) => self.sessions.of(profile.arn().account(), permitted.principal()).await,
+            None => Ok(Signing::OWN),
+        }
+    }
+
+    /// Bedrock does not know a signature any more: credentials are fetched now, not when they are due.
+    pub fn refused(&self, signing: &Signing) {
+        if !self.sessions.refused(signing) {
+            tracing::error!("Bedrock refuses the gateway's own AWS credentials; fetching new ones");
+            self.credentials.renew();
+        }
+    }
+
+    /// Writes and signs the request of a guarded call with what [`RequestSigner::signing_of`] found for it. The reservation is asked for because nothing may be signed without one.
     /// `hashed` is the caller's body where it has been hashed already; it spares doing so again unless the guardrail changed it.
     pub fn sign(
         &self,
         guarded: &Guarded,
+        signing: Signing,
         _paid_for: &Reservation,
         sent: &HeaderMap,
         hashed: Option<&Payload>,
     ) -> Result<Signed, UpstreamError> {
         let malformed = |what: &str| UpstreamError::Malformed(what.to_owned());
+        let signing = signing.newest(self.clock.now())?;
         let target = guarded.permitted().target();
         let region = target.region().unwrap_or(&self.region).clone();
         let endpoint = self.endpoints.of(&region);
@@ -97,10 +130,10 @@ impl RequestSigner {
             headers.insert(name, value.clone());
         }
         match hashed.filter(|payload| payload.is(guarded.body())) {
-            Some(payload) => self.sign_head(headers, &path, payload.sha256(), &region)?,
-            None => self.sign_head(headers, &path, Payload::of(guarded.body().clone()).sha256(), &region)?,
+            Some(payload) => self.sign_head(headers, &path, payload.sha256(), &region, &signing)?,
+            None => self.sign_head(headers, &path, Payload::of(guarded.body().clone()).sha256(), &region, &signing)?,
         }
-        Ok(Signed { endpoint, request })
+        Ok(Signed { endpoint, signing, request })
     }
 
     fn sign_head(
@@ -109,10 +142,17 @@ impl RequestSigner {
         path: &str,
         payload_sha256: &str,
         region: &Region,
+        signing: &Signing,
     ) -> Result<(), UpstreamError> {
         let malformed = |_| UpstreamError::Malformed("a header that has to be signed is not plain text".to_owned());
-        let credentials = &self.credentials.current()?.credentials;
         let now = self.clock.now();
+        let own;
+        let (credentials, signer) = if let Some(session) = signing.session() {
+            session
+        } else {
+            own = self.credentials.current()?;
+            (&own.credentials, &self.signer)
+        };
         let amz_date = Signer::amz_date(now);
         headers.insert(AMZ_DATE, HeaderValue::from_str(&amz_date).map_err(|_| clock_is_off())?);
         if let Some(token) = &credentials.session_token {
@@ -130,7 +170,7 @@ impl RequestSigner {
             }
             signed.sort_unstable();
             let request = CanonicalRequest { method: "POST", path, query: "", headers: &signed, payload_sha256 };
-            self.signer.sign(&request, &amz_date, now, credentials, region).authorization
+            signer.sign(&request, &amz_date, now, credentials, region).authorization
         };
         let mut value = HeaderValue::from_str(&authorization)
             .map_err(|_| UpstreamError::Credentials("the access key id is not a header value".to_owned()))?;

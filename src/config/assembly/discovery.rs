@@ -5,14 +5,14 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 
-use super::{AssemblyError, AwsIdentity, ca_bundle, failed, region, source, stages};
+use super::{AssemblyError, AwsIdentity, accounts, ca_bundle, failed, region, source, stages};
 use crate::config::settings::{DiscoverySettings, Settings, VendingSettings};
 use crate::profiles::control::{Place, SharedControlPlane};
 use crate::profiles::vending::{Vend, Vending};
 use crate::profiles::{Discovery, LiveDirectory};
 use crate::telemetry::DirectoryReading;
 use crate::types::Clock;
-use crate::upstream::{Connector, ControlClient, CredentialError, Credentials, Endpoint, Limits, Pool};
+use crate::upstream::{Connector, ControlClient, CredentialError, Credentials, Endpoint, Limits, Pool, Sessions};
 
 /// What the commands about profiles work on.
 #[derive(Debug)]
@@ -32,7 +32,8 @@ pub async fn profile_desk(
 ) -> Result<ProfileDesk, AssemblyError> {
     let region = region(settings)?;
     let credentials = Credentials::new(source(&settings.upstream, &region, aws).await?, Arc::clone(&clock));
-    let directory = directory(settings, &credentials, &clock)?;
+    let sessions = accounts::sessions(settings, &credentials, &region, &clock)?;
+    let directory = directory(settings, &credentials, &sessions, &clock)?;
     let vending = vending(settings, &directory);
     Ok(ProfileDesk { directory, vending, credentials })
 }
@@ -48,6 +49,7 @@ impl ProfileDesk {
 pub(super) fn directory(
     settings: &Settings,
     credentials: &Arc<Credentials>,
+    sessions: &Arc<Sessions>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<LiveDirectory>, AssemblyError> {
     let grants = settings.profiles.iter().filter_map(stages::grant).collect();
@@ -57,7 +59,7 @@ pub(super) fn directory(
         .map(|discovery| {
             Ok::<_, AssemblyError>(Discovery {
                 places: places(settings),
-                control: control_plane(settings, discovery, credentials, clock)?,
+                control: control_plane(settings, discovery, (credentials, sessions), clock)?,
                 file: discovery.file.clone(),
                 every: discovery.every,
                 geographies: settings.upstream.geographies.clone(),
@@ -108,7 +110,7 @@ pub(super) fn readings(directory: &LiveDirectory, now: SystemTime) -> Vec<Direct
 fn control_plane(
     settings: &Settings,
     discovery: &DiscoverySettings,
-    credentials: &Arc<Credentials>,
+    (credentials, sessions): (&Arc<Credentials>, &Arc<Sessions>),
     clock: &Arc<dyn Clock>,
 ) -> Result<SharedControlPlane, AssemblyError> {
     let connector = Connector::new(ca_bundle(&settings.upstream)?.as_deref()).map_err(failed("upstream.ca_bundle"))?;
@@ -122,7 +124,8 @@ fn control_plane(
     let endpoint = discovery.endpoint.as_ref().map(|url| Endpoint::parse(&url.to_string())).transpose();
     let endpoint = endpoint.map_err(failed("discovery.endpoint"))?;
     let pool = Pool::new(connector, limits);
-    Ok(Arc::new(ControlClient::new(Arc::clone(credentials), pool, endpoint, Arc::clone(clock))))
+    let (credentials, sessions) = (Arc::clone(credentials), Arc::clone(sessions));
+    Ok(Arc::new(ControlClient::new(credentials, sessions, pool, endpoint, Arc::clone(clock))))
 }
 
 /// Connections to the control plane open at once, over all places.

@@ -3,6 +3,7 @@
 //! Nothing is fetched and nothing listens before [`Assembled::bind`]; what is wrong with the surroundings (a certificate, a
 //! keys file, a CA bundle) is an error here and not a surprise at the first request.
 
+mod accounts;
 mod discovery;
 mod environment;
 mod files;
@@ -97,7 +98,8 @@ pub async fn assemble(
     let listeners = listeners.collect::<Result<_, _>>()?;
     let pool = pool(&settings.upstream)?;
     let credentials = Credentials::new(source(&settings.upstream, &region, aws).await?, Arc::clone(&clock));
-    let directory = discovery::directory(settings, &credentials, &clock)?;
+    let sessions = accounts::sessions(settings, &credentials, &region, &clock)?;
+    let directory = discovery::directory(settings, &credentials, &sessions, &clock)?;
     let draining = CancellationToken::new();
     let policies = stages::policies(&settings.policy, &region)?;
     let guardrails = stages::guardrails(&settings.guardrails)?;
@@ -124,6 +126,10 @@ pub async fn assemble(
                 let (directory, clock) = (Arc::clone(&directory), Arc::clone(&clock));
                 move || discovery::readings(&directory, clock.now())
             }),
+            sessions: Box::new({
+                let sessions = Arc::clone(&sessions);
+                move || accounts::readings(&sessions)
+            }),
         };
         let body_limits =
             BodyLimits { max_bytes: settings.server.max_body_bytes, timeout: settings.server.body_timeout };
@@ -139,7 +145,7 @@ pub async fn assemble(
             prices,
             limits,
             ledger,
-            signer: RequestSigner::new(Arc::clone(&credentials), endpoints, region, clock),
+            signer: RequestSigner::new(Arc::clone(&credentials), sessions, endpoints, region, clock),
             pool,
             drains: Drains::new(
                 stages::on_disconnect(settings.metering.on_disconnect),

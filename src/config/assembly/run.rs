@@ -104,6 +104,7 @@ impl Bound {
         let Parts { gateway, keys, credentials, limits, draining, thresholds } = parts;
         let (background, last) = (TaskTracker::new(), CancellationToken::new());
         background.spawn(Arc::clone(&credentials).keep_fresh(last.clone()));
+        background.spawn(Arc::clone(gateway.signer.sessions()).keep_fresh(last.clone()));
         background.spawn(watch_keys(Arc::clone(&keys), Arc::clone(&gateway), last.clone()));
         background.spawn(watch_profiles(Arc::clone(&gateway), last.clone()));
         background.spawn(watch_issuers(Arc::clone(&gateway), last.clone()));

@@ -1,36 +1,12 @@
-//! `[[accounts]]` and `[discovery]`: where profiles are found in AWS, and whose they are.
+//! `[discovery]`: how profiles are found in AWS, and whose they are.
 
 use super::upstream::endpoint;
 use super::values::{self, Zero};
 use crate::config::Surroundings;
 use crate::config::diagnostics::{Report, Wrong, quoted};
 use crate::config::schema::Entry;
-use crate::config::settings::{AccountSettings, DiscoverySettings};
+use crate::config::settings::DiscoverySettings;
 use crate::profiles::{Match, Rule};
-use crate::types::{AccountId, Region};
-
-/// The accounts, with distinct ids.
-pub(super) fn accounts(file: &Entry<'_>, report: &mut Report) -> Vec<AccountSettings> {
-    let entries = file.tables("accounts");
-    values::distinct("account", entries.iter().filter_map(|entry| entry.text("account")), report);
-    if !entries.is_empty() && !file.has("discovery") {
-        let wrong = Wrong::new("is not used");
-        let hint = "add [discovery] with a rule that says whose the profiles are, or leave it out";
-        report.warning(&file.place_of("accounts"), wrong.hint(hint));
-    }
-    let accounts = entries.iter().filter_map(|entry| {
-        let account = report.read(entry.text("account"), |text| {
-            text.parse::<AccountId>().map_err(|error| Wrong::new(format!("{}: {error}", quoted(text))))
-        });
-        let texts = entry.texts("regions");
-        values::distinct("Region", texts.iter().cloned(), report);
-        let regions = values::each(texts, report, |text| {
-            text.parse::<Region>().map_err(|error| Wrong::new(format!("{}: {error}", quoted(text))))
-        });
-        Some(AccountSettings { account: account?, regions })
-    });
-    accounts.collect()
-}
 
 /// `None` means that there is no discovery, or that an error has been reported.
 pub(super) fn compile(file: &Entry<'_>, around: &Surroundings<'_>, report: &mut Report) -> Option<DiscoverySettings> {
@@ -81,7 +57,7 @@ fn rule(entry: &Entry<'_>, report: &mut Report) -> Option<Rule> {
 }
 
 /// The key of a tag, as AWS has them.
-fn key(text: &str) -> Result<String, Wrong> {
+pub(super) fn key(text: &str) -> Result<String, Wrong> {
     let plain = text.chars().all(|character| character.is_alphanumeric() || " _.:/=+-@".contains(character));
     if plain && text.trim() == text && (1..=128).contains(&text.chars().count()) {
         return Ok(text.to_owned());

@@ -4,6 +4,7 @@
 //! after it has reported why. What others refer to (the names of principals and groups) is taken from the file as read, so
 //! that a fault in one place is not reported again at every place that mentions it.
 
+mod accounts;
 mod admin;
 mod alerts;
 mod aws_login;
@@ -46,7 +47,7 @@ pub(super) fn settings(file: &Entry<'_>, around: &Surroundings<'_>, report: &mut
     let principals = principals::compile(file, report);
     principals::somebody(file, report);
     let profiles = profiles::compile(file, &roster, report);
-    let accounts = discovery::accounts(file, report);
+    let accounts = accounts::compile(file, &principals, &profiles, report);
     let discovery = discovery::compile(file, around, report);
     let vending = vending::compile(file, &roster, &accounts, discovery.as_ref(), report);
     profiles::some(file, report);

@@ -16,6 +16,7 @@ pub(super) fn compile(entry: &Entry<'_>, around: &Surroundings<'_>, report: &mut
         text.parse::<Region>().map_err(|error| Wrong::new(format!("{}: {error}", quoted(text))))
     });
     let endpoint = report.read(entry.text("endpoint"), endpoint);
+    let sts_endpoint = report.read(entry.text("sts_endpoint"), self::endpoint);
     let variant = variant(entry, report);
     let ca_bundle = values::existing(entry, "ca_bundle", around.folder, report);
     let connect_timeout = values::span(entry, "connect_timeout", Zero::Refused, report);
@@ -33,6 +34,7 @@ pub(super) fn compile(entry: &Entry<'_>, around: &Surroundings<'_>, report: &mut
     Some(UpstreamSettings {
         region,
         endpoint,
+        sts_endpoint,
         variant,
         ca_bundle,
         connect_timeout: connect_timeout?,

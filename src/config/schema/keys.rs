@@ -59,6 +59,7 @@ const ADMIN: &[Key] = &[text_or("listen", "127.0.0.1:9090"), optional("token_fil
 const UPSTREAM: &[Key] = &[
     optional("region", Shape::Text),
     optional("endpoint", Shape::Text),
+    optional("sts_endpoint", Shape::Text),
     flag_or("fips", false),
     flag_or("dual_stack", false),
     optional("ca_bundle", Shape::Text),
@@ -170,6 +171,12 @@ const GUARDRAIL: &[Key] = &[
 const ACCOUNT: &[Key] = &[
     required("account", Shape::Text, "account = \"111122223333\""),
     required("regions", Shape::Texts, "regions = [\"us-east-1\"]"),
+    optional("role_arn", Shape::Text),
+    optional("external_id", Shape::Text),
+    text_or("session_name", "tollgate"),
+    optional("session_tags", Shape::Pairs),
+    optional("transitive_tags", Shape::Texts),
+    span_or("duration", "1h"),
 ];
 
 const DISCOVERY: &[Key] = &[

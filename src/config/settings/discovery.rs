@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::profiles::Rule;
 use crate::profiles::vending::VendingRule;
 use crate::types::{AccountId, Models, Owners, Region};
+use crate::upstream::AssumedRole;
 
 /// An AWS account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub struct AccountSettings {
     pub account: AccountId,
     /// The Regions in which it has profiles.
     pub regions: Vec<Region>,
+    /// The role that is assumed there; without one calls are the gateway's own.
+    pub role: Option<AssumedRole>,
 }
 
 /// How profiles are found in AWS.

@@ -111,6 +111,7 @@ fn every_key_is_honoured() {
         upstream: UpstreamSettings {
             region: Some("eu-west-1".parse().unwrap()),
             endpoint: Some("http://localhost:8/".parse().unwrap()),
+            sts_endpoint: Some("http://localhost:32/".parse().unwrap()),
             variant: crate::upstream::Variant::default(),
             ca_bundle: Some("/etc/tollgate/b.pem".into()),
             connect_timeout: Duration::from_secs(9),

@@ -92,6 +92,15 @@ pub struct Reply {
     pub body: Bytes,
 }
 
+impl Reply {
+    /// Whether AWS does not take the credentials that the question was signed with.
+    pub fn is_of_credentials(&self) -> bool {
+        let refusals = ["ExpiredToken", "UnrecognizedClient"];
+        let kind = self.error.as_deref().map_or_else(|| String::from_utf8_lossy(&self.body), Into::into);
+        self.status >= 400 && refusals.iter().any(|refusal| kind.contains(refusal))
+    }
+}
+
 /// An answer, later. The error is that there was none.
 pub type Asked = Pin<Box<dyn Future<Output = Result<Reply, String>> + Send>>;
 
@@ -203,7 +212,7 @@ fn refused(reply: &Reply) -> ControlError {
 }
 
 /// Between half of a pause and all of it.
-pub(super) fn jittered(pause: Duration) -> Duration {
+pub fn jittered(pause: Duration) -> Duration {
     let mut drawn = [0; 2];
     // Without randomness of the system's the pause is whole.
     let share = getrandom::fill(&mut drawn).map_or(u32::from(u16::MAX), |()| u32::from(u16::from_ne_bytes(drawn)));
@@ -211,7 +220,7 @@ pub(super) fn jittered(pause: Duration) -> Duration {
 }
 
 /// Percent-encodes all but unreserved characters, as the values of a query and segments of a path need it.
-fn encoded(text: &str) -> String {
+pub fn encoded(text: &str) -> String {
     use std::fmt::Write as _;
     text.bytes().fold(String::with_capacity(text.len() * 2), |mut encoded, byte| {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

@@ -11,7 +11,7 @@ fn grant(name: &str, id: &str, source: &str) -> Grant {
     Grant {
         profile: Profile::new(name, arn.parse().unwrap(), source.parse().unwrap()),
         owners: Owners::Everyone,
-        reach: crate::profiles::Reach::AnyName,
+        reach: Reach::AnyName,
         aliases: vec![],
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::budget::{Health, Subject, Unit};
 use crate::identity::Principal;
-use crate::telemetry::{BudgetReading, DirectoryReading, FaultName, UpstreamReading};
+use crate::telemetry::{BudgetReading, DirectoryReading, FaultName, SessionReading, UpstreamReading};
 use crate::types::Tags;
 
 fn spend(principal: &str) -> SpendLabels {
@@ -93,6 +93,10 @@ fn budgets_and_connections_are_asked_for_at_every_scrape() {
                 age_seconds: 2.5,
             }]
         }),
+        sessions: Box::new(|| {
+            let asked = vec![("ok", 2), ("denied", 1)];
+            vec![SessionReading { account: "111122223333".to_owned(), sessions: 4, asked }]
+        }),
         budgets: Box::new(|| {
             let alice = BudgetReading {
                 budget: "daily".to_owned(),
@@ -138,6 +142,8 @@ fn budgets_and_connections_are_asked_for_at_every_scrape() {
         "tollgate_directory_profiles{account=\"111122223333\",region=\"eu-west-1\"} 3.0",
         "tollgate_directory_undetermined_profiles{account=\"111122223333\",region=\"eu-west-1\"} 1.0",
         "tollgate_directory_age_seconds{account=\"111122223333\",region=\"eu-west-1\"} 2.5",
+        "tollgate_sessions{account=\"111122223333\"} 4",
+        "tollgate_assume_role_total{account=\"111122223333\",result=\"denied\"} 1",
         "tollgate_upstream_connections_opened_total 2",
         "tollgate_upstream_connections_reused_total 7",
     ] {

@@ -6,6 +6,7 @@ use crate::profiles::control::Place;
 use crate::profiles::vending::{Geographies, VendingRule};
 use crate::profiles::{Match, Reach, Rule};
 use crate::types::{Geography, ProfileArn};
+use crate::upstream::AssumedRole;
 
 pub(super) fn exact() -> ProfileSettings {
     ProfileSettings {
@@ -19,9 +20,19 @@ pub(super) fn exact() -> ProfileSettings {
 }
 
 pub(super) fn accounts() -> Vec<AccountSettings> {
+    let template = |text| Template::parse(text).unwrap();
     vec![AccountSettings {
         account: "000000000001".parse().unwrap(),
         regions: vec!["eu-west-1".parse().unwrap(), "eu-central-1".parse().unwrap()],
+        role: Some(AssumedRole {
+            account: "000000000001".parse().unwrap(),
+            arn: "arn:aws:iam::000000000001:role/r".to_owned(),
+            external_id: Some("x:1".to_owned()),
+            session_name: template("s-{principal}"),
+            session_tags: [("A".to_owned(), template("{K}")), ("B".to_owned(), template("b"))].into(),
+            transitive_tags: vec!["A".to_owned()],
+            duration: Duration::from_mins(31),
+        }),
     }]
 }
 
