@@ -194,7 +194,7 @@ impl Sessions {
         self.ask(entry, &self.turns).await
     }
 
-    /// Asks STS, a few times where too many ask.
+    /// Asks STS, a few times where too many ask or a connection broke.
     async fn ask(&self, entry: &Entry, turns: &Semaphore) -> Result<Arc<Session>, AssumeError> {
         self.is_there()?;
         let Ok(_turn) = turns.acquire().await else { return Err(AssumeError::Unavailable("closed".to_owned())) };
@@ -210,7 +210,7 @@ impl Sessions {
                     *self.away() = Away::default();
                     return Ok(self.put(entry, loaded, begun));
                 }
-                Err(AssumeError::Throttled(_)) if tries_left > 0 => {
+                Err(error) if error.is_passing() && tries_left > 0 => {
                     // The turn is held meanwhile: who is asked too often is asked less.
                     tokio::time::sleep(jittered(pause)).await;
                     pause *= 2;

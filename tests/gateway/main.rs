@@ -15,6 +15,7 @@ mod harness;
 mod upstream;
 
 mod account;
+mod accounts;
 mod bedrock_side;
 mod budgets;
 mod byte_identity;

@@ -242,7 +242,7 @@ fn refused(status: u16, body: &Bytes) -> (AssumeError, bool) {
 
 const LONGEST_MESSAGE: usize = 500;
 /// How long STS may take. It answers within a second.
-const PATIENCE: Duration = Duration::from_secs(4);
+const PATIENCE: Duration = Duration::from_secs(3);
 /// An answer has a few kilobytes.
 const LARGEST: usize = 64 << 10;
 

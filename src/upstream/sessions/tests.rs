@@ -215,9 +215,9 @@ async fn while_sts_is_away_good_sessions_serve_and_expired_ones_do_not() {
     }
     tokio::time::sleep(Duration::from_secs(20)).await;
     assert!(key_of(&sessions, &person(1)).await.is_err());
-    // It was asked, and not in a hurry: once in half a minute from three quarters of the hour on.
+    // It was asked, and not in a hurry: three times in half a minute from three quarters of the hour on.
     let times = script.times();
-    assert!((10..=60).contains(&times), "{times}");
+    assert!((30..=130).contains(&times), "{times}");
     assert_eq!(counted(&sessions, "unavailable") + 1, times as u64);
 
     script.always(None);
@@ -238,8 +238,8 @@ async fn an_outage_is_not_met_again_by_everybody() {
     }
     let begun = Instant::now();
     assert!(calls.join_all().await.iter().all(Result::is_err));
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
-    assert!(script.times() <= TURNS, "{}", script.times());
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(script.times() <= TURNS * 3, "{}", script.times());
 }
 
 #[tokio::test(start_paused = true)]
