@@ -83,6 +83,18 @@ fn nothing_is_left_undone() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// What does not carry our name is taken for a library's and not heard below a warning.
+#[test]
+fn every_target_of_the_log_is_our_own() {
+    let files: Vec<_> =
+        sources("src").into_iter().filter(|path| !path.to_string_lossy().contains("tracing_setup")).collect();
+    let wrong = faults(&files, |_, text| {
+        let targets = text.split("target: \"").skip(1).filter(|rest| !rest.starts_with("tollgate::"));
+        targets.map(|rest| format!("the target {}", rest.split('"').next().unwrap())).collect()
+    });
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn no_file_knows_a_developers_machine() {
     let machine = [concat!("/ho", "me/"), concat!("/ro", "ot/"), concat!("/Us", "ers/")];

@@ -2,7 +2,7 @@
 //!
 //! What is made is decided by the rule, the principal and the model alone, so that any number of requests at any number of gateways
 //! ask AWS for the same profile, and AWS makes it once. A name that is taken is adopted only when its tags say that it is this
-//! principal's and of this source. Everything is written to the log, with `audit` as its target.
+//! principal's and of this source. Everything is written to the log, with `tollgate::audit` as its target.
 
 mod ask;
 mod rule;
@@ -211,7 +211,7 @@ impl Vending {
             Err(error) => return Err(error.into()),
         };
         tracing::info!(
-            target: "audit",
+            target: "tollgate::audit",
             principal = principal.name(), %arn, name = creation.name, source = %ask.source, how = how.word(),
             "an inference profile was made for somebody who had none",
         );
