@@ -124,13 +124,11 @@ impl Parts {
         };
         let told = |error: UpstreamError| error.to_string();
         let region = &question.place.region;
-        match signing.session() {
-            Some((credentials, _)) => plain.signed(endpoint, signer, credentials, region, now),
-            None => {
-                let own = self.credentials.current().map_err(told)?;
-                plain.signed(endpoint, signer, &own.credentials, region, now)
-            }
+        if let Some((session, _)) = signing.session() {
+            return plain.signed(endpoint, signer, session, region, now);
         }
+        let own = self.credentials.current().map_err(told)?;
+        plain.signed(endpoint, signer, &own.credentials, region, now)
     }
 }
 

@@ -21,7 +21,6 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::credentials::Loaded;
 use super::error::UpstreamError;
 use crate::identity::Principal;
 use crate::profiles::control::jittered;
@@ -208,7 +207,9 @@ impl Sessions {
             match answered {
                 Ok(loaded) => {
                     *self.away() = Away::default();
-                    return Ok(self.put(entry, loaded, begun));
+                    let SessionRequest { account, name, .. } = &entry.asked;
+                    tracing::debug!(%account, name, "a session was fetched");
+                    return Ok(entry.put(loaded, begun));
                 }
                 Err(error) if error.is_passing() && tries_left > 0 => {
                     // The turn is held meanwhile: who is asked too often is asked less.
@@ -223,12 +224,6 @@ impl Sessions {
         }
         self.is_there()?;
         Err(AssumeError::Unavailable("it was given up".to_owned()))
-    }
-
-    fn put(&self, entry: &Entry, loaded: Loaded, begun: SystemTime) -> Arc<Session> {
-        let SessionRequest { account, name, .. } = &entry.asked;
-        tracing::debug!(%account, name, "a session was fetched");
-        entry.put(loaded, begun)
     }
 
     /// Remembers why there is no session, and tells whoever can mend it.

@@ -162,14 +162,14 @@ impl RequestSigner {
             headers.insert(SECURITY_TOKEN, value);
         }
         let authorization = {
-            let mut signed: Vec<(&str, &str)> = Vec::with_capacity(12);
+            let mut covered: Vec<(&str, &str)> = Vec::with_capacity(12);
             for (name, value) in &*headers {
                 if is_signed(name) {
-                    signed.push((name.as_str(), value.to_str().map_err(malformed)?));
+                    covered.push((name.as_str(), value.to_str().map_err(malformed)?));
                 }
             }
-            signed.sort_unstable();
-            let request = CanonicalRequest { method: "POST", path, query: "", headers: &signed, payload_sha256 };
+            covered.sort_unstable();
+            let request = CanonicalRequest { method: "POST", path, query: "", headers: &covered, payload_sha256 };
             signer.sign(&request, &amz_date, now, credentials, region).authorization
         };
         let mut value = HeaderValue::from_str(&authorization)

@@ -232,8 +232,8 @@ fn refused(status: u16, body: &Bytes) -> (AssumeError, bool) {
         }
         // The query protocol says with 400 that too many ask.
         (_, "Throttling" | "ThrottlingException" | "RequestLimitExceeded") | (429, _) => AssumeError::Throttled(said),
-        (_, "AccessDenied" | "AccessDeniedException" | "RegionDisabledException") => AssumeError::Denied(said),
         (500.., _) => AssumeError::Unavailable(said),
+        // `AccessDenied`, `RegionDisabledException`.
         (403, _) => AssumeError::Denied(said),
         _ => AssumeError::Refused(said),
     };

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use super::role::tests::{principal, role};
 use super::*;
 use crate::types::Secret;
+use crate::upstream::Loaded;
 
 /// The clock by which timers go.
 #[derive(Debug)]
