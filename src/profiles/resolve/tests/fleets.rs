@@ -8,11 +8,17 @@ use crate::profiles::{Found, Match, Rule};
 const VALUES: [&str; 7] = ["alice", "bob", "Alice", "alice@example.com", "eng", "*", ""];
 const KEYS: [&str; 3] = ["UserEmail", "useremail", "CostCenter"];
 
+/// The ARN of a profile of the fleet, in one of three accounts and one of two Regions.
+fn fleet_arn(number: usize) -> String {
+    let region = ["us-east-1", "eu-west-1"][number % 2];
+    format!("arn:aws:bedrock:{region}:01234567890{}:application-inference-profile/f{number}", number % 3)
+}
+
 fn found(number: usize, source: &str, tags: &[(&str, &str)]) -> Found {
     Found {
         profile: Arc::new(Profile::new(
             format!("p{}", number % 4),
-            arn(&format!("f{number}")).parse().unwrap(),
+            fleet_arn(number).parse().unwrap(),
             source.parse().unwrap(),
         )),
         tags: tags.iter().map(|(key, value)| (Arc::from(*key), Box::from(*value))).collect(),
@@ -104,7 +110,7 @@ proptest! {
         let directory = Directory::build(grants.clone(), &rules, fleet.clone()).unwrap();
         let tags = own_tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         let who = Principal::new(name, groups, tags.collect());
-        let ids = (0..14).flat_map(|number| [format!("f{number}"), arn(&format!("f{number}"))]);
+        let ids = (0..14).flat_map(|number| [format!("f{number}"), fleet_arn(number)]);
         for text in texts().into_iter().chain(ids) {
             let target = resolve(&directory, &who, &text).ok();
             let target = target.as_ref().and_then(Target::profile).map(|profile| profile.arn().to_string());
