@@ -15,7 +15,13 @@ pub(super) fn compile(file: &Entry<'_>, around: &Surroundings<'_>, report: &mut 
         return None;
     }
     let every = values::span(&entry, "every", Zero::Refused, report);
-    let file_name = values::path(&entry, "file", around.folder, report);
+    let file_name = if entry.has("file") {
+        values::path(&entry, "file", around.folder, report)
+    } else {
+        // The configuration's own folder is often not to be written to; the store's is.
+        let store = file.table("store").text("path").map(|path| around.folder.join(path.value));
+        store.map(|store| store.with_file_name("profiles.json"))
+    };
     let vending_wait = values::span(&entry, "vending_wait", Zero::Refused, report);
     let own = report.read(entry.text("endpoint"), endpoint);
     let rules: Vec<_> = entry.tables("rules").iter().filter_map(|entry| rule(entry, report)).collect();

@@ -181,7 +181,7 @@ const ACCOUNT: &[Key] = &[
 
 const DISCOVERY: &[Key] = &[
     span_or("every", "5m"),
-    text_or("file", "profiles.json"),
+    optional("file", Shape::Text),
     optional("endpoint", Shape::Text),
     span_or("vending_wait", "10s"),
     optional("rules", Shape::Tables(RULE)),

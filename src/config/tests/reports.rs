@@ -64,3 +64,13 @@ fn a_thousand_people_with_two_profiles_each_are_checked_without_a_false_alarm() 
     let (settings, diagnostics) = parse(&source).unwrap();
     assert_eq!((settings.profiles.len(), diagnostics.warnings.len()), (2_000, 0));
 }
+
+#[test]
+fn what_was_discovered_is_kept_beside_the_store() {
+    let source = "[store]\npath = \"/var/lib/t/tollgate.db\"\n[[accounts]]\naccount = \"111122223333\"\nregions = [\"us-east-1\"]\n\
+                  [[discovery.rules]]\nprofile_tag = \"A\"\nprincipal_tag = \"A\"\n[[principals]]\nname = \"a\"\n";
+    let file = |source: &str| parse(source).unwrap().0.discovery.unwrap().file;
+    assert_eq!(file(source), Path::new("/var/lib/t/profiles.json"));
+    let named = source.replace("[[discovery.rules]]", "[discovery]\nfile = \"/x/p.json\"\n[[discovery.rules]]");
+    assert_eq!(file(&named), Path::new("/x/p.json"));
+}
