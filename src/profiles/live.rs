@@ -46,6 +46,9 @@ pub struct Discovery {
     pub geographies: Vec<String>,
 }
 
+/// Is told now and then how many profiles of a place have been listed.
+pub type Seen = Arc<dyn Fn(&Place, usize) + Send + Sync>;
+
 /// How a place stands, for metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlaceReading {
@@ -136,11 +139,7 @@ impl LiveDirectory {
 
     /// Reads every place again, as [`refresh`](Self::refresh) does, and writes nothing down. `seen` is told now and then how
     /// many profiles of a place have been listed.
-    pub async fn read_all(
-        self: &Arc<Self>,
-        now: SystemTime,
-        seen: Arc<dyn Fn(&Place, usize) + Send + Sync>,
-    ) -> Vec<(Place, Result<usize, ControlError>)> {
+    pub async fn read_all(self: &Arc<Self>, now: SystemTime, seen: Seen) -> Vec<(Place, Result<usize, ControlError>)> {
         let Some(discovery) = &self.discovery else { return Vec::new() };
         let Ok(now) = Timestamp::try_from(now) else { return Vec::new() };
         let mut reading = JoinSet::new();

@@ -22,7 +22,7 @@ use crate::types::{ModelId, Owners, ProfileArn, Region};
 
 pub use directory::{Directory, DirectoryError, Fit, Owner};
 pub use explain::{Explanation, Step};
-pub use live::{Discovery, LiveDirectory, PlaceReading};
+pub use live::{Discovery, LiveDirectory, PlaceReading, Seen};
 pub use resolve::ResolveError;
 pub use rule::{Found, Match, Rule};
 

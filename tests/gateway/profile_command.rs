@@ -262,3 +262,249 @@ async fn what_iam_denies_and_what_is_throttled_is_told_with_what_to_do_and_keeps
     let lone = Desk::with("").await;
     lone.say(&["sync"]).await.has(1, &["no rule says whose the profiles are"]);
 }
+
+const HAIKU_MODEL: &str = "anthropic.claude-haiku-4-5-20251001-v1:0";
+
+#[tokio::test]
+async fn a_profile_is_made_as_a_rule_has_it_once_it_was_agreed_to() {
+    let desk = Desk::new().await;
+    let create = ["create", "--principal", "alice", "--model", HAIKU_MODEL];
+    let said = desk.say(&[&create[..], &["--dry-run"]].concat()).await;
+    said.has(
+        0,
+        &[
+            "# by [[vending]] rule 1",
+            "+ inference profile \"alice-anthropic-claude-haiku-4-5-20251001-v1-0-",
+            "+ account = \"123456789012\"",
+            "+ region  = \"us-east-1\"",
+            "+ source  = \"us.anthropic.claude-haiku-4-5-20251001-v1:0\"",
+            "+ \"UserEmail\"       = \"alice@example.com\"",
+            "+ \"tollgate:owner\"  = \"alice\"",
+            "Plan: 1 to create, 0 to delete.",
+        ],
+    );
+    desk.say(&create).await.has(1, &["Plan: 1 to create", "nobody can be asked here", "--yes", "--dry-run"]);
+    assert!(desk.changes().is_empty() && !desk.file().exists(), "nothing was changed");
+    let told = desk.json(&[&create[..], &["--dry-run"]].concat()).await;
+    assert_eq!((&told["dry_run"], &told["made"]), (&json!(true), &json!([])));
+
+    let told = desk.json(&[&create[..], &["--yes"]].concat()).await;
+    let [(name, made)] = &desk.aws.profiles()[..] else { panic!("{told}") };
+    assert_eq!((&told["made"][0]["name"], &told["made"][0]["arn"]), (&json!(name), &json!(made.arn.as_str())));
+    assert_eq!(told["plan"]["create"][0]["name"], *name);
+    let wanted = [("UserEmail", "alice@example.com"), ("tollgate:owner", "alice"), ("tollgate:source", HAIKU)];
+    assert_eq!(made.tags, tags(&wanted));
+    // It is known from now on, and there is nothing more to make.
+    let listed = desk.json(&["list", "--principal", "alice"]).await;
+    assert_eq!(listed[0]["arn"], made.arn.as_str());
+    desk.say(&[&create[..], &["--yes"]].concat()).await.has(0, &["is theirs already", "There is nothing to make."]);
+    assert_eq!(desk.changes(), ["CreateInferenceProfile"]);
+
+    // What cannot be planned is told before anything is asked.
+    for (line, code, why) in [
+        (&["create", "--principal", "alice", "--model", "sonnet"][..], 1, "no model's id"),
+        (&["create", "--principal", "alice", "--model", "amazon.nova-pro-v1:0", "--yes"], 1, "--source says from what"),
+        (&["create", "--principal", "eve", "--model", HAIKU_MODEL], 1, "nor a live key knows eve"),
+        (&["create", "--model", HAIKU_MODEL], 2, "--principal"),
+        (&["create", "--principal", "alice"], 2, "--model"),
+        (&["create", "--principal", "alice", "--model", "x", "--yes", "--dry-run"], 2, "cannot be used with"),
+    ] {
+        desk.say(line).await.has(code, &[why]);
+    }
+    assert_eq!(desk.aws.profiles().len(), 1);
+}
+
+#[tokio::test]
+async fn a_profile_is_made_as_the_command_line_has_it_and_only_where_it_is_somebodys() {
+    let desk = Desk::new().await;
+    let of_nova = ["create", "--principal", "bob", "--source", "us.amazon.nova-pro-v1:0", "--yes"];
+    let said = desk
+        .say(&[&of_nova[..], &["--region", "us-west-2", "--name", "bobs own", "--tag", "CostCenter=7"]].concat())
+        .await;
+    said.has(0, &["# as the command line asks", "+ inference profile \"bobs own\"", "1 made, 0 failed"]);
+    let [(name, made)] = &desk.aws.profiles()[..] else { panic!("{said:?}") };
+    assert_eq!((name.as_str(), made.arn.region().as_str()), ("bobs own", "us-west-2"));
+    assert_eq!((made.tags.value("UserEmail"), made.tags.value("CostCenter")), (Some("bob@example.com"), Some("7")));
+
+    for (more, why) in [
+        (&["--region", "eu-west-1"][..], "[[accounts]] has no such account and Region"),
+        (&["--account", "999999999999"], "[[accounts]] has no such account and Region"),
+        (&["--tag", "UserEmail=alice@example.com"], "no rule of [discovery] would make it theirs"),
+        (&["--tag", "CostCenter={Team}"], "take {Team}"),
+        (&["--name", "a--b"], "--name takes 1 to 64"),
+    ] {
+        desk.say(&[&of_nova[..], more].concat()).await.has(1, &[why]);
+    }
+    desk.say(&[&of_nova[..], &["--region", "us-west-2"]].concat()).await.has(0, &["is theirs already"]);
+    // A name that is somebody else's is left alone.
+    let taken =
+        ["create", "--principal", "alice", "--source", HAIKU, "--region", "us-west-2", "--name", "bobs own", "--yes"];
+    desk.say(&taken).await.has(1, &["there already, and its tags do not say", "0 made, 1 failed"]);
+    // Of whom a token tells, the command line tells.
+    let eve = ["create", "--principal", "eve", "--group", "eng", "--principal-tag", "UserEmail=eve@example.com"];
+    let said = desk.say(&[&eve[..], &["--model", HAIKU_MODEL, "--yes"]].concat()).await;
+    said.has(0, &["by [[vending]] rule 1", "1 made, 0 failed"]);
+    assert_eq!(desk.aws.profiles().len(), 2);
+}
+
+#[tokio::test]
+async fn everyone_gets_what_they_lack_within_the_rules() {
+    let desk = Desk::new().await;
+    desk.add("alices", HAIKU, &[("UserEmail", "alice@example.com")]);
+    desk.tollgate("key", &["create", "--principal", "dora", "--group", "eng", "--tag", "UserEmail=dora@example.com"])
+        .await;
+    desk.tollgate("key", &["create", "--principal", "erik", "--group", "eng", "--tag", "Colour=red"]).await;
+    desk.tollgate("key", &["create", "--principal", "fred", "--group", "ops", "--tag", "Colour=red"]).await;
+    let line = ["create", "--everyone", "--model", HAIKU_MODEL, "--model", SONNET, "--yes"];
+    let said = desk.say(&line).await;
+    said.has(1, &["Plan: 5 to create, 0 to delete.", "5 made, 0 failed", "fred, ", "no [[vending]] rule is for them"]);
+    said.has(1, &["error: erik, anthropic", "{UserEmail}", "2 of the profiles that were asked for could not be made"]);
+    assert_eq!(desk.aws.profiles().len(), 6);
+    desk.say(&line).await.has(1, &["There is nothing to make."]);
+    assert_eq!(desk.aws.profiles().len(), 6);
+
+    // A rule's limit holds for the plan as a whole.
+    let few = VENDING.replace("geographies", "per_principal = 1\ngeographies");
+    let desk = Desk::with(&format!("{RULES}{few}")).await;
+    let said =
+        desk.say(&["create", "--principal", "bob", "--model", HAIKU_MODEL, "--model", SONNET, "--dry-run"]).await;
+    said.has(1, &["Plan: 1 to create", "1 profiles already"]);
+}
+
+#[tokio::test]
+async fn what_aws_refuses_to_make_is_told_and_the_rest_is_not_tried() {
+    let desk = Desk::new().await;
+    let line = ["create", "--everyone", "--model", HAIKU_MODEL, "--yes"];
+    desk.aws.set_actions(MockActions::AllBut(vec!["bedrock:Create*".to_owned()]));
+    let said = desk.say(&line).await;
+    said.has(
+        1,
+        &["IAM does not allow it", "the role needs bedrock:CreateInferenceProfile", "0 made, 1 failed, 1 not tried"],
+    );
+    desk.aws.set_actions(MockActions::All);
+    // Read, and then throttled.
+    desk.aws.fail(MockService::Bedrock, MockFailure::Throttled, 2);
+    desk.say(&line).await.has(0, &["2 made, 0 failed"]);
+    assert_eq!(desk.aws.profiles().len(), 2);
+}
+
+#[tokio::test]
+async fn only_what_tollgate_has_made_is_deleted_unless_it_is_said_to_be_foreign() {
+    let desk = Desk::new().await;
+    let owned = [("tollgate:owner", "alice"), ("UserEmail", "alice@example.com")];
+    desk.add("alices", HAIKU, &owned);
+    desk.add("foreign", HAIKU, &[("UserEmail", "bob@example.com")]);
+    desk.add("all-nova", NOVA, &owned);
+    desk.aws.add_profile(
+        "same",
+        &MockProfile { arn: arn("one").parse().unwrap(), source: NOVA.parse().unwrap(), tags: tags(&owned) },
+    );
+    desk.aws.add_profile(
+        "same",
+        &MockProfile { arn: arn("two").parse().unwrap(), source: NOVA.parse().unwrap(), tags: tags(&owned) },
+    );
+    for (line, why) in [
+        (&["delete", "foreign", "--yes"][..], "has no tag tollgate:owner: --foreign deletes it"),
+        (&["delete", "alices", "foreign", "--yes"], "nothing was deleted"),
+        (&["delete", "all-nova", "--yes"], "[[profiles]] lists"),
+        (&["delete", "nonesuch", "--yes"], "no profile in [[accounts]] is named nonesuch"),
+        (&["delete", "same", "--yes"], "several are named same: name one by its ARN"),
+        (&["delete", &arn("none"), "--yes"], "AWS knows no such resource"),
+        (&["delete", &arn("none").replace("us-east-1", "eu-west-1"), "--yes"], "[[accounts]] does not have"),
+        (&["delete", "alices"], "nobody can be asked here"),
+    ] {
+        desk.say(line).await.has(1, &[why]);
+    }
+    desk.say(&["delete"]).await.has(2, &["NAME|ARN"]);
+    let said = desk.say(&["delete", "alices", "--dry-run"]).await;
+    said.has(
+        0,
+        &["# made by Tollgate", "- inference profile \"alices\"", "- arn     = ", "Plan: 0 to create, 1 to delete."],
+    );
+    assert!(desk.changes().is_empty());
+
+    desk.say(&["sync"]).await.has(0, &["5 added"]);
+    desk.say(&["delete", "alices", &arn("one"), "--yes"])
+        .await
+        .has(0, &["Plan: 0 to create, 2 to delete.", "2 deleted, 0 failed"]);
+    let told = desk.json(&["delete", "foreign", "--foreign", "--yes"]).await;
+    assert_eq!(told["deleted"][0]["arn"], arn("foreign"));
+    assert_eq!(desk.aws.profiles().len(), 2);
+    desk.say(&["sync"]).await.has(0, &["Nothing has changed."]);
+    desk.aws.set_actions(MockActions::AllBut(vec!["bedrock:Delete*".to_owned()]));
+    let said = desk.say(&["delete", "same", "--yes"]).await;
+    said.has(1, &["IAM does not allow it", "the role needs bedrock:DeleteInferenceProfile", "0 deleted, 1 failed"]);
+}
+
+#[tokio::test]
+async fn an_orphan_is_deleted_only_where_it_is_certain_that_nobody_has_it() {
+    let desk = Desk::new().await;
+    let of = |owner: &'static str, email: &'static str| [("tollgate:owner", owner), ("UserEmail", email)];
+    desk.add("alices", HAIKU, &of("alice", "alice@example.com"));
+    desk.add("again", HAIKU, &of("alice", "alice@example.com"));
+    desk.add("project", HAIKU, &[&of("alice", "alice@example.com")[..], &[("Team", "apollo")]].concat());
+    desk.add("gone", SONNET, &of("eve", "eve@example.com"));
+    desk.add("gone-shared", SONNET, &[&of("eve", "eve@example.com")[..], &[("Team", "eng")]].concat());
+    desk.add("moved", SONNET, &of("bob", "bob@example.org"));
+    desk.add("bare", SONNET, &[("tollgate:owner", "bob")]);
+    desk.add("others", SONNET, &[("Colour", "red")]);
+    desk.add("strangers", SONNET, &[("UserEmail", "eve@example.com")]);
+    let found = desk.json(&["orphans"]).await;
+    let told = found.as_array().unwrap().iter().map(|orphan| {
+        (orphan["name"].as_str().unwrap(), orphan["what"].as_str().unwrap(), orphan["certain"].as_bool().unwrap())
+    });
+    let told: Vec<_> = told.collect();
+    let wanted = [
+        ("again", "duplicate", true),
+        ("gone", "owner gone", true),
+        ("gone-shared", "owner gone", false),
+        ("moved", "nobody's", true),
+        ("bare", "nobody's", true),
+        ("others", "nobody's", false),
+    ];
+    assert_eq!(told, wanted);
+    desk.say(&["orphans"])
+        .await
+        .has(0, &["CERTAIN", "deletes the 4 that are certain", "but it is also that of alice, bob"]);
+    desk.say(&["orphans", "--yes"]).await.has(1, &["--yes and --dry-run are for --delete"]);
+    desk.say(&["orphans", "--delete"]).await.has(1, &["Plan: 0 to create, 4 to delete.", "nobody can be asked here"]);
+    desk.say(&["orphans", "--delete", "--dry-run"])
+        .await
+        .has(0, &["# eve is nobody who is known any more", "4 to delete"]);
+    assert!(desk.changes().is_empty());
+
+    // While a place cannot be read nothing is deleted.
+    desk.aws.set_actions(MockActions::AllBut(vec!["bedrock:List*".to_owned()]));
+    desk.say(&["orphans", "--delete", "--yes"]).await.has(1, &["could not be read"]);
+    desk.aws.set_actions(MockActions::All);
+    // Nor while the keys cannot.
+    let keys = desk.folder.path().join("tollgate.db");
+    std::fs::write(&keys, "no database at all, but a text that is long enough to be looked at".repeat(20)).unwrap();
+    desk.say(&["orphans", "--delete", "--yes"]).await.has(1, &["the keys cannot be read"]);
+    std::fs::remove_file(&keys).unwrap();
+
+    desk.say(&["orphans", "--delete", "--yes"]).await.has(0, &["4 deleted, 0 failed", "2 more are kept"]);
+    let left: Vec<_> = desk.aws.profiles().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(left, ["alices", "project", "gone-shared", "others", "strangers"]);
+    desk.say(&["orphans", "--delete", "--yes"]).await.has(0, &["There is nothing to delete."]);
+}
+
+#[tokio::test]
+async fn where_tokens_tell_of_people_an_owner_is_gone_only_when_somebody_says_so() {
+    let open = "[identity.aws_login]\naudience = \"gate\"\n[[identity.aws_login.roles]]\n\
+                arn = \"arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_*/{email}\"\nprincipal = \"{email}\"\n";
+    let desk = Desk::with(&format!("{RULES}{VENDING}{open}")).await;
+    desk.add("eves", SONNET, &[("tollgate:owner", "eve"), ("UserEmail", "eve@example.com")]);
+    desk.add("moved", SONNET, &[("tollgate:owner", "bob"), ("UserEmail", "bob@example.org")]);
+    desk.add("bare", SONNET, &[("tollgate:owner", "bob")]);
+    let said = desk.say(&["orphans"]).await;
+    said.has(0, &["--owner-gone eve says that they do not", "1 that are certain", "people of tokens and certificates"]);
+    desk.say(&["orphans", "--delete", "--yes"])
+        .await
+        .has(0, &["1 deleted, 0 failed", "bare: deleted", "2 more are kept"]);
+    let said = desk.say(&["orphans", "--delete", "--yes", "--owner-gone", "bob"]).await;
+    said.has(1, &["bob is not gone: the configuration or a live key knows them"]);
+    desk.say(&["orphans", "--delete", "--yes", "--owner-gone", "eve"]).await.has(0, &["eves: deleted"]);
+    let left: Vec<_> = desk.aws.profiles().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(left, ["moved"]);
+}

@@ -41,9 +41,9 @@ pub(super) async fn run(
 
 /// A profile as it is listed.
 #[derive(Debug, Serialize)]
-pub(super) struct Row {
-    pub(super) name: String,
-    pub(super) arn: String,
+struct Row {
+    name: String,
+    arn: String,
     id: String,
     source: Option<String>,
     /// Principals, `group …` or `everyone`; of a profile that was found those who are known. Nobody where it is empty.
@@ -100,10 +100,10 @@ impl Row {
 }
 
 /// Who has which value by each rule, so that a hundred thousand profiles are looked up and not searched for.
-struct Register<'d>(Vec<(&'d Rule, HashMap<&'d str, Vec<&'d str>>)>);
+pub(super) struct Register<'d>(Vec<(&'d Rule, HashMap<&'d str, Vec<&'d str>>)>);
 
 impl<'d> Register<'d> {
-    fn of(rules: &'d [Rule], people: &'d [Arc<Principal>]) -> Self {
+    pub(super) fn of(rules: &'d [Rule], people: &'d [Arc<Principal>]) -> Self {
         let of_rule = |rule: &'d Rule| {
             let mut names: HashMap<&str, Vec<&str>> = HashMap::new();
             for person in people {
@@ -122,7 +122,7 @@ impl<'d> Register<'d> {
     }
 
     /// Those of the people whose a profile is, and by which rules.
-    fn whose(&self, found: &Found) -> (Vec<String>, Vec<String>) {
+    pub(super) fn whose(&self, found: &Found) -> (Vec<String>, Vec<String>) {
         let (mut whose, mut by): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
         for ((rule, names), number) in self.0.iter().zip(1..) {
             let Some(value) = found.tag(&rule.profile_tag) else { continue };

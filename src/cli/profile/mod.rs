@@ -1,13 +1,19 @@
-//! `tollgate profile explain|list|sync`: which application inference profiles there are, whose they are and why.
+//! `tollgate profile explain|list|sync|create|delete|orphans`: which application inference profiles there are, whose they are
+//! and why; and making and deleting them in AWS.
 //!
 //! What a gateway knows of AWS stands in the file that `[discovery] file` names; `--live` asks AWS itself. A gateway that runs
 //! reads AWS by itself every `[discovery] every`, and not the file.
 //!
 //! Exit codes: 0 done, 1 it could not be done, 2 the command line makes no sense.
 
+mod create;
+mod delete;
 mod desk;
 mod explain;
 mod list;
+mod orphans;
+mod plan;
+mod remove;
 mod sync;
 
 use std::path::PathBuf;
@@ -65,6 +71,12 @@ pub enum Action {
     },
     /// Read AWS now, write down what was found, and say what has changed since
     Sync,
+    /// Make profiles in AWS that [[vending]] would make, or others
+    Create(create::Create),
+    /// Delete profiles in AWS that Tollgate has made
+    Delete(delete::Delete),
+    /// Find profiles that nobody can use any more, or that are there twice
+    Orphans(orphans::Orphans),
 }
 
 /// Runs the command.
@@ -75,6 +87,9 @@ pub async fn run(arguments: &Arguments, now: SystemTime, streams: &mut Streams<'
         Action::Explain { person, model, live } => explain::run(&desk, person, model, *live, output, streams).await?,
         Action::List { principal, live } => list::run(&desk, principal.as_deref(), *live, output, streams).await?,
         Action::Sync => sync::run(&desk, output, streams).await?,
+        Action::Create(create) => create::run(&desk, create, output, streams).await?,
+        Action::Delete(delete) => delete::run(&desk, delete, output, streams).await?,
+        Action::Orphans(orphans) => orphans::run(&desk, orphans, output, streams).await?,
     };
     stored::told(done, streams)
 }
