@@ -49,15 +49,15 @@ impl Plain<'_> {
         for (name, value) in own {
             put(name.clone(), value)?;
         }
-        let signed: Result<Vec<_>, _> =
+        let covered: Result<Vec<_>, _> =
             headers.iter().map(|(name, value)| value.to_str().map(|value| (name.as_str(), value))).collect();
-        let mut signed = signed.map_err(|error| error.to_string())?;
-        signed.sort_unstable();
+        let mut covered = covered.map_err(|error| error.to_string())?;
+        covered.sort_unstable();
         let canonical = CanonicalRequest {
             method: method.as_str(),
             path,
             query,
-            headers: &signed,
+            headers: &covered,
             payload_sha256: payload.sha256(),
         };
         let signature = signer.sign(&canonical, &amz_date, now, credentials, region);
