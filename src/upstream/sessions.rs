@@ -230,9 +230,12 @@ impl Sessions {
     fn note(&self, entry: &Entry, error: &AssumeError) {
         let SessionRequest { account, role_arn, name, .. } = &entry.asked;
         if error.is_passing() {
-            let mut away = self.away();
-            let span = (AWAY_FOR * (1 << away.times.min(5))).min(AWAY_AT_MOST);
-            *away = Away { until: Some(Instant::now() + span), times: away.times + 1, why: error.to_string() };
+            let (mut away, now) = (self.away(), Instant::now());
+            // Those that were asking at the same time have met one outage, not many.
+            if away.until.is_none_or(|until| until <= now) {
+                let span = (AWAY_FOR * (1 << away.times.min(5))).min(AWAY_AT_MOST);
+                *away = Away { until: Some(now + span), times: away.times + 1, why: error.to_string() };
+            }
             tracing::warn!(%account, role_arn, name, %error, "no session could be fetched; those that are good serve on");
             return;
         }

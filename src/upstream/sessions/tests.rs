@@ -241,6 +241,10 @@ async fn an_outage_is_not_met_again_by_everybody() {
     assert!(calls.join_all().await.iter().all(Result::is_err));
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
     assert!(script.times() <= TURNS * 3, "{}", script.times());
+    // One outage, however many met it: it is tried again in a moment.
+    script.always(None);
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert!(key_of(&sessions, &person(0)).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
