@@ -5,7 +5,7 @@
 //!   away, those that are good serve on.
 //! - STS is asked by few at a time, not at all for a while where it cannot be asked, and for what it has refused later and later.
 //! - There are [`MOST`] sessions of principals in one account at most; those that were used longest ago make room. Ten thousand
-//!   principals in one account ask STS about four times a second: a session lives for an hour, and AWS allows six hundred a second.
+//!   principals in one account ask STS about four times a second, because a session lives for an hour.
 
 mod entry;
 mod role;
