@@ -42,9 +42,9 @@ impl<'d> Explanation<'d> {
 }
 
 impl Directory {
-    /// How a name is resolved for a principal.
-    pub fn explain<'d>(&'d self, principal: &'d Principal, name: &ModelName) -> Explanation<'d> {
-        Explanation { steps: self.looked_at(principal, name).collect() }
+    /// How a name is resolved for a principal. `text` is the name as the caller writes it.
+    pub fn explain<'d>(&'d self, principal: &'d Principal, name: &ModelName, text: &str) -> Explanation<'d> {
+        Explanation { steps: self.looked_at(principal, name, text).collect() }
     }
 
     /// The steps, made as they are asked for.
@@ -52,10 +52,18 @@ impl Directory {
         &'d self,
         principal: &'d Principal,
         name: &ModelName,
+        text: &str,
     ) -> impl Iterator<Item = Step<'d>> {
         self.candidates(principal).map(move |(owner, names)| match names {
             None => Step { owner, profiles: 0, fit: None },
-            Some(names) => Step { owner, profiles: names.granted().len(), fit: names.best(name) },
+            Some(names) => {
+                let fit = match name {
+                    // What is no inference profile may have been granted by this very ARN.
+                    ModelName::Refused(_) => names.by_arn(text).map(|profile| (Fit::Exact, profile)),
+                    ModelName::Model(_) | ModelName::ApplicationProfile(_) | ModelName::Word(_) => names.best(name),
+                };
+                Step { owner, profiles: names.granted().len(), fit }
+            }
         })
     }
 
@@ -65,5 +73,61 @@ impl Directory {
         let owners = self.owners_of(principal);
         let all = owners.flat_map(|(owner, names)| names.granted().iter().map(move |own| (owner, &own.profile)));
         all.filter(move |(_, profile)| seen.insert(profile.arn()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bedrock::Operation;
+    use crate::profiles::{Found, Grant, Match, Reach, Rule};
+    use crate::types::{Owners, Tags};
+
+    fn profile(name: &str) -> Profile {
+        let arn = format!("arn:aws:bedrock:us-east-1:012345678901:application-inference-profile/{name}");
+        Profile::new(name, arn.parse().unwrap(), "us.amazon.nova-lite-v1:0".parse().unwrap())
+    }
+
+    #[test]
+    fn every_owner_is_a_step_also_one_who_has_nothing_or_lacks_the_tag() {
+        let grant = Grant { profile: profile("all"), owners: Owners::Everyone, reach: Reach::AnyName, aliases: vec![] };
+        let rules = [Match::Tag("Mail".to_owned()), Match::Name, Match::Group];
+        let rules = rules.map(|owner| Rule { profile_tag: "Owner".to_owned(), owner });
+        let tags: Box<[(Arc<str>, Box<str>)]> = Box::new([("Owner".into(), "eng".into())]);
+        let found = Found { profile: Arc::new(profile("engs")), tags };
+        let directory = Directory::build(vec![grant], &rules, [found]).unwrap();
+        let alice = Principal::new("alice", vec!["eng".to_owned()], Tags::default());
+        let text = "amazon.nova-lite-v1:0";
+        let explained = directory.explain(&alice, &ModelName::classify(text), text);
+        let steps: Vec<_> =
+            explained.steps.iter().map(|step| (step.owner, step.profiles, step.fit.is_some())).collect();
+        let rule = |at: usize, value| Owner::Rule { at, rule: &rules[at], value };
+        let wanted = [
+            (Owner::Principal, 0, false),
+            (rule(0, None), 0, false),
+            (rule(1, Some("alice")), 0, false),
+            (Owner::Group("eng"), 0, false),
+            (rule(2, Some("eng")), 1, true),
+            (Owner::Everyone, 1, true),
+        ];
+        assert_eq!((steps.as_slice(), explained.decided_at()), (&wanted[..], Some(4)));
+        let chosen = explained.chosen().map(|(_, fit, profile)| (fit, profile.name()));
+        assert_eq!(chosen, Some((Fit::BaseModel, "engs")));
+    }
+    #[test]
+    fn what_is_granted_by_its_very_arn_is_explained_as_it_is_resolved() {
+        let text = "arn:aws:bedrock:us-east-1:012345678901:provisioned-model/abc";
+        let source = "amazon.nova-lite-v1:0".parse().unwrap();
+        let profile = Profile::new("own", ProfileArn::of_exact(text).unwrap(), source);
+        let owners = Owners::Only { principals: vec!["alice".to_owned()], groups: vec![] };
+        let grant = Grant { profile, owners, reach: Reach::ArnAlone, aliases: vec![] };
+        let directory = Directory::build(vec![grant], &[], []).unwrap();
+        for (who, text, own) in [("alice", text, true), ("bob", text, false), ("alice", "amazon.nova-lite-v1:0", false)]
+        {
+            let (who, name) = (Principal::new(who, vec![], Tags::default()), ModelName::classify(text));
+            let explained = directory.explain(&who, &name, text);
+            assert_eq!(explained.chosen().is_some(), own, "{text}");
+            assert_eq!(directory.resolve(&who, Operation::Converse, &name, text).is_ok(), own, "{text}");
+        }
     }
 }

@@ -4,9 +4,9 @@
 //! no secret; whoever may write it says whose every profile is, and AWS checks whether the gateway's role may call it.
 
 use std::collections::HashMap;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -116,7 +116,7 @@ impl Interner {
 
 /// Reads the file. What is not of these places is left out; a place that the file does not know is empty.
 pub fn read(path: &Path, places: &[Place], geographies: &[String]) -> io::Result<Vec<PlaceFound>> {
-    let stored: Stored = match std::fs::File::open(path) {
+    let stored: Stored = match File::open(path) {
         Ok(file) => serde_json::from_reader(BufReader::new(file)).map_err(io::Error::other)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Stored { version: VERSION, places: Vec::new() },
         Err(error) => return Err(error),
@@ -152,12 +152,23 @@ pub fn write(path: &Path, places: &[PlaceFound]) -> io::Result<()> {
     let beside = path.with_file_name(name);
     // Tags name people.
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    give(&file, path)?;
     let mut file = BufWriter::new(file);
     let places = places.iter().map(WrittenPlace::of).collect();
     serde_json::to_writer(&mut file, &Written { version: VERSION, places }).map_err(io::Error::other)?;
     file.flush()?;
     file.get_ref().sync_all()?;
     std::fs::rename(&beside, path)
+}
+
+/// What root writes is the folder's owner's: the gateway has to read it.
+fn give(file: &File, path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let (folder, own) = (std::fs::metadata(folder)?, file.metadata()?);
+    if own.uid() != 0 || folder.uid() == 0 {
+        return Ok(());
+    }
+    std::os::unix::fs::fchown(file, Some(folder.uid()), Some(folder.gid()))
 }
 
 impl PlaceFound {
@@ -222,6 +233,11 @@ mod tests {
         assert_eq!(known.found[0].tag("UserEmail"), Some("a@example.com"), "the first of two");
         assert_eq!((unknown.found.len(), unknown.read_at), (0, None));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+        if std::os::unix::fs::chown(folder.path(), Some(4_711), Some(4_712)).is_ok() {
+            write(&path, &[filled]).unwrap();
+            let made = std::fs::metadata(&path).unwrap();
+            assert_eq!((made.uid(), made.gid()), (4_711, 4_712), "root gives it away");
+        }
     }
 
     #[test]

@@ -31,7 +31,7 @@ impl Directory {
         name: &ModelName,
         text: &str,
     ) -> Result<Target, ResolveError> {
-        let Some(profile) = self.best(principal, name).or_else(|| self.exact_arn(principal, name, text)) else {
+        let Some(profile) = self.best(principal, name, text) else {
             let (text, yours) = (clip(text), self.offer(principal));
             return Err(match name {
                 ModelName::ApplicationProfile(_) => ResolveError::NotYours { arn: text, yours },
@@ -48,21 +48,13 @@ impl Directory {
     }
 
     /// The profile that a name means for a principal.
-    fn best<'d>(&'d self, principal: &'d Principal, name: &ModelName) -> Option<&'d Arc<Profile>> {
-        self.looked_at(principal, name).find_map(|step| step.fit).map(|(_, profile)| profile)
-    }
-
-    /// What is no inference profile and was granted to a principal by this very ARN.
-    fn exact_arn<'d>(&'d self, principal: &'d Principal, name: &ModelName, text: &str) -> Option<&'d Arc<Profile>> {
-        match name {
-            ModelName::Refused(_) => self.owners_of(principal).find_map(|(_, names)| names.by_arn(text)),
-            ModelName::Model(_) | ModelName::ApplicationProfile(_) | ModelName::Word(_) => None,
-        }
+    fn best<'d>(&'d self, principal: &'d Principal, name: &ModelName, text: &str) -> Option<&'d Arc<Profile>> {
+        self.looked_at(principal, name, text).find_map(|step| step.fit).map(|(_, profile)| profile)
     }
 
     /// Whether a name leads a principal to a profile.
     pub(super) fn owns(&self, principal: &Principal, name: &ModelName) -> bool {
-        self.best(principal, name).is_some()
+        self.best(principal, name, "").is_some()
     }
 
     /// The profile of a principal's that has exactly this name, id, ARN or alias.

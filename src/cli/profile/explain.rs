@@ -36,7 +36,7 @@ pub(super) async fn run(
         known,
         text: model,
         name: &name,
-        steps: directory.explain(&principal, &name),
+        steps: directory.explain(&principal, &name, model),
         refused: directory.resolve(&principal, Operation::Converse, &name, model).err(),
     };
     if known == Known::Nobody {
@@ -173,7 +173,9 @@ impl Explained<'_> {
             ModelName::Word(_) => {
                 "Ask by a model's id, or add the word to the aliases of a profile of theirs.".to_owned()
             }
-            ModelName::Refused(_) => "Ask by a model's id: calls go through inference profiles only.".to_owned(),
+            ModelName::Refused(_) => {
+                "Ask by a model's id: calls go through inference profiles, or to what [[exact_arns]] lists.".to_owned()
+            }
         }
     }
 
@@ -303,7 +305,9 @@ fn kind(name: &ModelName) -> String {
             "the ARN of an application inference profile, which fits itself alone".to_owned()
         }
         ModelName::Word(_) => "a word: the name, id or alias of a profile, which has to be there exactly so".to_owned(),
-        ModelName::Refused(kind) => format!("{kind}, which leads to no profile ever"),
+        ModelName::Refused(kind) => {
+            format!("{kind}, which leads to no profile and fits only what [[exact_arns]] lists")
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::desk::Desk;
@@ -11,9 +12,8 @@ use crate::cli::stored::{printable, table};
 use crate::cli::{Output, Streams};
 use crate::identity::Principal;
 use crate::profiles::discovery::SOURCE_TAG;
-use crate::profiles::{Found, Grant, Match, Rule};
+use crate::profiles::{Found, Grant, Match, Reach, Rule};
 use crate::types::{Owners, ProfileArn};
-use jiff::Timestamp;
 
 pub(super) async fn run(
     desk: &Desk,
@@ -83,13 +83,12 @@ impl Row {
                 principals.iter().cloned().chain(groups.iter().map(|group| format!("group {group}"))).collect()
             }
         };
+        let by = match grant.reach {
+            Reach::AnyName => "[[profiles]]",
+            Reach::ArnAlone => "[[exact_arns]]",
+        };
         let source = Some(grant.profile.source().to_string());
-        Self {
-            source,
-            whose,
-            by: Some("[[profiles]]".to_owned()),
-            ..Self::new(grant.profile.name(), grant.profile.arn())
-        }
+        Self { source, whose, by: Some(by.to_owned()), ..Self::new(grant.profile.name(), grant.profile.arn()) }
     }
 
     fn found(found: &Found, read_at: Option<Timestamp>) -> Self {

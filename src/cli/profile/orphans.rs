@@ -217,7 +217,7 @@ impl Search<'_> {
             let owner = alike.first().and_then(|found| found.tag(OWNER_TAG)).unwrap_or_default();
             let owner = self.people.iter().find(|person| person.name() == owner);
             let name = ModelName::Model((*source).clone());
-            let used = owner.and_then(|owner| self.directory.explain(owner, &name).chosen());
+            let used = owner.and_then(|owner| self.directory.explain(owner, &name, source.as_str()).chosen());
             let used = used.and_then(|(_, _, used)| alike.iter().find(|found| found.profile.arn() == used.arn()));
             let Some(kept) = used.or(alike.first()) else { continue };
             for found in alike.iter().filter(|found| found.profile.arn() != kept.profile.arn()) {

@@ -58,7 +58,7 @@ pub(super) fn order(
     let asked_of_rules = desk.vending.ask(principal, &name);
     if !create.is_explicit() {
         let directory = desk.directory.load();
-        if let Some((_, _, profile)) = directory.explain(principal, &name).chosen() {
+        if let Some((_, _, profile)) = directory.explain(principal, &name, model).chosen() {
             return Err(left(format!("{} is theirs already: {}", profile.name(), profile.arn()), true));
         }
         return match asked_of_rules {

@@ -115,7 +115,7 @@ proptest! {
             let target = resolve(&directory, &who, &text).ok();
             let target = target.as_ref().and_then(Target::profile).map(|profile| profile.arn().to_string());
             let name = ModelName::classify(&text);
-            let chosen = directory.explain(&who, &name).chosen().map(|(_, _, profile)| profile.arn().to_string());
+            let chosen = directory.explain(&who, &name, &text).chosen().map(|(_, _, profile)| profile.arn().to_string());
             prop_assert_eq!(&target, &chosen, "what is explained is what is done: {}", text);
             prop_assert_eq!(&target, &by_both_rules(&grants, &rules, &fleet, &who, &text), "{} for {:?}", text, &who);
             if let Some(arn) = target {
