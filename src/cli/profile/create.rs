@@ -23,7 +23,7 @@ pub struct Create {
     /// For whom; may be repeated
     #[arg(long = "principal", value_name = "NAME", required_unless_present = "everyone")]
     pub principals: Vec<String>,
-    /// For everybody of whom the configuration or a key knows, where a [[vending]] rule is for them
+    /// For everybody of whom the configuration or a key knows, where a `[[vending]]` rule is for them
     #[arg(long, conflicts_with_all = ["principals", "groups", "principal_tags", "source", "account", "region", "name", "tags"])]
     pub everyone: bool,
     /// Of which model, by its id; may be repeated
@@ -38,7 +38,7 @@ pub struct Create {
     /// From exactly this system-defined profile or foundation model, whatever the rules say
     #[arg(long, value_name = "ID", conflicts_with = "models")]
     pub source: Option<String>,
-    /// In this account, one of [[accounts]], whatever the rules say
+    /// In this account, one of `[[accounts]]`, whatever the rules say
     #[arg(long, value_name = "ID")]
     pub account: Option<String>,
     /// In this Region of the account's, whatever the rules say

@@ -17,7 +17,7 @@ pub struct Delete {
     /// The profiles' names, ids or ARNs
     #[arg(required = true, value_name = "NAME|ARN")]
     pub profiles: Vec<String>,
-    /// Also those that have no tag tollgate:owner, or that [[profiles]] lists
+    /// Also those that have no tag tollgate:owner, or that `[[profiles]]` lists
     #[arg(long)]
     pub foreign: bool,
     /// Whether it is done

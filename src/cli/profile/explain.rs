@@ -106,13 +106,13 @@ impl Explained<'_> {
 
     fn show_none(&self, directory: &Directory, streams: &mut Streams<'_>) -> std::io::Result<()> {
         writeln!(streams.out, "None of them fits.\n")?;
-        if let Some(refused) = &self.refused {
-            writeln!(streams.out, "They are told: {}\n", printable(&refused.caller_text()))?;
+        if let Some(refused) = self.told() {
+            writeln!(streams.out, "They are told: {}\n", printable(&refused))?;
         }
         match self.desk.vending.ask(self.principal, self.name) {
             Some(Ok(ask)) => {
                 let number = ask.at.map_or(0, |at| at + 1);
-                writeln!(streams.out, "But [[vending]] rule {number} has one made when they first ask:")?;
+                writeln!(streams.out, "[[vending]] rule {number} has one made when they first ask:")?;
                 let place = &ask.rule.place;
                 let made = [("name", &ask.name), ("made from", &ask.source.to_string()), ("where", &place.to_string())];
                 for (what, value) in made {
@@ -133,6 +133,12 @@ impl Explained<'_> {
         writeln!(streams.out, "{}", printable(&self.remedy(directory)))
     }
 
+    /// What they read who have none; whoever gets one made reads nothing.
+    fn told(&self) -> Option<String> {
+        let made = matches!(self.desk.vending.ask(self.principal, self.name), Some(Ok(_)));
+        self.refused.as_ref().filter(|_| !made).map(ResolveError::caller_text)
+    }
+
     /// What is to be done where there is none, for the operator.
     fn remedy(&self, directory: &Directory) -> String {
         let who = self.principal.name();
@@ -141,8 +147,8 @@ impl Explained<'_> {
                 Some(Ok(_)) => format!("`tollgate profile create --principal {who} --model {id}` makes it now."),
                 Some(Err(_)) => format!("Give {who} what it takes, or change the rule's name and tags."),
                 None => format!(
-                    "No [[vending]] rule is for {who} and {}: add one, list a profile in [[profiles]], or make one that \
-                     is theirs by a rule of [discovery].",
+                    "No [[vending]] rule is for {who} and {}: add one, or list a profile in [[profiles]]; `tollgate profile \
+                     create --principal {who} --source {id}` makes one all the same.",
                     id.base()
                 ),
             },
@@ -245,7 +251,7 @@ impl Explained<'_> {
         json!({
             "principal": principal.name(), "groups": principal.groups(), "tags": tags, "known_by": self.known.word(),
             "model": self.text, "kind": kind(self.name), "steps": steps, "chosen": chosen,
-            "told": self.refused.as_ref().map(ResolveError::caller_text), "would_make": would_make, "remedy": remedy,
+            "told": self.told(), "would_make": would_make, "remedy": remedy,
         })
     }
 }

@@ -187,7 +187,9 @@ fn nobodys(rules: &[Rule]) -> String {
 
 fn show(desk: &Desk, rows: &[Row], streams: &mut Streams<'_>) -> std::io::Result<()> {
     let cells = rows.iter().map(|row| {
-        let tags: Vec<_> = row.tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        // The source has a column of its own.
+        let tags = row.tags.iter().filter(|(key, _)| *key != SOURCE_TAG);
+        let tags: Vec<_> = tags.map(|(key, value)| format!("{key}={value}")).collect();
         [
             printable(&row.name),
             row.source.clone().unwrap_or_else(|| "unknown".to_owned()),

@@ -71,7 +71,7 @@ pub enum Action {
     },
     /// Read AWS now, write down what was found, and say what has changed since
     Sync,
-    /// Make profiles in AWS that [[vending]] would make, or others
+    /// Make profiles in AWS that `[[vending]]` would make, or others
     Create(create::Create),
     /// Delete profiles in AWS that Tollgate has made
     Delete(delete::Delete),
