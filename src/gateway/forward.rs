@@ -26,7 +26,10 @@ impl Gateway {
         let Begun { operation, signed, fresh, mut admitted, reservation, tariff } = *begun;
         admitted.sent();
         let signing = signed.signing().clone();
-        let sent = if fresh { self.send_through_fresh(signed).await } else { signed.send(&self.pool).await };
+        let sent = match fresh {
+            Some(profile) => self.send_through_fresh(signed, &profile).await,
+            None => signed.send(&self.pool).await,
+        };
         let response = match sent {
             Ok(response) => response,
             Err(error) => return failed(error, admitted, reservation, record),
@@ -69,15 +72,25 @@ impl Gateway {
     }
 
     /// Sends a call through a profile that has just been made: while Bedrock does not know it, or IAM does not know its tags, the call
-    /// is refused before anything is done or billed, and is sent again, for some seconds.
-    async fn send_through_fresh(&self, signed: Signed) -> Result<Response<UpstreamBody>, UpstreamError> {
-        for pause in UNKNOWN_YET {
+    /// is refused before anything is done or billed, and is sent again, for some seconds. What may as well be the request's own fault
+    /// is tried less often. After one answer the profile is no new one any more.
+    async fn send_through_fresh(
+        &self,
+        signed: Signed,
+        profile: &Profile,
+    ) -> Result<Response<UpstreamBody>, UpstreamError> {
+        for (tried, pause) in UNKNOWN_YET.into_iter().enumerate() {
             let response = signed.clone().send(&self.pool).await?;
-            let unknown = matches!(
-                fault_name(response.status(), response.headers()),
-                Some(FaultName::ResourceNotFound | FaultName::Validation | FaultName::AccessDenied)
-            );
-            if !unknown {
+            let again = match fault_name(response.status(), response.headers()) {
+                None => {
+                    self.directory.answers(profile.arn());
+                    false
+                }
+                Some(FaultName::ResourceNotFound | FaultName::AccessDenied) => true,
+                Some(FaultName::Validation) => tried < VALIDATED,
+                Some(_) => false,
+            };
+            if !again {
                 return Ok(response);
             }
             tracing::debug!("Bedrock does not know a new profile yet");
@@ -129,6 +142,9 @@ const UNKNOWN_YET: [Duration; 5] = [
     Duration::from_secs(2),
     Duration::from_millis(3_250),
 ];
+
+/// How often a call is tried that Bedrock calls invalid: in what way is not looked at.
+const VALIDATED: usize = 3;
 
 fn fault_name(status: StatusCode, headers: &HeaderMap) -> Option<FaultName> {
     if status.is_success() {

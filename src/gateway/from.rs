@@ -113,16 +113,10 @@ impl From<ResolveError> for Rejection {
 impl From<VendError> for Rejection {
     fn from(error: VendError) -> Self {
         let (text, log) = (error.caller_text(), error.to_string());
-        match &error {
-            VendError::Late(_) => Self::new(Reason::ProfilePending, text, log),
-            VendError::Control(why) if why.is_passing() => Self::new(Reason::ProfilePending, text, log),
-            VendError::Lacks(_)
-            | VendError::Enough(_)
-            | VendError::Full(..)
-            | VendError::Taken(_)
-            | VendError::Control(_)
-            | VendError::Unowned(_) => Self::new(Reason::ModelUnmapped, format!("{NO_ACCESS} {text}"), log),
+        if error.is_passing() {
+            return Self::new(Reason::ProfilePending, text, log);
         }
+        Self::new(Reason::ModelUnmapped, format!("{NO_ACCESS} {text}"), log)
     }
 }
 

@@ -40,9 +40,10 @@ use crate::limits::{Admitted, Limits};
 use crate::policy::Policies;
 use crate::profiles::price::PriceTable;
 use crate::profiles::vending::Vending;
-use crate::profiles::{LiveDirectory, ResolveError, Target, look_alike};
+use crate::profiles::{LiveDirectory, Profile, ResolveError, Target, look_alike};
 use crate::sigv4::Payload;
 use crate::telemetry::{Client, Conclusion, Metrics, ModelLabel, ProfileLabel, Record, RefusalReason};
+use crate::types::ModelName;
 use crate::upstream::{Pool, RequestSigner, Signed};
 use exchange::Tariff;
 use persist::Persistent;
@@ -96,7 +97,7 @@ struct Begun {
     operation: Operation,
     signed: Signed,
     /// Through a profile that Bedrock may not know everywhere yet.
-    fresh: bool,
+    fresh: Option<Arc<Profile>>,
     admitted: Admitted,
     reservation: Reservation,
     tariff: Tariff,
@@ -173,7 +174,8 @@ impl Gateway {
         if let Some(held) = reservation.held_cost() {
             record.reserved(held);
         }
-        let fresh = guarded.permitted().target().profile().is_some_and(|profile| self.is_fresh(profile));
+        let fresh = guarded.permitted().target().profile().filter(|profile| self.is_fresh(profile));
+        let fresh = fresh.map(Arc::clone);
         let operation = call.operation();
         Ok(Passage::Signed(Box::new(Begun { operation, signed, fresh, admitted, reservation, tariff })))
     }
@@ -247,6 +249,7 @@ impl Gateway {
                 let resolved = self.directory.load().resolve(principal, call.operation(), name, text);
                 match resolved {
                     Err(ResolveError::Unmapped { .. }) if !self.vending.is_idle() => {
+                        self.may_have(principal, call.operation(), name)?;
                         if let Some(made) = self.vending.vend(principal, name, self.signer.now()).await {
                             made?;
                         }
@@ -262,6 +265,15 @@ impl Gateway {
                 Err(Rejection::plain(RefusalReason::UnknownOperation, "The path names no model."))
             }
         }
+    }
+
+    /// Whether a call through the profile that would be made would be let through: nothing is made that could not be used.
+    fn may_have(&self, principal: &Arc<Principal>, operation: Operation, name: &ModelName) -> Result<(), Rejection> {
+        let asked = self.vending.ask(principal, name).and_then(Result::ok);
+        if let Some(profile) = asked.and_then(|ask| ask.preview()) {
+            self.policies.authorize(Arc::clone(principal), Target::Profile(Arc::new(profile)), operation)?;
+        }
+        Ok(())
     }
 
     /// Lets a call in under the rate limits, at once or after a while. Nothing is reserved yet: what waits must not hold money

@@ -3,8 +3,10 @@
 //! A call sees one directory from its start to its end. Reading AWS and building a directory happen beside; a place that cannot be
 //! read keeps what is known of it.
 
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -14,6 +16,7 @@ use tokio::task::JoinSet;
 
 use super::control::{ControlError, Place, SharedControlPlane, jittered};
 use super::fleet::{self, PlaceFound};
+use super::vending::OWNER_TAG;
 use super::{Directory, DirectoryError, Found, Grant, Rule, discovery};
 use crate::types::ProfileArn;
 
@@ -26,7 +29,11 @@ pub struct LiveDirectory {
     discovery: Option<Discovery>,
     known: Mutex<Vec<PlaceFound>>,
     /// Profiles that were made here, and when.
-    recent: Mutex<Vec<(Timestamp, ProfileArn)>>,
+    recent: Mutex<HashMap<ProfileArn, Recent>>,
+    /// When the last of them was made, in seconds: most calls need to know no more.
+    newest: AtomicI64,
+    /// Places that were asked for once, whatever they answered.
+    tried: Mutex<HashSet<Place>>,
     /// One directory is built at a time, so that none is overwritten by an older one.
     building: Mutex<()>,
 }
@@ -48,6 +55,14 @@ pub struct Discovery {
 
 /// Is told now and then how many profiles of a place have been listed.
 pub type Seen = Arc<dyn Fn(&Place, usize) + Send + Sync>;
+
+/// A profile that was made here.
+#[derive(Clone, Copy, Debug)]
+struct Recent {
+    made: Timestamp,
+    /// Whether Bedrock's runtime has answered through it.
+    answers: bool,
+}
 
 /// How a place stands, for metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +100,8 @@ impl LiveDirectory {
             discovery,
             known: Mutex::new(known),
             recent: Mutex::default(),
+            newest: AtomicI64::new(i64::MIN),
+            tried: Mutex::default(),
             building: Mutex::default(),
         })
     }
@@ -148,10 +165,18 @@ impl LiveDirectory {
             reading.spawn(async move {
                 let told = |count| seen(&place, count);
                 let read = live.refresh_place(&place, &told, now).await;
+                live.tried.lock().unwrap_or_else(PoisonError::into_inner).insert(place.clone());
                 (place, read)
             });
         }
-        let mut read = reading.join_all().await;
+        let mut read = Vec::new();
+        // One that panicked is a mistake of ours, and no reason to stop reading the others.
+        while let Some(one) = reading.join_next().await {
+            match one {
+                Ok(one) => read.push(one),
+                Err(error) => tracing::error!(%error, "a reading was given up"),
+            }
+        }
         let at = |place: &Place| discovery.places.iter().position(|own| own == place);
         read.sort_by_key(|(place, _)| at(place));
         read
@@ -166,21 +191,11 @@ impl LiveDirectory {
         let Some(discovery) = &self.discovery else { return Ok(0) };
         let found = discovery::read_place(discovery, place, &self.rules, seen, now).await?;
         let count = found.found.len();
-        let recent: Vec<_> = {
-            let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-            let young = recent.iter().filter(|(at, _)| now.duration_since(*at) < LISTED_WITHIN);
-            young.map(|(_, arn)| arn.clone()).collect()
-        };
+        let own = Arc::clone(self);
         self.learn(move |known| {
             let Some(known) = known.iter_mut().find(|known| known.place == found.place) else { return };
             let mut found = found;
-            let listed = |arn: &ProfileArn| found.found.iter().any(|found| found.profile.arn() == arn);
-            let unlisted: Vec<_> = recent.into_iter().filter(|arn| !listed(arn)).collect();
-            let kept = known.found.iter().filter(|known| unlisted.contains(known.profile.arn())).cloned();
-            let kept: Vec<_> = kept.collect();
-            if !kept.is_empty() {
-                found.found = found.found.iter().cloned().chain(kept).collect();
-            }
+            own.keep_recent(known, &mut found, now);
             *known = found;
         })
         .await?;
@@ -192,9 +207,10 @@ impl LiveDirectory {
     pub async fn adopt(self: &Arc<Self>, place: &Place, made: Found, now: Timestamp) -> Result<(), ControlError> {
         let place = place.clone();
         {
-            let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-            recent.retain(|(at, _)| now.duration_since(*at) < LISTED_WITHIN);
-            recent.push((now, made.profile.arn().clone()));
+            let mut recent = self.recent();
+            recent.retain(|_, recent| now.duration_since(recent.made) < LISTED_WITHIN);
+            recent.insert(made.profile.arn().clone(), Recent { made: now, answers: false });
+            self.newest.fetch_max(now.as_second(), Ordering::Relaxed);
         }
         self.learn(move |known| {
             let Some(known) = known.iter_mut().find(|known| known.place == place) else { return };
@@ -238,8 +254,7 @@ impl LiveDirectory {
     pub async fn forget(self: &Arc<Self>, arn: &ProfileArn) -> Result<(), ControlError> {
         let arn = arn.clone();
         {
-            let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-            recent.retain(|(_, made)| *made != arn);
+            self.recent().remove(&arn);
         }
         self.learn(move |known| {
             for known in known.iter_mut().filter(|known| known.place.holds(&arn)) {
@@ -265,10 +280,63 @@ impl LiveDirectory {
         (known.found.iter().filter(|found| holds(found)).count(), known.found.len())
     }
 
-    /// Whether a profile was made here within that time.
+    /// Keeps of what was made here lately what a reading does not have yet: AWS's list may lack it, or the tagging API its tags.
+    fn keep_recent(&self, known: &PlaceFound, found: &mut PlaceFound, now: Timestamp) {
+        let mut recent = self.recent();
+        recent.retain(|_, recent| now.duration_since(recent.made) < LISTED_WITHIN);
+        if recent.is_empty() {
+            return;
+        }
+        let complete: HashSet<&ProfileArn> = found
+            .found
+            .iter()
+            .filter(|found| found.tag(OWNER_TAG).is_some())
+            .map(|found| found.profile.arn())
+            .collect();
+        let lacking = |arn: &ProfileArn| recent.contains_key(arn) && !complete.contains(arn);
+        let kept: Vec<_> = known.found.iter().filter(|known| lacking(known.profile.arn())).cloned().collect();
+        if kept.is_empty() {
+            return;
+        }
+        let others =
+            found.found.iter().filter(|found| !kept.iter().any(|kept| kept.profile.arn() == found.profile.arn()));
+        let all: Vec<_> = others.cloned().chain(kept.iter().cloned()).collect();
+        let unknown = found.undetermined.iter();
+        let unknown = unknown.filter(|unknown| !kept.iter().any(|kept| *kept.profile.arn() == unknown.arn)).cloned();
+        found.undetermined = unknown.collect();
+        found.found = all.into();
+    }
+
+    /// Whether a profile was made here within that time, and Bedrock's runtime has not answered through it yet.
     pub fn made_within(&self, arn: &ProfileArn, now: Timestamp, span: SignedDuration) -> bool {
-        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.iter().any(|(at, made)| made == arn && now.duration_since(*at) < span)
+        let newest = self.newest.load(Ordering::Relaxed);
+        if newest < now.as_second().saturating_sub(span.as_secs()) {
+            return false;
+        }
+        self.recent().get(arn).is_some_and(|recent| !recent.answers && now.duration_since(recent.made) < span)
+    }
+
+    /// Bedrock's runtime has answered through it.
+    pub fn answers(&self, arn: &ProfileArn) {
+        if let Some(recent) = self.recent().get_mut(arn) {
+            recent.answers = true;
+        }
+    }
+
+    /// Whether what is in a place is known, from AWS or from an earlier start.
+    pub fn is_read(&self, place: &Place) -> bool {
+        self.known().iter().any(|known| known.place == *place && known.read_at.is_some())
+    }
+
+    /// A place that has not been asked for yet, since the start.
+    pub fn untried(&self) -> Option<Place> {
+        let tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        let places = self.discovery.iter().flat_map(|discovery| &discovery.places);
+        places.into_iter().find(|place| !tried.contains(place) && !self.is_read(place)).cloned()
+    }
+
+    fn recent(&self) -> MutexGuard<'_, HashMap<ProfileArn, Recent>> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How long until the next reading: about as long as configured, and not the same for all gateways.

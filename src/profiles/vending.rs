@@ -5,10 +5,10 @@
 //! principal's and of this source. Everything is written to the log, with `tollgate::audit` as its target.
 
 mod ask;
+mod making;
 mod rule;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use jiff::{SignedDuration, Timestamp};
@@ -18,7 +18,8 @@ use super::control::{ControlError, Creation, bedrock};
 use super::discovery::SOURCE_TAG;
 use super::{LiveDirectory, Profile};
 use crate::identity::Principal;
-use crate::types::{ModelId, ModelName, Models, Owners, ProfileArn};
+use crate::types::{ModelName, Models, Owners, ProfileArn};
+use making::{Joined, Makings, ProfileKey};
 
 pub use ask::Ask;
 pub use rule::{Geographies, Vend, VendingRule};
@@ -33,9 +34,7 @@ pub struct Vending {
     /// How long a request waits for its profile.
     wait: Duration,
     live: Arc<LiveDirectory>,
-    making: Mutex<HashMap<ProfileKey, Arc<tokio::sync::Mutex<()>>>>,
-    /// What AWS has refused lately, so that it is not asked at every request.
-    refused: Mutex<HashMap<ProfileKey, (Timestamp, VendError)>>,
+    makings: Arc<Makings>,
     at_once: Semaphore,
 }
 
@@ -67,14 +66,6 @@ impl How {
     }
 }
 
-/// Whose profile of what.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct ProfileKey {
-    principal: String,
-    source: ModelId,
-    rule: Option<usize>,
-}
-
 /// Why there is no profile although a rule would have one made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VendError {
@@ -98,6 +89,15 @@ pub enum VendError {
     /// It is being made, and takes longer than a request waits.
     #[error("it is being made, and takes longer than {0:?}")]
     Late(Duration),
+    /// As many are being made as may be at a time.
+    #[error("as many profiles are being made as may be at a time")]
+    Busy,
+    /// The principal was refused so often that AWS is not asked for them for a while.
+    #[error("the caller was refused so often within a minute that AWS is not asked for them")]
+    Often,
+    /// What there is has not been read yet.
+    #[error("the profiles of {0} have not been read yet: whether there is one already is not known")]
+    Unread(String),
     /// It was made, and by no rule of discovery is it its owner's.
     #[error("{0} was made, and no rule of [discovery] says that it is the caller's: see the tags of [[vending]]")]
     Unowned(ProfileArn),
@@ -106,14 +106,7 @@ pub enum VendError {
 impl Vending {
     /// Makes profiles by `rules`, the first that fits counting, and puts them in force in `live`.
     pub fn new(rules: Vec<Vend>, wait: Duration, live: Arc<LiveDirectory>) -> Arc<Self> {
-        Arc::new(Self {
-            rules,
-            wait,
-            live,
-            making: Mutex::default(),
-            refused: Mutex::default(),
-            at_once: Semaphore::new(AT_ONCE),
-        })
+        Arc::new(Self { rules, wait, live, makings: Arc::default(), at_once: Semaphore::new(AT_ONCE) })
     }
 
     /// Whether anything is ever made.
@@ -149,42 +142,42 @@ impl Vending {
         name: &ModelName,
         now: SystemTime,
     ) -> Option<Result<(), VendError>> {
-        let key = match self.ask(principal, name)? {
-            Ok(ask) => ask.key(principal),
+        let (key, place) = match self.ask(principal, name)? {
+            Ok(ask) => (ask.key(principal), &ask.rule.place),
             Err(error) => return Some(Err(error)),
         };
-        let now = Timestamp::try_from(now).unwrap_or(Timestamp::UNIX_EPOCH);
-        if let Some(error) = self.refused_lately(&key, now) {
-            return Some(Err(error));
+        // Before that nobody knows whether they have one.
+        if !self.live.is_read(place) {
+            return Some(Err(VendError::Unread(place.to_string())));
         }
-        let (own, principal, name) = (Arc::clone(self), Arc::clone(principal), name.clone());
-        let making = tokio::spawn(async move {
-            let made = own.alone(&key, &principal, &name, now).await;
-            if let Err(error) = &made {
-                own.remember(key, now, error);
+        let now = Timestamp::try_from(now).unwrap_or(Timestamp::UNIX_EPOCH);
+        let mut told = match self.makings.join(&key, now) {
+            Joined::Refused(error) => return Some(Err(error)),
+            Joined::Waiting(told) => told,
+            Joined::First(ticket, told) => {
+                let (own, principal, name) = (Arc::clone(self), Arc::clone(principal), name.clone());
+                tokio::spawn(async move {
+                    let making = own.alone(&principal, &name, now);
+                    let made = match tokio::time::timeout(PATIENCE, making).await {
+                        Ok(made) => made,
+                        Err(_) => Err(ControlError::Unavailable("AWS takes too long".to_owned()).into()),
+                    };
+                    ticket.end(made, now);
+                });
+                told
             }
-            made
-        });
-        Some(match tokio::time::timeout(self.wait, making).await {
-            Ok(Ok(made)) => made,
-            Ok(Err(error)) => Err(ControlError::Unavailable(error.to_string()).into()),
+        };
+        let outcome = tokio::time::timeout(self.wait, told.wait_for(Option::is_some)).await;
+        Some(match outcome {
+            Ok(Ok(outcome)) => outcome.clone().unwrap_or(Ok(())),
+            Ok(Err(_)) => Err(ControlError::Unavailable("it was given up".to_owned()).into()),
             Err(_) => Err(VendError::Late(self.wait)),
         })
     }
 
-    /// One at a time for one profile; whoever comes second finds it made.
-    async fn alone(
-        &self,
-        key: &ProfileKey,
-        principal: &Principal,
-        name: &ModelName,
-        now: Timestamp,
-    ) -> Result<(), VendError> {
-        let turn = {
-            let mut making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
-            making.retain(|_, turn| Arc::strong_count(turn) > 1);
-            Arc::clone(making.entry(key.clone()).or_default())
-        };
+    /// One after another for one principal, so that their limit holds; whoever comes second may find it made.
+    async fn alone(&self, principal: &Principal, name: &ModelName, now: Timestamp) -> Result<(), VendError> {
+        let turn = self.makings.turn(principal.name());
         let _turn = turn.lock().await;
         let has = || self.live.load().owns(principal, name);
         if has() {
@@ -193,6 +186,8 @@ impl Vending {
         let Ok(_room) = self.at_once.acquire().await else { return Ok(()) };
         let Some(ask) = self.ask(principal, name) else { return Ok(()) };
         let ask = ask?;
+        let plan = self.makings.plan(&ask.rule.place);
+        self.check_room(&ask, principal, (0, plan.others))?;
         let Made { arn, .. } = self.make(&ask, principal, now).await?;
         if has() { Ok(()) } else { Err(VendError::Unowned(arn)) }
     }
@@ -210,6 +205,10 @@ impl Vending {
             Err(ControlError::Conflict(_)) => (self.adopted(ask, &creation).await?, How::Adopted),
             Err(error) => return Err(error.into()),
         };
+        if !place.holds(&arn) {
+            let why = format!("AWS made {arn}, which is not in {place}: look at the credentials, and delete it");
+            return Err(ControlError::Denied(why).into());
+        }
         tracing::info!(
             target: "tollgate::audit",
             principal = principal.name(), %arn, name = creation.name, source = %ask.source, how = how.word(),
@@ -255,23 +254,6 @@ impl Vending {
         }
     }
 
-    fn refused_lately(&self, key: &ProfileKey, now: Timestamp) -> Option<VendError> {
-        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, error) = refused.get(key)?;
-        (now.duration_since(*at) < error.remembered()).then(|| error.clone())
-    }
-
-    fn remember(&self, key: ProfileKey, now: Timestamp, error: &VendError) {
-        tracing::error!(principal = key.principal, source = %key.source, %error, "no inference profile could be made");
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        if refused.len() >= MOST_REMEMBERED {
-            refused.retain(|_, (at, _)| now.duration_since(*at) < REMEMBERED);
-        }
-        if refused.len() < MOST_REMEMBERED {
-            refused.insert(key, (now, error.clone()));
-        }
-    }
-
     /// Whether a profile is so young that Bedrock's runtime may not know it yet.
     pub fn is_fresh(&self, profile: &Profile, now: SystemTime) -> bool {
         let now = Timestamp::try_from(now).unwrap_or(Timestamp::UNIX_EPOCH);
@@ -280,28 +262,40 @@ impl Vending {
 }
 
 impl VendError {
+    /// Whether it may be otherwise a moment later.
+    pub const fn is_passing(&self) -> bool {
+        match self {
+            Self::Control(error) => error.is_passing(),
+            Self::Late(_) | Self::Busy | Self::Unread(_) => true,
+            Self::Lacks(_) | Self::Enough(_) | Self::Full(..) | Self::Taken(_) | Self::Often | Self::Unowned(_) => {
+                false
+            }
+        }
+    }
+
+    /// Whether it is about the caller, and nothing that an operator has to mend at once.
+    const fn is_callers(&self) -> bool {
+        match self {
+            Self::Lacks(_) | Self::Enough(_) | Self::Often | Self::Busy | Self::Late(_) | Self::Unread(_) => true,
+            Self::Full(..) | Self::Taken(_) | Self::Control(_) | Self::Unowned(_) => false,
+        }
+    }
+
     /// For how long it is taken for AWS's answer: what passes by itself is asked about again soon.
     const fn remembered(&self) -> SignedDuration {
-        match self {
-            Self::Control(error) if error.is_passing() => SignedDuration::from_secs(2),
-            Self::Lacks(_)
-            | Self::Enough(_)
-            | Self::Full(..)
-            | Self::Taken(_)
-            | Self::Control(_)
-            | Self::Late(_)
-            | Self::Unowned(_) => REMEMBERED,
-        }
+        if self.is_passing() { SignedDuration::from_secs(2) } else { making::MINUTE }
     }
 
     /// What the person at the keyboard reads.
     pub fn caller_text(&self) -> &'static str {
         match self {
-            Self::Late(_) => "Your inference profile of this model is being made. Try again in some seconds.",
+            Self::Late(_) | Self::Busy | Self::Unread(_) => {
+                "Your inference profile of this model is being made. Try again in some seconds."
+            }
             Self::Enough(_) => {
                 "You have as many inference profiles as may be made for you. Ask the operator of this gateway for another."
             }
-            Self::Lacks(_) | Self::Full(..) | Self::Taken(_) | Self::Control(_) | Self::Unowned(_) => {
+            Self::Lacks(_) | Self::Full(..) | Self::Taken(_) | Self::Control(_) | Self::Often | Self::Unowned(_) => {
                 "You have no inference profile of this model, and none could be made. Ask the operator of this gateway: its log says why."
             }
         }
@@ -310,9 +304,8 @@ impl VendError {
 
 /// How many profiles are made at a time.
 const AT_ONCE: usize = 4;
-/// How long a refusal of AWS's is taken for its answer.
-const REMEMBERED: SignedDuration = SignedDuration::from_secs(60);
-const MOST_REMEMBERED: usize = 10_000;
+/// How long a making may take, whatever AWS does.
+const PATIENCE: Duration = Duration::from_mins(2);
 /// How long Bedrock's runtime may take to know a profile.
 const FRESH: SignedDuration = SignedDuration::from_mins(2);
 const PAUSES: [Duration; 3] = [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(2)];

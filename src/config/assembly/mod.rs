@@ -212,6 +212,7 @@ fn admin(
         }),
     });
     let (standing, used, keyed) = (Arc::clone(gateway), Arc::clone(gateway), Arc::clone(gateway));
+    let told_profiles = Arc::clone(&gateway.directory);
     let (billed, signing, draining) = (Arc::clone(gateway), Arc::clone(credentials), draining.clone());
     AdminSources {
         metrics: Arc::clone(gateway.metrics()),
@@ -246,9 +247,13 @@ fn admin(
             } else {
                 State::Ready
             };
+            let has_profiles = told_profiles.untried().map_or(State::Ready, |place| {
+                State::Waiting(format!("the profiles of {place} have not been read yet"))
+            });
             vec![
                 Check { name: "config", state: State::Ready },
                 Check { name: "credentials", state: has_credentials },
+                Check { name: "profiles", state: has_profiles },
                 Check { name: "serving", state: serving },
             ]
         }),

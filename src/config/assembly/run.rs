@@ -189,7 +189,12 @@ async fn watch_tls(tls: Arc<LiveTls>, gateway: Arc<Gateway>, stop: CancellationT
 /// Reads the profiles of every account at the start, and again from time to time.
 async fn watch_profiles(gateway: Arc<Gateway>, stop: CancellationToken) {
     while let Some(pause) = gateway.directory.pause() {
-        for (place, read) in gateway.directory.refresh(gateway.signer.now()).await {
+        let reading = gateway.directory.refresh(gateway.signer.now());
+        let read = tokio::select! {
+            () = stop.cancelled() => return,
+            read = reading => read,
+        };
+        for (place, read) in read {
             let Place { account, region } = &place;
             match read {
                 Ok(profiles) => {

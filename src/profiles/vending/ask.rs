@@ -8,9 +8,9 @@ use sha2::{Digest, Sha256};
 
 use super::{OWNER_TAG, ProfileKey, VendError, VendingRule};
 use crate::identity::{Principal, Template};
-use crate::profiles::Rule;
-use crate::profiles::control::Creation;
+use crate::profiles::control::{Creation, Place};
 use crate::profiles::discovery::SOURCE_TAG;
+use crate::profiles::{Profile, Rule};
 use crate::types::ModelId;
 
 /// A profile that would be made.
@@ -64,6 +64,14 @@ impl<'r> Ask<'r> {
         rules.iter().any(|rule| self.tags.get(&rule.profile_tag).is_some_and(|value| rule.gives(value, principal)))
     }
 
+    /// The profile that it would be, but for its id: for those who judge where a call may go.
+    pub fn preview(&self) -> Option<Profile> {
+        let Place { account, region } = &self.rule.place;
+        let partition = region.partition();
+        let arn = format!("arn:{partition}:bedrock:{region}:{account}:application-inference-profile/0");
+        Some(Profile::new(self.name.clone(), arn.parse().ok()?, self.source.clone()))
+    }
+
     pub(super) fn key(&self, principal: &Principal) -> ProfileKey {
         ProfileKey { principal: principal.name().to_owned(), source: self.source.clone(), rule: self.at }
     }
@@ -77,8 +85,9 @@ impl<'r> Ask<'r> {
         };
         // A token of a profile that was deleted since must not be taken for that one: it is another on another day.
         let day = now.strftime("%F").to_string();
-        // Under a name of its own it is another profile than the rule's.
-        let day = if self.named { format!("{day} {}", self.name) } else { day };
+        // Under a name of its own, or with other tags, it is another profile: AWS would give the one that it made for the token.
+        let own_name = if self.named { self.name.as_str() } else { "" };
+        let day = format!("{day} {own_name} {:?}", self.tags);
         let token = digest(self.rule, principal, source, &day);
         Creation { name: self.name.clone(), copy_from, token, tags: self.tags.clone() }
     }
