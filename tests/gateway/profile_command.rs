@@ -5,7 +5,7 @@ use std::process::{Output, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
-use tollgate::mock::{MockActions, MockBedrock, MockConfig, MockFailure, MockProfile, MockService, Running};
+use tollgate::mock::{MockActions, MockBedrock, MockConfig, MockFailure, MockProfile, MockRole, MockService, Running};
 use tollgate::types::Tags;
 
 use crate::harness::{HAIKU, NOVA, SONNET, arn};
@@ -45,6 +45,7 @@ impl Said {
     }
 }
 
+const ROLE: &str = "arn:aws:iam::210987654321:role/tollgate";
 const RULES: &str = "[[discovery.rules]]\nprofile_tag = \"UserEmail\"\nprincipal_tag = \"UserEmail\"\n\
                      [[discovery.rules]]\nprofile_tag = \"Team\"\nname_of = \"group\"\n";
 const VENDING: &str = "[[vending]]\ngroups = [\"eng\"]\nmodels = [\"anthropic.claude-*\"]\ngeographies = [\"us\", \"global\"]\n\
@@ -62,11 +63,12 @@ impl Desk {
     async fn with(rest: &str) -> Self {
         let mut mock = MockConfig::local().unwrap();
         mock.other_regions = vec!["us-west-2".parse().unwrap()];
+        mock.roles = vec![MockRole::new(ROLE, MockConfig::ACCESS_KEY_ID)];
         let aws = MockBedrock::start(mock).await.unwrap();
         let folder = TempDir::new().unwrap();
         let url = aws.url();
         let text = format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[upstream]\nendpoint = \"{url}\"\n\
+            "[server]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[upstream]\nendpoint = \"{url}\"\nsts_endpoint = \"{url}\"\n\
              [[principals]]\nname = \"alice\"\ngroups = [\"eng\"]\ntags = {{ UserEmail = \"alice@example.com\" }}\n\
              [[principals]]\nname = \"bob\"\ngroups = [\"eng\"]\ntags = {{ UserEmail = \"bob@example.com\" }}\n\
              [[profiles]]\nname = \"all-nova\"\narn = \"{}\"\nsource = \"{NOVA}\"\neveryone = true\n\
@@ -507,4 +509,21 @@ async fn where_tokens_tell_of_people_an_owner_is_gone_only_when_somebody_says_so
     desk.say(&["orphans", "--delete", "--yes", "--owner-gone", "eve"]).await.has(0, &["eves: deleted"]);
     let left: Vec<_> = desk.aws.profiles().into_iter().map(|(name, _)| name).collect();
     assert_eq!(left, ["moved"]);
+}
+
+#[tokio::test]
+async fn another_account_is_asked_under_the_role_that_it_has_for_the_gateway() {
+    let account =
+        format!("[[accounts]]\naccount = \"210987654321\"\nregions = [\"us-east-1\"]\nrole_arn = \"{ROLE}\"\n");
+    let desk = Desk::with(&format!("{RULES}{VENDING}{account}")).await;
+    let line = ["create", "--principal", "alice", "--model", HAIKU_MODEL, "--account", "210987654321", "--yes"];
+    let said = desk.say(&line).await;
+    said.has(0, &["+ account = \"210987654321\"", "1 made, 0 failed"]);
+    let [(name, made)] = &desk.aws.profiles()[..] else { panic!("{said:?}") };
+    assert_eq!(made.arn.account().as_str(), "210987654321");
+    desk.aws.fail(MockService::Sts, MockFailure::Outage, u32::MAX);
+    desk.say(&["delete", made.arn.as_str(), "--yes"]).await.has(1, &["nothing was deleted", "try again"]);
+    desk.aws.recover();
+    desk.say(&["delete", name, "--yes"]).await.has(0, &["1 deleted, 0 failed"]);
+    assert!(desk.aws.profiles().is_empty());
 }
