@@ -56,6 +56,7 @@ pub(crate) struct Plan {
     aws: AwsCredentials,
     clock: Arc<dyn Clock>,
     folder: Option<TempDir>,
+    replaced: Option<(String, String)>,
 }
 
 impl Default for Plan {
@@ -88,6 +89,7 @@ impl Default for Plan {
             },
             clock: Arc::new(SystemClock),
             folder: None,
+            replaced: None,
         }
     }
 }
@@ -163,6 +165,12 @@ impl Plan {
         self
     }
 
+    /// Puts another text for one everywhere in the configuration.
+    pub(crate) fn tagged(mut self, text: &str, other: &str) -> Self {
+        self.replaced = Some((text.to_owned(), other.to_owned()));
+        self
+    }
+
     /// Keeps its files here, and what an earlier gateway left there.
     pub(crate) fn folder(mut self, folder: TempDir) -> Self {
         self.folder = Some(folder);
@@ -188,6 +196,7 @@ impl Plan {
             aws,
             clock,
             folder,
+            replaced,
         } = self;
         let mock = MockBedrock::start(mock).await.unwrap();
         let folder = folder.unwrap_or_else(|| TempDir::new().unwrap());
@@ -198,6 +207,7 @@ impl Plan {
              [identity]\nkeys_file = \"keys.json\"\n{identity}\n{PRINCIPALS}\n{profiles}\n{rest}\n"
         );
         let text = text.replace("MOCK_URL", &upstream);
+        let text = replaced.map_or(text.clone(), |(own, other)| text.replace(&own, &other));
         let keyfile = KeyFile::new(folder.path().join("keys.json"));
         let keys = ["alice", "bob", "carol"].map(|name| (name, new_key(&keyfile, name, |_| {}))).into();
         let around = Surroundings { folder: folder.path(), price_known: &tollgate::cli::price_known };

@@ -37,4 +37,5 @@ mod sdk;
 mod shutdown;
 mod smuggling;
 mod vending;
+mod vending_limits;
 mod wire;
