@@ -1,8 +1,8 @@
 //! `tollgate profile orphans`: profiles that nobody can use any more, or that are there twice.
 //!
-//! What is deleted is decided on the safe side: only what Tollgate has made, of which it is certain that nobody owns it. Where
-//! tokens and certificates tell of people, nobody here knows all of them: `--owner-gone` says who has left. Nothing is deleted
-//! while a place or the keys cannot be read.
+//! What is deleted is decided on the safe side: only what Tollgate has made, of which it is certain that nobody owns it. Who is not
+//! known here may come with a token, or be known to another gateway that shares the account: `--owner-gone` says who has left.
+//! Nothing is deleted while a place or the keys cannot be read.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub struct Orphans {
     /// Delete those that are certain to be of no use
     #[arg(long)]
     pub delete: bool,
-    /// This principal has left, where tokens or certificates tell of people; may be repeated
+    /// This principal, whom the configuration does not know, has left; may be repeated
     #[arg(long = "owner-gone", value_name = "NAME")]
     pub owners_gone: Vec<String>,
     /// Whether it is done
@@ -171,11 +171,11 @@ impl Search<'_> {
         let owner_known = self.people.iter().any(|person| person.name() == owner);
         let said_gone = self.gone.iter().any(|name| name == owner);
         if !owner_known {
-            let (why, certain) = match (whose.as_slice(), self.open && !said_gone) {
-                ([], false) => (format!("{owner} is nobody who is known any more"), true),
+            let (why, certain) = match (whose.as_slice(), !said_gone) {
+                ([], false) => (format!("{owner} has left"), true),
                 ([], true) => (
                     format!(
-                        "{owner} is not known here, and may come with a token or a certificate: --owner-gone {owner} says that they do not"
+                        "{owner} is not known here, and may come with a token or to another gateway of this account: --owner-gone {owner} says that they have left"
                     ),
                     false,
                 ),
