@@ -50,7 +50,10 @@ class Aws:
 @pytest.fixture(scope="module")
 def aws(tmp_path_factory, only_our_environment):
     aws = Aws(tmp_path_factory.mktemp("aws"))
-    yield aws
+    with pytest.MonkeyPatch.context() as own:
+        # Whoever came before may have left a key of theirs, which boto3 prefers.
+        own.delenv("AWS_BEARER_TOKEN_BEDROCK", raising=False)
+        yield aws
     aws.program.stop()
 
 
