@@ -123,3 +123,59 @@ async fn one_by_one(
 
 /// How many profiles are asked for their tags at a time.
 const AT_ONCE: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::profiles::control::{Asked, ControlPlane, Question, Reply, Service};
+
+    /// One profile; the tagging API does not take the credentials.
+    #[derive(Debug, Default)]
+    struct Expired {
+        tagging: AtomicU32,
+        one_by_one: AtomicU32,
+    }
+
+    impl ControlPlane for Expired {
+        fn ask(&self, question: Question) -> Asked {
+            let (status, body) = match (question.service, question.path.as_str()) {
+                (Service::Tagging, _) => {
+                    self.tagging.fetch_add(1, Ordering::SeqCst);
+                    (400, "{\"__type\":\"com.amazon.coral.service#ExpiredTokenException\"}")
+                }
+                (Service::Bedrock, "/inference-profiles") => (
+                    200,
+                    "{\"inferenceProfileSummaries\":[{\"inferenceProfileName\":\"n\",\"inferenceProfileArn\":\
+                     \"arn:aws:bedrock:us-east-1:111122223333:application-inference-profile/a1\"}]}",
+                ),
+                (Service::Bedrock, _) => {
+                    self.one_by_one.fetch_add(1, Ordering::SeqCst);
+                    (200, "{}")
+                }
+            };
+            Box::pin(std::future::ready(Ok(Reply { status, error: None, body: Bytes::from(body) })))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn credentials_that_ran_out_do_not_make_discovery_ask_for_each_profiles_tags() {
+        let expired = Arc::new(Expired::default());
+        let place = Place { account: "111122223333".parse().unwrap(), region: "us-east-1".parse().unwrap() };
+        let control: SharedControlPlane = Arc::clone(&expired) as SharedControlPlane;
+        let discovery = Discovery {
+            places: vec![place.clone()],
+            control,
+            file: std::path::PathBuf::new(),
+            every: std::time::Duration::from_mins(5),
+            geographies: Vec::new(),
+        };
+        let read = read_place(&discovery, &place, &[], &|_| (), Timestamp::UNIX_EPOCH).await;
+        assert!(matches!(read, Err(ControlError::Unavailable(_))), "{read:?}");
+        let asked = (expired.tagging.load(Ordering::SeqCst), expired.one_by_one.load(Ordering::SeqCst));
+        assert_eq!(asked, (5, 0), "asked again, others of the credentials may be there by then");
+    }
+}
