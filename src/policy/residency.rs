@@ -9,8 +9,7 @@
 //!   name fits it, so a list of Regions refuses such profiles as it does in IAM; `deny_global` refuses them without a list;
 //! - a prefix that is not known here could be served anywhere, and counts as `unspecified` too.
 //!
-//! Which Regions a geography has differs by model and is told by AWS for each profile; counted here are all those that the
-//! AWS CDK knows of (`CrossRegionInferenceProfileRegion`, 2026), so that no model's are missing. A guardrail that has a
+//! Which Regions a geography has differs by model; [`Geography::regions`] counts all that are known. A guardrail that has a
 //! guardrail profile of its own is not looked into, as a request does not tell.
 //!
 //! <https://docs.aws.amazon.com/bedrock/latest/userguide/geographic-cross-region-inference.html>,
@@ -99,7 +98,7 @@ impl Residency {
     /// Whether profiles of a geography may be called.
     pub fn check_geography(&self, geography: Geography) -> Result<(), Outside> {
         let prefix = geography.prefix();
-        let outside: Vec<_> = regions(geography).iter().copied().filter(|region| !self.allows(region)).collect();
+        let outside: Vec<_> = geography.regions().iter().copied().filter(|region| !self.allows(region)).collect();
         if geography == Geography::Global && self.global == GlobalProfiles::Denied {
             Err(Outside::Global)
         } else if outside.is_empty() {
@@ -166,43 +165,6 @@ impl fmt::Display for Outside {
             }
             Self::Global => f.write_str("AWS may serve profiles of `global.` in any Region, which is denied"),
         }
-    }
-}
-
-/// Every Region in which a geography's profiles may be served. That of Canada is not in the CDK's list: it has two Regions.
-const fn regions(geography: Geography) -> &'static [&'static str] {
-    match geography {
-        Geography::Us => &["us-east-1", "us-east-2", "us-west-1", "us-west-2"],
-        Geography::Eu => &[
-            "eu-central-1",
-            "eu-central-2",
-            "eu-north-1",
-            "eu-south-1",
-            "eu-south-2",
-            "eu-west-1",
-            "eu-west-2",
-            "eu-west-3",
-        ],
-        Geography::Apac => &[
-            "ap-east-2",
-            "ap-northeast-1",
-            "ap-northeast-2",
-            "ap-northeast-3",
-            "ap-south-1",
-            "ap-south-2",
-            "ap-southeast-1",
-            "ap-southeast-2",
-            "ap-southeast-3",
-            "ap-southeast-4",
-            "ap-southeast-5",
-            "ap-southeast-7",
-            "me-central-1",
-        ],
-        Geography::Jp => &["ap-northeast-1", "ap-northeast-3"],
-        Geography::Au => &["ap-southeast-2", "ap-southeast-4"],
-        Geography::Ca => &["ca-central-1", "ca-west-1"],
-        Geography::UsGov => &["us-gov-east-1", "us-gov-west-1"],
-        Geography::Global => &[RegionPattern::UNSPECIFIED],
     }
 }
 

@@ -46,8 +46,7 @@ pub async fn read_place(
     let (mut found, mut undetermined) = (Vec::with_capacity(listed.len()), Vec::new());
     for profile in listed {
         let tags = tags.remove(profile.arn.as_str()).unwrap_or_default();
-        let Some(source) = source(&profile, &tags).map(|source| source.with_geographies(geographies)) else {
-            tracing::debug!(arn = %profile.arn, "what the profile was made from is not known: tag it {SOURCE_TAG}");
+        let Some(source) = source(&profile, &tags, geographies) else {
             undetermined.push(Undetermined { arn: profile.arn, name: profile.name });
             continue;
         };
@@ -56,15 +55,34 @@ pub async fn read_place(
     Ok(PlaceFound { place: place.clone(), read_at: Some(now), found: found.into(), undetermined: undetermined.into() })
 }
 
-/// What a profile was made from: what its tag says, or what its models leave no doubt about.
-fn source(profile: &Listed, tags: &[(String, String)]) -> Option<ModelId> {
-    match tags.iter().find(|(key, _)| key == SOURCE_TAG) {
-        Some((_, text)) => match ModelName::classify(text) {
-            ModelName::Model(id) => Some(id),
-            ModelName::ApplicationProfile(_) | ModelName::Word(_) | ModelName::Refused(_) => None,
-        },
-        None => profile.source(),
+/// What a profile was made from: what its tag says, unless AWS's own list of its models contradicts that; without a tag, what the
+/// models leave no doubt about. Price and residency go by it, so that a wrong one must not be believed.
+fn source(profile: &Listed, tags: &[(String, String)], geographies: &[String]) -> Option<ModelId> {
+    let arn = &profile.arn;
+    let Some((_, text)) = tags.iter().find(|(key, _)| key == SOURCE_TAG) else {
+        let source = profile.source().map(|source| source.with_geographies(geographies));
+        if source.is_none() {
+            tracing::debug!(%arn, "what the profile was made from is not known: tag it {SOURCE_TAG}");
+        }
+        return source;
+    };
+    let source = match ModelName::classify(text) {
+        ModelName::Model(id) => id.with_geographies(geographies),
+        ModelName::ApplicationProfile(_) | ModelName::Word(_) | ModelName::Refused(_) => {
+            tracing::debug!(%arn, tag = text, "the tag {SOURCE_TAG} names no model: the profile is nobody's");
+            return None;
+        }
+    };
+    if profile.may_be_of(&source) {
+        return Some(source);
     }
+    let models = profile.models.join(", ");
+    tracing::warn!(
+        %arn, tag = text, models,
+        "the tag {SOURCE_TAG} cannot be true, as AWS lists other models or Regions: the profile is nobody's until the tag is \
+         what it was made from, or is taken away",
+    );
+    None
 }
 
 /// The tags of every profile, some questions at a time.
@@ -105,3 +123,59 @@ async fn one_by_one(
 
 /// How many profiles are asked for their tags at a time.
 const AT_ONCE: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::profiles::control::{Asked, ControlPlane, Question, Reply, Service};
+
+    /// One profile; the tagging API does not take the credentials.
+    #[derive(Debug, Default)]
+    struct Expired {
+        tagging: AtomicU32,
+        one_by_one: AtomicU32,
+    }
+
+    impl ControlPlane for Expired {
+        fn ask(&self, question: Question) -> Asked {
+            let (status, body) = match (question.service, question.path.as_str()) {
+                (Service::Tagging, _) => {
+                    self.tagging.fetch_add(1, Ordering::SeqCst);
+                    (400, "{\"__type\":\"com.amazon.coral.service#ExpiredTokenException\"}")
+                }
+                (Service::Bedrock, "/inference-profiles") => (
+                    200,
+                    "{\"inferenceProfileSummaries\":[{\"inferenceProfileName\":\"n\",\"inferenceProfileArn\":\
+                     \"arn:aws:bedrock:us-east-1:111122223333:application-inference-profile/a1\"}]}",
+                ),
+                (Service::Bedrock, _) => {
+                    self.one_by_one.fetch_add(1, Ordering::SeqCst);
+                    (200, "{}")
+                }
+            };
+            Box::pin(std::future::ready(Ok(Reply { status, error: None, body: Bytes::from(body) })))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn credentials_that_ran_out_do_not_make_discovery_ask_for_each_profiles_tags() {
+        let expired = Arc::new(Expired::default());
+        let place = Place { account: "111122223333".parse().unwrap(), region: "us-east-1".parse().unwrap() };
+        let control: SharedControlPlane = Arc::clone(&expired) as SharedControlPlane;
+        let discovery = Discovery {
+            places: vec![place.clone()],
+            control,
+            file: std::path::PathBuf::new(),
+            every: std::time::Duration::from_mins(5),
+            geographies: Vec::new(),
+        };
+        let read = read_place(&discovery, &place, &[], &|_| (), Timestamp::UNIX_EPOCH).await;
+        assert!(matches!(read, Err(ControlError::Unavailable(_))), "{read:?}");
+        let asked = (expired.tagging.load(Ordering::SeqCst), expired.one_by_one.load(Ordering::SeqCst));
+        assert_eq!(asked, (5, 0), "asked again, others of the credentials may be there by then");
+    }
+}

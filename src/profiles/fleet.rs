@@ -114,7 +114,7 @@ impl Interner {
     }
 }
 
-/// Reads the file. What is not of these places is left out; a place that the file does not know is empty.
+/// Reads the file. What is not of these places, or not of the place under which it stands, is left out; a place that the file does not know is empty.
 pub fn read(path: &Path, places: &[Place], geographies: &[String]) -> io::Result<Vec<PlaceFound>> {
     let stored: Stored = match File::open(path) {
         Ok(file) => serde_json::from_reader(BufReader::new(file)).map_err(io::Error::other)?,
@@ -133,15 +133,21 @@ pub fn read(path: &Path, places: &[Place], geographies: &[String]) -> io::Result
             return PlaceFound::nothing(place.clone());
         };
         let found = profiles.into_iter().filter_map(|profile| {
-            let (arn, source) = (profile.arn.parse().ok()?, profile.source.parse::<ModelId>().ok()?);
+            let arn = of(place, &profile.arn)?;
+            let source = profile.source.parse::<ModelId>().ok()?;
             Some(interner.found(arn, profile.name, source.with_geographies(geographies), profile.tags))
         });
         let found = found.collect();
         let undetermined =
-            undetermined.into_iter().filter_map(|(arn, name)| Some(Undetermined { arn: arn.parse().ok()?, name }));
+            undetermined.into_iter().filter_map(|(arn, name)| Some(Undetermined { arn: of(place, &arn)?, name }));
         PlaceFound { place: place.clone(), read_at, found, undetermined: undetermined.collect() }
     });
     Ok(read.collect())
+}
+
+/// An ARN that is of the place under which it stands.
+fn of(place: &Place, arn: &str) -> Option<ProfileArn> {
+    arn.parse().ok().filter(|arn| place.holds(arn))
 }
 
 /// Writes the file.
@@ -238,6 +244,25 @@ mod tests {
             let made = std::fs::metadata(&path).unwrap();
             assert_eq!((made.uid(), made.gid()), (4_711, 4_712), "root gives it away");
         }
+    }
+
+    #[test]
+    fn what_stands_under_another_place_than_its_own_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("profiles.json");
+        let own = filled("us-east-1");
+        let elsewhere = filled("eu-west-1");
+        let mut others = own.clone();
+        others.place.account = "999999999999".parse().unwrap();
+        let both = PlaceFound {
+            found: own.found.iter().chain(elsewhere.found.iter()).cloned().collect(),
+            undetermined: own.undetermined.iter().chain(elsewhere.undetermined.iter()).cloned().collect(),
+            ..own.clone()
+        };
+        write(&path, &[both, others.clone()]).unwrap();
+        let read = read(&path, &[own.place.clone(), others.place], &[]).unwrap();
+        assert_eq!((&read[0].found, &read[0].undetermined), (&own.found, &own.undetermined));
+        assert_eq!((read[1].found.len(), read[1].undetermined.len()), (0, 0));
     }
 
     #[test]

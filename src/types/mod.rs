@@ -5,6 +5,7 @@
 
 mod arn;
 mod clock;
+mod geography;
 mod model;
 mod money;
 mod owners;
@@ -16,7 +17,8 @@ mod usage;
 
 pub use arn::{AccountId, Arn, ArnError, ProfileArn, Region};
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use model::{Geography, ModelId, ModelIdError, ModelName};
+pub use geography::Geography;
+pub use model::{ModelId, ModelIdError, ModelName};
 pub use money::{Money, MoneyError, TokenPrice};
 pub use owners::{Owners, Rank};
 pub use principal_tags::Tags;

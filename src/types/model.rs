@@ -9,6 +9,7 @@ use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 use super::arn::Arn;
+use super::geography::Geography;
 
 /// A foundation model's id (`anthropic.claude-sonnet-4-5-20250929-v1:0`) or a system-defined profile's
 /// (`us.anthropic.…`): letters, digits and `. - : _`, at least one dot, at most 256 characters.
@@ -149,50 +150,6 @@ impl PartialOrd for ModelId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a model id, such as anthropic.claude-sonnet-4-5-20250929-v1:0")]
 pub struct ModelIdError;
-
-/// The geographic prefix of a system-defined inference profile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Geography {
-    /// United States.
-    Us,
-    /// European Union.
-    Eu,
-    /// Asia Pacific.
-    Apac,
-    /// Japan.
-    Jp,
-    /// Australia and New Zealand.
-    Au,
-    /// Canada.
-    Ca,
-    /// AWS GovCloud (US).
-    UsGov,
-    /// Any commercial Region.
-    Global,
-}
-
-impl Geography {
-    const ALL: [Self; 8] = [Self::Us, Self::Eu, Self::Apac, Self::Jp, Self::Au, Self::Ca, Self::UsGov, Self::Global];
-
-    /// Reads a prefix (without its dot).
-    pub fn from_prefix(prefix: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|geography| geography.prefix() == prefix)
-    }
-
-    /// The prefix without its dot.
-    pub const fn prefix(self) -> &'static str {
-        match self {
-            Self::Us => "us",
-            Self::Eu => "eu",
-            Self::Apac => "apac",
-            Self::Jp => "jp",
-            Self::Au => "au",
-            Self::Ca => "ca",
-            Self::UsGov => "us-gov",
-            Self::Global => "global",
-        }
-    }
-}
 
 /// A model as the caller named it, and what kind of name that is.
 #[derive(Clone, Debug, PartialEq, Eq)]

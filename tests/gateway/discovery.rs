@@ -165,3 +165,27 @@ async fn a_source_that_is_not_known_makes_a_profile_nobodys_until_a_tag_says_it(
     scene.gateway.directory.refresh(std::time::SystemTime::now()).await;
     assert_eq!(through(&scene, "alice", "global.anthropic.claude-sonnet-4-5-20250929-v1:0").await, Ok(arn("g")));
 }
+
+#[tokio::test]
+async fn a_source_tag_that_awss_list_of_models_contradicts_is_not_believed() {
+    let haiku = "us.anthropic.claude-haiku-4-5-20251001-v1:0";
+    let abroad = SONNET.replacen("us.", "eu.", 1);
+    let alices = ("UserEmail", "alice@example.com");
+    let scene = plan()
+        .mock(move |mock| {
+            mock.profiles = vec![
+                tagged("true", haiku, &[alices, ("tollgate:source", haiku)]),
+                tagged("cheaper", SONNET, &[alices, ("tollgate:source", "us.amazon.nova-micro-v1:0")]),
+                tagged("abroad", SONNET, &[alices, ("tollgate:source", &abroad)]),
+                tagged("regional", SONNET, &[alices, ("tollgate:source", SONNET.trim_start_matches("us."))]),
+            ];
+        })
+        .open()
+        .await;
+    discovered(&scene, 1).await;
+    assert_eq!(scene.gateway.directory.readings()[0].undetermined, 3);
+    assert_eq!(through(&scene, "alice", haiku).await, Ok(arn("true")));
+    for model in ["us.amazon.nova-micro-v1:0", SONNET] {
+        assert_eq!(through(&scene, "alice", model).await, Err("model_unmapped".to_owned()), "{model}");
+    }
+}

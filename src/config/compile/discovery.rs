@@ -1,5 +1,8 @@
 //! `[discovery]`: how profiles are found in AWS, and whose they are.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use super::upstream::endpoint;
 use super::values::{self, Zero};
 use crate::config::Surroundings;
@@ -14,7 +17,8 @@ pub(super) fn compile(file: &Entry<'_>, around: &Surroundings<'_>, report: &mut 
     if !entry.is_present() {
         return None;
     }
-    let every = values::span(&entry, "every", Zero::Refused, report);
+    let often = "AWS is asked for every profile each time: 10s or longer";
+    let every = values::span_within(&entry, "every", &OFTEN, often, report);
     let file_name = if entry.has("file") {
         values::path(&entry, "file", around.folder, report)
     } else {
@@ -61,6 +65,9 @@ fn rule(entry: &Entry<'_>, report: &mut Report) -> Option<Rule> {
     };
     Some(Rule { profile_tag: profile_tag?, owner: owner? })
 }
+
+/// How often everything may be read again: what is read without pause is throttled by AWS, for everybody in the account.
+const OFTEN: RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::MAX;
 
 /// The key of a tag, as AWS has them.
 pub(super) fn key(text: &str) -> Result<String, Wrong> {

@@ -7,7 +7,7 @@ use http::Method;
 use serde::{Deserialize, Serialize};
 
 use super::{ControlError, Place, Question, Service, SharedControlPlane, ask, ask_for_bytes, encoded};
-use crate::types::{ModelId, ProfileArn};
+use crate::types::{Geography, ModelId, ProfileArn};
 
 /// An application inference profile as a list tells of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -181,10 +181,10 @@ fn listed(summary: Summary) -> Option<Listed> {
 }
 
 impl Listed {
-    /// What it was made from, as far as its models tell: AWS does not say it. One model in one Region is a foundation model;
-    /// several Regions of one geography are that geography's system-defined profile; anything else could be several.
-    pub fn source(&self) -> Option<ModelId> {
-        let mut regions = Vec::new();
+    /// The foundation model that it calls, and in which Regions; the Region of one that is served anywhere is empty. Nothing where
+    /// there are several models or none, or what is no foundation model.
+    pub fn foundation(&self) -> Option<(ModelId, Vec<&str>)> {
+        let mut regions = Vec::with_capacity(self.models.len());
         let mut base: Option<ModelId> = None;
         for arn in &self.models {
             let arn = crate::types::Arn::parse(arn)?;
@@ -194,32 +194,45 @@ impl Listed {
             }
             regions.push(arn.region);
         }
-        let base = base?;
+        Some((base?, regions))
+    }
+
+    /// What it was made from, as far as its models tell: AWS does not say it. One model in one Region is a foundation model;
+    /// several Regions of one geography are that geography's system-defined profile; anything else could be several.
+    pub fn source(&self) -> Option<ModelId> {
+        let (base, regions) = self.foundation()?;
+        let own = self.arn.region().as_str();
         match regions.as_slice() {
-            [region] if *region == self.arn.region().as_str() => Some(base),
+            [region] if *region == own => Some(base),
             [] | [_] => None,
             // Served anywhere: the ARN of the global model names no Region.
             regions if regions.iter().any(|region| region.is_empty()) => format!("global.{base}").parse().ok(),
-            regions => {
-                let (_, prefix) = GEOGRAPHIES.iter().find(|(within, _)| {
-                    regions.iter().all(|region| within.iter().any(|start| region.starts_with(start)))
-                })?;
-                format!("{prefix}.{base}").parse().ok()
+            regions => format!("{}.{base}", Geography::of_regions(regions, own)?.prefix()).parse().ok(),
+        }
+    }
+
+    /// Whether its models, where AWS lists them, let it be made from `source`. Where a geography is that nobody here knows, its
+    /// Regions are not known either: there the model alone tells.
+    pub fn may_be_of(&self, source: &ModelId) -> bool {
+        if self.models.is_empty() {
+            return true;
+        }
+        let Some((base, regions)) = self.foundation() else { return false };
+        let own = self.arn.region().as_str();
+        let unknown =
+            source.unknown_prefix().and_then(|prefix| source.as_str().strip_prefix(prefix)?.strip_prefix('.'));
+        match (source.geography(), unknown) {
+            _ if unknown.unwrap_or(source.base_str()) != base.as_str() => false,
+            (None, Some(_)) | (Some(Geography::Global), _) => true,
+            // A call may always be served where it is made: AWS lets more and more Regions call a geography's profiles.
+            (Some(geography), _) => {
+                regions.iter().all(|region| geography.serves(region, own) || *region == own)
+                    && regions.iter().any(|region| geography.serves(region, own))
             }
+            (None, None) => regions.iter().all(|region| *region == own),
         }
     }
 }
-
-/// The prefixes of system-defined profiles and how all their Regions begin, the narrower before the wider.
-const GEOGRAPHIES: [(&[&str], &str); 7] = [
-    (&["us-gov-"], "us-gov"),
-    (&["us-east-", "us-west-"], "us"),
-    (&["eu-"], "eu"),
-    (&["ca-"], "ca"),
-    (&["ap-northeast-1", "ap-northeast-3"], "jp"),
-    (&["ap-southeast-2", "ap-southeast-4", "ap-southeast-6"], "au"),
-    (&["ap-"], "apac"),
-];
 
 fn question(place: &Place, method: Method, path: String, query: String, body: Bytes) -> Question {
     Question { service: Service::Bedrock, place: place.clone(), method, path, query, target: None, body }
@@ -260,6 +273,11 @@ mod tests {
             ("us-gov-west-1", &["us-gov-west-1", "us-gov-east-1"], Some("us-gov.amazon.nova-lite-v1:0")),
             ("ap-northeast-1", &["ap-northeast-1", "ap-northeast-3"], Some("jp.amazon.nova-lite-v1:0")),
             ("ap-southeast-2", &["ap-southeast-2", "ap-southeast-4"], Some("au.amazon.nova-lite-v1:0")),
+            (
+                "ap-southeast-6",
+                &["ap-southeast-6", "ap-southeast-2", "ap-southeast-4"],
+                Some("au.amazon.nova-lite-v1:0"),
+            ),
             ("ap-northeast-1", &["ap-northeast-1", "ap-south-1"], Some("apac.amazon.nova-lite-v1:0")),
             ("us-east-1", &["us-east-1", ""], Some("global.amazon.nova-lite-v1:0")),
             // A Region elsewhere, or several geographies: that could be anything.
@@ -278,6 +296,46 @@ mod tests {
         for model in ["", "arn:aws:bedrock:us-east-1:1:custom-model/a.b", "amazon.nova-lite-v1:0"] {
             assert_eq!(listed("us-east-1", &[model]).source(), None, "{model}");
         }
+    }
+
+    #[test]
+    fn a_source_is_believed_unless_the_models_say_otherwise() {
+        for (own, regions, source, believed) in [
+            ("us-east-1", &["us-east-1"][..], "amazon.nova-lite-v1:0", true),
+            ("us-east-1", &["us-east-1"], "amazon.nova-micro-v1:0", false),
+            ("us-east-1", &["us-west-2"], "amazon.nova-lite-v1:0", false),
+            ("us-east-1", &["us-east-1", "us-west-2"], "amazon.nova-lite-v1:0", false),
+            ("us-east-1", &["us-east-1", "us-west-2"], "us.amazon.nova-lite-v1:0", true),
+            ("us-east-1", &["us-east-1", "us-west-2"], "us.amazon.nova-micro-v1:0", false),
+            ("us-east-1", &["us-east-1", "us-west-2"], "eu.amazon.nova-lite-v1:0", false),
+            ("us-east-1", &["us-east-1"], "eu.amazon.nova-lite-v1:0", false),
+            ("ca-central-1", &["ca-central-1", "us-east-1"], "us.amazon.nova-lite-v1:0", true),
+            ("eu-west-1", &["eu-west-1", "eu-west-9"], "eu.amazon.nova-lite-v1:0", true),
+            ("ap-southeast-6", &["ap-southeast-6", "ap-southeast-2"], "au.amazon.nova-lite-v1:0", true),
+            ("ap-southeast-2", &["ap-southeast-2", "ap-southeast-1"], "au.amazon.nova-lite-v1:0", false),
+            ("ap-northeast-1", &["ap-northeast-1", "ap-northeast-3"], "apac.amazon.nova-lite-v1:0", true),
+            ("eu-west-1", &["eu-west-1", ""], "global.amazon.nova-lite-v1:0", true),
+            ("eu-west-1", &["eu-west-1", ""], "global.amazon.nova-micro-v1:0", false),
+            ("eu-west-1", &["eu-west-1", ""], "eu.amazon.nova-lite-v1:0", false),
+            ("eu-west-1", &["eu-west-1", ""], "amazon.nova-lite-v1:0", false),
+            // What AWS does not list contradicts nothing, nor do Regions a geography that is not known here.
+            ("eu-west-1", &[], "us.amazon.nova-micro-v1:0", true),
+            ("mx-central-1", &["mx-central-1", "us-east-1"], "mx.amazon.nova-lite-v1:0", true),
+            ("mx-central-1", &["mx-central-1", "us-east-1"], "mx.amazon.nova-micro-v1:0", false),
+        ] {
+            let models = in_regions(regions);
+            let models: Vec<_> = models.iter().map(String::as_str).collect();
+            let source: ModelId = source.parse().unwrap();
+            let listed = listed(own, &models);
+            for source in [source.clone().with_geographies(&["mx".to_owned()]), source] {
+                assert_eq!(listed.may_be_of(&source), believed, "{own} {regions:?} {source}");
+            }
+        }
+        let (lite, pro) =
+            (in_regions(&["us-east-1"]).remove(0), "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-pro-v1:0");
+        let source = "amazon.nova-lite-v1:0".parse().unwrap();
+        assert!(!listed("us-east-1", &[&lite, pro]).may_be_of(&source), "two models");
+        assert!(!listed("us-east-1", &["arn:aws:bedrock:us-east-1:1:custom-model/a.b"]).may_be_of(&source));
     }
 
     #[test]

@@ -93,11 +93,19 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Whether AWS does not take the credentials that the question was signed with.
+    /// Whether AWS does not take the credentials that the question was signed with: whoever signs renews them, and asks again.
     pub fn is_of_credentials(&self) -> bool {
-        let refusals = ["ExpiredToken", "UnrecognizedClient"];
-        let kind = self.error.as_deref().map_or_else(|| String::from_utf8_lossy(&self.body), Into::into);
-        self.status >= 400 && refusals.iter().any(|refusal| kind.contains(refusal))
+        let (kind, _) = self.told();
+        self.status >= 400 && ["ExpiredToken", "UnrecognizedClient"].iter().any(|refusal| kind.starts_with(refusal))
+    }
+
+    /// The name of the error and what AWS says to it.
+    fn told(&self) -> (String, String) {
+        let Refusal { kind, message } = serde_json::from_slice(&self.body).unwrap_or_default();
+        // `AccessDeniedException:http://internal…/` in the header, `com.amazonaws…#AccessDeniedException` in the body.
+        let kind = self.error.as_deref().unwrap_or(&kind);
+        let kind = kind.split(':').next().unwrap_or_default();
+        (kind.rsplit('#').next().unwrap_or_default().to_owned(), message)
     }
 }
 
@@ -116,7 +124,7 @@ pub type SharedControlPlane = Arc<dyn ControlPlane>;
 /// Why the control plane did not do as it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ControlError {
-    /// There was no answer, or one of a server that could not.
+    /// There was no answer, or one of a server that could not, or the credentials were not good at that moment.
     #[error("{0}")]
     Unavailable(String),
     /// It is asked too often, and was asked again already.
@@ -189,23 +197,20 @@ struct Refusal {
 }
 
 fn refused(reply: &Reply) -> ControlError {
-    let Refusal { kind, message } = serde_json::from_slice(&reply.body).unwrap_or_default();
-    // `AccessDeniedException:http://internal…/` in the header, `com.amazonaws…#AccessDeniedException` in the body.
-    let kind = reply.error.as_deref().unwrap_or(&kind);
-    let kind = kind.split(':').next().unwrap_or_default();
-    let kind = kind.rsplit('#').next().unwrap_or_default();
+    let (kind, message) = reply.told();
     let said: String = message.chars().filter(|character| !character.is_control()).take(LONGEST_MESSAGE).collect();
     let said = if said.is_empty() { format!("{} {kind}", reply.status) } else { said };
-    match (reply.status, kind) {
+    if reply.is_of_credentials() {
+        return ControlError::Unavailable(format!("AWS does not take the credentials, others are fetched: {said}"));
+    }
+    match (reply.status, kind.as_str()) {
         (_, "ThrottlingException" | "TooManyRequestsException" | "Throttling" | "ThrottledException") | (429, _) => {
             ControlError::Throttled(said)
         }
         (_, "ServiceQuotaExceededException" | "TooManyTagsException") => ControlError::Quota(said),
         (_, "ConflictException") | (409, _) => ControlError::Conflict(said),
         (_, "ResourceNotFoundException") | (404, _) => ControlError::NotFound(said),
-        (_, "AccessDeniedException" | "UnrecognizedClientException" | "ExpiredTokenException") | (401 | 403, _) => {
-            ControlError::Denied(said)
-        }
+        (_, "AccessDeniedException") | (401 | 403, _) => ControlError::Denied(said),
         (500.., _) => ControlError::Unavailable(said),
         _ => ControlError::Invalid(said),
     }
@@ -236,3 +241,32 @@ pub fn encoded(text: &str) -> String {
 const TRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_MESSAGE: usize = 500;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(status: u16, header: Option<&str>, kind: &str) -> ControlError {
+        let body = format!("{{\"__type\":\"{kind}\",\"message\":\"m\"}}");
+        refused(&Reply { status, error: header.map(str::to_owned), body: Bytes::from(body) })
+    }
+
+    #[test]
+    fn credentials_that_are_not_taken_are_no_word_of_iams() {
+        for (status, header, kind) in [
+            (403, Some("ExpiredTokenException:http://internal.amazon.com/"), ""),
+            (403, Some("UnrecognizedClientException"), ""),
+            (400, None, "com.amazon.coral.service#ExpiredTokenException"),
+            (400, None, "UnrecognizedClientException"),
+            (403, Some("ExpiredToken"), ""),
+        ] {
+            let error = said(status, header, kind);
+            assert!(matches!(&error, ControlError::Unavailable(why) if why.ends_with(": m")), "{kind}: {error:?}");
+        }
+        for (status, header) in
+            [(403, Some("AccessDeniedException")), (400, Some("AccessDeniedException")), (401, None)]
+        {
+            assert_eq!(said(status, header, ""), ControlError::Denied("m".to_owned()));
+        }
+    }
+}

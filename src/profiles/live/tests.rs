@@ -76,7 +76,7 @@ impl Aws {
                     .map(|(id, _)| {
                         json!({
                             "inferenceProfileArn": self.arn(id), "inferenceProfileName": id, "status": "ACTIVE",
-                            "models": [{"modelArn": "arn:aws:bedrock:us-east-1::foundation-model/anthropic.x"}],
+                            "models": [{"modelArn": format!("arn:aws:bedrock:us-east-1::foundation-model/{}", &SONNET[3..])}],
                         })
                     })
                     .collect();

@@ -137,16 +137,21 @@ fn takes(template: &Template) -> bool {
 }
 
 /// A name within STS's grammar and length. Where a text had to be changed for that, what stands at its end tells it from others that
-/// come out alike.
+/// come out alike. A text that ends as if it had been changed is, so that nobody's name can be made to come out as another's.
 pub fn session_name(text: &str) -> String {
     let taken = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
-    if (2..=MOST_NAME_BYTES).contains(&text.len()) && text.chars().all(taken) {
+    if (2..=MOST_NAME_BYTES).contains(&text.len()) && text.chars().all(taken) && !ends_as_if_changed(text) {
         return text.to_owned();
     }
     let digest = hex::encode(Sha256::digest(text));
     let told_apart = digest.get(..TOLD_APART).unwrap_or_default();
     let kept = text.chars().map(|c| if taken(c) { c } else { '-' }).take(MOST_NAME_BYTES - TOLD_APART - 1);
     format!("{}-{told_apart}", kept.collect::<String>())
+}
+
+fn ends_as_if_changed(text: &str) -> bool {
+    let end = text.rsplit_once('-').map(|(_, end)| end);
+    end.is_some_and(|end| end.len() == TOLD_APART && end.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// AWS's grammar of a tag's value.
@@ -207,6 +212,18 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_name_that_ends_like_anothers_digest_gets_its_own() {
+        let changed = session_name("team/alice");
+        assert_eq!(changed, "team-alice-8b8fafbf56");
+        for text in [changed.as_str(), "team-alice-8B8FAFBF56"] {
+            assert!(session_name(text).starts_with(&format!("{text}-")), "{text}");
+        }
+        for text in ["team-alice", "alice-8b8fafbf5", "alice-8b8fafbf5g", "alice8b8fafbf56"] {
+            assert_eq!(session_name(text), text);
+        }
+    }
+
+    #[test]
     fn whoever_lacks_a_part_gets_no_session() {
         let role = role("{principal}", &[("UserEmail", "{mail}")]);
         for tags in [&[][..], &[("mail", "")], &[("mail", "a\nb")], &[("mail", "a*b")]] {
@@ -230,6 +247,14 @@ pub(super) mod tests {
             let name = session_name(&text);
             prop_assert!((2..=64).contains(&name.len()), "{name}");
             prop_assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte)));
+        }
+
+        #[test]
+        fn nobody_can_be_named_as_anothers_session_is_called(text in "[a-z/]{1,70}") {
+            let name = session_name(&text);
+            if name != text {
+                prop_assert_ne!(session_name(&name), name);
+            }
         }
 
         #[test]
