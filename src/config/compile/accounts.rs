@@ -130,7 +130,8 @@ fn name(text: &str) -> Result<Template, Wrong> {
     let is_plain = template.names().next().is_none();
     if is_plain && session_name(text) != text {
         let wrong = Wrong::new(format!("{} is no session's name", quoted(text)));
-        return Err(wrong.hint("2 to 64 ASCII letters, digits and _ + = , . @ -"));
+        return Err(wrong
+            .hint("2 to 64 ASCII letters, digits and _ + = , . @ -, and no ten hexadecimal digits after the last -"));
     }
     Ok(template)
 }
