@@ -26,7 +26,7 @@ use crate::identity::Principal;
 use crate::profiles::control::jittered;
 use crate::sigv4::{AwsCredentials, Signer};
 use crate::types::{AccountId, Clock};
-use entry::{Entry, Session};
+use entry::{Entry, Session, make_room};
 
 pub use role::{AssumedRole, SessionRequest, Untaggable, is_tag_value, session_name};
 pub use sts::{AssumeError, AssumeRole, Assumed, Sts};
@@ -190,13 +190,13 @@ impl Sessions {
         if let Some(error) = entry.refused_lately() {
             return Err(error);
         }
-        self.ask(entry, &self.turns).await
+        self.is_there()?;
+        let Ok(_turn) = self.turns.acquire().await else { return Err(AssumeError::Unavailable("closed".to_owned())) };
+        self.ask(entry).await
     }
 
-    /// Asks STS, a few times where too many ask or a connection broke.
-    async fn ask(&self, entry: &Entry, turns: &Semaphore) -> Result<Arc<Session>, AssumeError> {
-        self.is_there()?;
-        let Ok(_turn) = turns.acquire().await else { return Err(AssumeError::Unavailable("closed".to_owned())) };
+    /// Asks STS, a few times where too many ask or a connection broke. Whoever asks has a turn.
+    async fn ask(&self, entry: &Entry) -> Result<Arc<Session>, AssumeError> {
         let mut pause = FIRST_PAUSE;
         for tries_left in (0..TRIES).rev() {
             // It may have been found away while we waited.
@@ -299,7 +299,12 @@ impl Sessions {
         let mut due = Vec::new();
         for account in self.accounts.values() {
             let mut see = |entry: &Arc<Entry>| {
-                if !away && entry.is_due(now) && entry.is_in_use(now) && entry.refused_lately().is_none() {
+                if !away
+                    && entry.is_due(now)
+                    && entry.is_in_use(now)
+                    && entry.refused_lately().is_none()
+                    && entry.queue()
+                {
                     due.push(Arc::clone(entry));
                 }
             };
@@ -312,11 +317,14 @@ impl Sessions {
         for entry in due {
             let own = Arc::clone(self);
             tokio::spawn(async move {
+                // First a turn, then the session: a caller whose session runs out meanwhile must not wait for us.
+                let few = own.few_turns.acquire().await;
+                entry.unqueue();
                 // Whoever asks already does it for us.
-                let Ok(_turn) = entry.turn.try_lock() else { return };
+                let (Ok(_few), Ok(_turn)) = (few, entry.turn.try_lock()) else { return };
                 if entry.is_due(own.clock.now()) {
                     // Why not has been noted.
-                    let _ = own.ask(&entry, &own.few_turns).await;
+                    let _ = own.ask(&entry).await;
                 }
             });
         }
@@ -358,23 +366,6 @@ impl Sessions {
         counts.sort_by(|one, other| one.account.cmp(&other.account));
         counts
     }
-}
-
-/// Forgets the tenth that was used longest ago: searching for it is paid for by as many newcomers.
-fn make_room(personal: &DashMap<String, Arc<Entry>>) {
-    let mut used: Vec<u64> = personal.iter().map(|entry| entry.used()).collect();
-    let tenth = used.len() / 10;
-    if tenth >= used.len() {
-        return;
-    }
-    let (_, oldest, _) = used.select_nth_unstable(tenth);
-    let oldest = *oldest;
-    let mut leaving = tenth + 1;
-    personal.retain(|_, entry| {
-        let leaves = leaving > 0 && entry.used() <= oldest;
-        leaving -= usize::from(leaves);
-        !leaves
-    });
 }
 
 /// How many sessions of principals are kept for one account. Each has about three kilobytes.

@@ -1,10 +1,11 @@
 //! One session and its successors: read without waiting, asked for by one at a time.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
+use dashmap::DashMap;
 use tokio::time::Instant;
 
 use super::role::SessionRequest;
@@ -50,6 +51,8 @@ pub(super) struct Entry {
     used: AtomicU64,
     /// Held by whoever asks STS.
     pub(super) turn: tokio::sync::Mutex<()>,
+    /// Whether a renewal waits for its turn.
+    queued: AtomicBool,
     refused: Mutex<Option<Refused>>,
 }
 
@@ -68,6 +71,7 @@ impl Entry {
             live: ArcSwapOption::empty(),
             used: AtomicU64::new(0),
             turn: tokio::sync::Mutex::default(),
+            queued: AtomicBool::default(),
             refused: Mutex::default(),
         })
     }
@@ -96,6 +100,16 @@ impl Entry {
     /// Whether another is to be fetched although it is still good, or because it has just run out.
     pub(super) fn is_due(&self, now: SystemTime) -> bool {
         self.live.load().as_ref().is_some_and(|session| session.due <= now)
+    }
+
+    /// Notes that a renewal waits for its turn. False where one does already.
+    pub(super) fn queue(&self) -> bool {
+        !self.queued.swap(true, Ordering::Relaxed)
+    }
+
+    /// It has its turn.
+    pub(super) fn unqueue(&self) {
+        self.queued.store(false, Ordering::Relaxed);
     }
 
     /// Whether there is nothing left to keep.
@@ -136,6 +150,23 @@ impl Entry {
     fn refusal(&self) -> MutexGuard<'_, Option<Refused>> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Forgets the tenth that was used longest ago: searching for it is paid for by as many newcomers.
+pub(super) fn make_room(personal: &DashMap<String, Arc<Entry>>) {
+    let mut used: Vec<u64> = personal.iter().map(|entry| entry.used()).collect();
+    let tenth = used.len() / 10;
+    if tenth >= used.len() {
+        return;
+    }
+    let (_, oldest, _) = used.select_nth_unstable(tenth);
+    let oldest = *oldest;
+    let mut leaving = tenth + 1;
+    personal.retain(|_, entry| {
+        let leaves = leaving > 0 && entry.used() <= oldest;
+        leaving -= usize::from(leaves);
+        !leaves
+    });
 }
 
 fn seconds(now: SystemTime) -> u64 {

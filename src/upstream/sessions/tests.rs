@@ -200,6 +200,34 @@ async fn what_is_in_use_is_renewed_ahead_of_its_expiry_and_the_rest_is_forgotten
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_renewal_that_waits_for_its_turn_holds_up_no_caller() {
+    let (sessions, script) = personal();
+    let busy = sessions.few_turns.acquire_many(u32::try_from(FEW_TURNS).unwrap()).await.unwrap();
+    key_of(&sessions, &person(1)).await.unwrap();
+    tokio::time::sleep(Duration::from_mins(50)).await;
+    // In use, and looked at more than once.
+    for _ in 0..3 {
+        assert_eq!(key_of(&sessions, &person(1)).await, Ok("ASIA1".to_owned()));
+        sessions.look();
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    let renewals = Arc::strong_count(&sessions) - 1;
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    let begun = Instant::now();
+    assert_eq!(key_of(&sessions, &person(1)).await, Ok("ASIA2".to_owned()));
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    drop(busy);
+    tokio::time::sleep(LOOK_EVERY).await;
+    assert_eq!((renewals, script.times()), (1, 2), "one waits for a turn, and by then there is nothing to do");
+    // Another time it is renewed.
+    tokio::time::sleep(Duration::from_mins(50)).await;
+    key_of(&sessions, &person(1)).await.unwrap();
+    sessions.look();
+    tokio::time::sleep(LOOK_EVERY).await;
+    assert_eq!(key_of(&sessions, &person(1)).await, Ok("ASIA3".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn while_sts_is_away_good_sessions_serve_and_expired_ones_do_not() {
     let (sessions, script) = personal();
     let stop = CancellationToken::new();
