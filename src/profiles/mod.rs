@@ -48,7 +48,8 @@ impl Profile {
         &self.arn
     }
 
-    /// The name, unique in a directory; it labels metrics and logs.
+    /// The name; it labels metrics and logs. Those of the configuration are unique, and AWS's in an account and Region: found ones of
+    /// two places may be called alike.
     pub fn name(&self) -> &str {
         &self.name
     }

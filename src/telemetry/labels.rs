@@ -1,7 +1,8 @@
-//! Label values as types, so that the number of series is bounded by configuration and by enums.
+//! Label values as types, so that callers cannot make series: their number is bounded by configuration, by enums, and by what AWS has.
 //!
-//! There is no way from a caller's text to a label: principals and profiles are named by configuration, models by the
-//! profile that leads to them, and everything else is a word of an enum (an unknown word is `other`).
+//! There is no way from a caller's text to a label: principals are those who have proved who they are; profiles are named by
+//! configuration or, where they were found, in AWS, and there are as many as the accounts have; models by the profile that leads to
+//! them, and everything else is a word of an enum (an unknown word is `other`).
 
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
@@ -48,7 +49,7 @@ macro_rules! words {
 }
 pub(super) use words;
 
-/// Declares a label that holds a name from configuration.
+/// Declares a label that holds a name from configuration, or of a profile that was found.
 macro_rules! configured_name {
     ($(#[$about:meta])* pub struct $name:ident;) => {
         $(#[$about])*
@@ -89,7 +90,8 @@ impl From<&Principal> for PrincipalLabel {
 }
 
 configured_name! {
-    /// The application inference profile that was used, by its configured name.
+    /// The application inference profile that was used, by its name. Found profiles of two accounts or Regions may have equal names;
+    /// they share a series.
     pub struct ProfileLabel;
 }
 
@@ -99,7 +101,8 @@ impl ProfileLabel {
         Self(Arc::from("(none)"))
     }
 
-    /// A profile's name. It must come from the directory of profiles, which configuration bounds.
+    /// A profile's name. It must come from the directory of profiles, which configuration bounds, and what AWS has where profiles
+    /// are discovered.
     pub fn configured(name: &str) -> Self {
         Self(Arc::from(name))
     }
@@ -116,7 +119,7 @@ impl ModelLabel {
         Self(Arc::from("other"))
     }
 
-    /// The source model of a profile. It must come from the directory of profiles, which configuration bounds.
+    /// The source model of a profile. It must come from the directory of profiles, which names no more models than it has profiles.
     pub fn of_profile(source: &ModelId) -> Self {
         Self(Arc::from(source.as_str()))
     }
