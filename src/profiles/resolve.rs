@@ -2,11 +2,12 @@
 //!
 //! The order, in which the first that fits is taken:
 //!
-//! 1. closeness of the owner: the principal's own profiles, then those of their groups in the order in which the principal
-//!    has the groups, then everyone's;
+//! 1. closeness of the owner: the principal's own profiles in the configuration, then what rules on tags and names find, in the
+//!    order of the rules; then group by group, in the order in which the principal has them, the configuration's and what rules
+//!    find; then everyone's;
 //! 2. closeness of the name: exactly the profile's (alias, name, id, ARN), then the very model or system-defined profile it
 //!    was made from, then the same foundation model in another geography;
-//! 3. the order of the configuration.
+//! 3. the order of the configuration; of what was found, the order of accounts and Regions, and the oldest.
 //!
 //! So a profile of the caller's own for another geography comes before one of their group that fits exactly: whose bill it
 //! is matters more than where it is served. An application profile's ARN fits exactly or not at all; so does the ARN of anything else
