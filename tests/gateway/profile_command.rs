@@ -532,3 +532,15 @@ async fn another_account_is_asked_under_the_role_that_it_has_for_the_gateway() {
     desk.say(&["delete", name, "--yes"]).await.has(0, &["1 deleted, 0 failed"]);
     assert!(desk.aws.profiles().is_empty());
 }
+
+#[tokio::test]
+async fn what_policy_would_refuse_is_neither_promised_nor_made() {
+    let desk = Desk::with(&format!("{RULES}{VENDING}\n[policy]\ndeny_global = true\n")).await;
+    let global = "global.anthropic.claude-haiku-4-5-20251001-v1:0";
+    let said = desk.say(&["explain", "--principal", "alice", "--model", global]).await;
+    said.has(0, &["Not so: [policy] refuses calls through it", "region_denied"]);
+    let told = desk.json(&["explain", "--principal", "alice", "--model", global]).await;
+    assert!(told["would_make"]["region_denied"].is_string(), "{told}");
+    desk.say(&["create", "--principal", "alice", "--model", global, "--yes"]).await.has(1, &["[policy] refuses calls"]);
+    assert!(desk.changes().is_empty());
+}

@@ -13,7 +13,7 @@ use crate::config::Settings;
 use crate::config::assembly::{AwsIdentity, ProfileDesk, profile_desk};
 use crate::identity::Principal;
 use crate::profiles::control::{ControlError, Place, SharedControlPlane};
-use crate::profiles::vending::Vending;
+use crate::profiles::vending::{Ask, Vending};
 use crate::profiles::{LiveDirectory, fleet};
 use crate::types::SystemClock;
 
@@ -69,6 +69,12 @@ pub(super) struct Desk {
 pub(super) type Read = Vec<(Place, Result<usize, ControlError>)>;
 
 impl Desk {
+    /// Why [policy] refuses calls through what would be made.
+    pub(super) fn outside(&self, ask: &Ask<'_>) -> Option<String> {
+        let outside = self.settings.policy.residency.check_profile(&ask.preview()?).err();
+        outside.map(|outside| outside.to_string())
+    }
+
     /// Opens what the configuration names. `None` means that the reason has been printed.
     pub(super) async fn open(
         config: &Path,

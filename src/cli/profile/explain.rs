@@ -121,6 +121,12 @@ impl Explained<'_> {
                 for (key, value) in &ask.tags {
                     writeln!(streams.out, "  {:<10}{} = {}", "tag", printable(key), printable(value))?;
                 }
+                if let Some(outside) = self.desk.outside(&ask) {
+                    return writeln!(
+                        streams.out,
+                        "\nNot so: [policy] refuses calls through it, with the reason `region_denied`: {outside}."
+                    );
+                }
                 if let Err(error) = self.desk.vending.check_room(&ask, self.principal, (0, 0)) {
                     return writeln!(streams.out, "\nNow it could not be made: {error}.");
                 }
@@ -243,7 +249,7 @@ impl Explained<'_> {
                 json!({
                     "rule": ask.at.map(|at| at + 1), "name": ask.name, "source": ask.source.as_str(), "tags": ask.tags,
                     "account": ask.rule.place.account.as_str(), "region": ask.rule.place.region.as_str(),
-                    "error": full.map(|error| error.to_string()),
+                    "error": full.map(|error| error.to_string()), "region_denied": self.desk.outside(&ask),
                 })
             }
         };

@@ -205,6 +205,10 @@ pub(super) fn asks<'o>(desk: &Desk, orders: &'o [Order], left: &mut Vec<Left>) -
             leave("it is in the plan already".to_owned(), true);
             continue;
         }
+        if let Some(outside) = desk.outside(&ask) {
+            leave(format!("[policy] refuses calls through it: {outside}"), false);
+            continue;
+        }
         let place = &order.rule.place;
         let planned = (
             of_person.get(&(principal.name(), place)).copied().unwrap_or_default(),
