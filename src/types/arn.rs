@@ -77,12 +77,19 @@ impl ProfileArn {
 
 impl ProfileArn {
     /// The ARN of something that is no inference profile and can be called all the same: a provisioned model, a deployment of a
-    /// custom model, an imported model, a SageMaker endpoint. Only a rule that names it word for word leads there.
+    /// custom model, an imported model, a prompt router, a SageMaker endpoint. Only a rule that names it word for word leads there.
     pub fn of_exact(text: &str) -> Result<Self, ArnError> {
         let arn = Arn::parse(text).ok_or(ArnError::NotAnArn)?;
         let (kind, id) = arn.kind_and_id().ok_or(ArnError::NotCallable)?;
         let callable = match arn.service {
-            "bedrock" => matches!(kind, "provisioned-model" | "custom-model-deployment" | "imported-model"),
+            "bedrock" => matches!(
+                kind,
+                "provisioned-model"
+                    | "custom-model-deployment"
+                    | "imported-model"
+                    | "prompt-router"
+                    | "default-prompt-router"
+            ),
             "sagemaker" => kind == "endpoint",
             _ => false,
         };
@@ -93,8 +100,9 @@ impl ProfileArn {
         if arn.partition != region.partition() {
             return Err(ArnError::Partition);
         }
-        let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        if id.len() > 64 || !plain {
+        // AWS's own routers are called as `anthropic.claude:1`.
+        let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.:".contains(&byte));
+        if id.len() > 64 || !plain || id.contains("..") {
             return Err(ArnError::ProfileId);
         }
         Ok(Self { text: text.to_owned(), region, account: arn.account.parse()?, id_at: text.len() - id.len() })
@@ -209,7 +217,7 @@ pub enum ArnError {
     NotAnApplicationProfile,
     /// An ARN of a kind that no rule can name.
     #[error(
-        "not the ARN of a provisioned model, a custom model's deployment, an imported model or a SageMaker endpoint"
+        "not the ARN of a provisioned model, a custom model's deployment, an imported model, a prompt router or a SageMaker endpoint"
     )]
     NotCallable,
     /// An unknown partition.
@@ -304,7 +312,9 @@ mod tests {
             ("arn:aws:bedrock:us-east-1:012345678901:inference-profile/us.a.b", Err(ArnError::NotCallable)),
             ("arn:aws:bedrock:us-east-1::foundation-model/a.b", Err(ArnError::NotCallable)),
             ("arn:aws:bedrock:us-east-1:012345678901:prompt/A1:1", Err(ArnError::NotCallable)),
-            ("arn:aws:bedrock:us-east-1:012345678901:prompt-router/a1", Err(ArnError::NotCallable)),
+            ("arn:aws:bedrock:us-east-1:012345678901:prompt-router/a1", Ok("a1")),
+            ("arn:aws:bedrock:us-east-1:012345678901:default-prompt-router/maker.model:1", Ok("maker.model:1")),
+            ("arn:aws:bedrock:us-east-1:012345678901:prompt-router/a..b", Err(ArnError::ProfileId)),
             ("arn:aws:bedrock:us-east-1:012345678901:custom-model/a.b/c", Err(ArnError::NotCallable)),
             ("arn:aws:s3:us-east-1:012345678901:endpoint/a", Err(ArnError::NotCallable)),
             ("arn:aws-cn:bedrock:us-east-1:012345678901:provisioned-model/a1", Err(ArnError::Partition)),
