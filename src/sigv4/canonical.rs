@@ -65,10 +65,21 @@ impl CanonicalRequest<'_> {
 
 /// Appends a raw path percent-encoded once more, byte for byte, leaving `A-Z a-z 0-9 - . _ ~ /`.
 pub fn push_encoded_path(text: &mut String, path: &str) {
+    push_encoded(text, path, b"-._~/");
+}
+
+/// A text as a segment of a path, or a name or value of a query or a form: all but `A-Z a-z 0-9 - . _ ~` percent-encoded.
+pub fn encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len() + text.len() / 2);
+    push_encoded(&mut encoded, text, b"-._~");
+    encoded
+}
+
+fn push_encoded(text: &mut String, raw: &str, kept: &[u8]) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let digit = |nibble: u8| HEX.get(usize::from(nibble)).map_or('0', |byte| char::from(*byte));
-    for byte in path.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+    for byte in raw.bytes() {
+        if byte.is_ascii_alphanumeric() || kept.contains(&byte) {
             text.push(char::from(byte));
         } else {
             text.push('%');

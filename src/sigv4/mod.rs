@@ -9,6 +9,6 @@ mod canonical;
 mod payload;
 mod signer;
 
-pub use canonical::{CanonicalRequest, push_encoded_path};
+pub use canonical::{CanonicalRequest, encoded, push_encoded_path};
 pub use payload::Payload;
 pub use signer::{AwsCredentials, Signature, Signer};

@@ -21,7 +21,7 @@ pub use geography::Geography;
 pub use model::{ModelId, ModelIdError, ModelName};
 pub use money::{Money, MoneyError, TokenPrice};
 pub use owners::{Owners, Rank};
-pub use principal_tags::Tags;
+pub use principal_tags::{Tags, is_tag_key, is_tag_value};
 pub use regions::{RegionPattern, RegionPatternError};
 pub use secret::Secret;
 pub use sharing::{Models, Per, Subject};

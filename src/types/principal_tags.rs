@@ -30,6 +30,21 @@ impl FromIterator<(String, String)> for Tags {
     }
 }
 
+/// AWS's grammar of a tag's key.
+pub fn is_tag_key(text: &str) -> bool {
+    is_tag_text(text, 128) && text.trim() == text
+}
+
+/// AWS's grammar of a tag's value, where it has one.
+pub fn is_tag_value(text: &str) -> bool {
+    is_tag_text(text, 256)
+}
+
+fn is_tag_text(text: &str, most: usize) -> bool {
+    let plain = text.chars().all(|character| character.is_alphanumeric() || " _.:/=+-@".contains(character));
+    plain && (1..=most).contains(&text.chars().count())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -38,5 +53,22 @@ mod tests {
     fn an_empty_tag_is_no_tag() {
         let tags: Tags = [("UserEmail".to_owned(), String::new())].into_iter().collect();
         assert_eq!(tags.value("UserEmail"), None);
+    }
+
+    #[test]
+    fn keys_and_values_are_held_to_awss_grammar() {
+        for (text, key, value) in [
+            ("UserEmail", true, true),
+            ("a@example.com", true, true),
+            ("é 1_.:/=+-@", true, true),
+            (" a", false, true),
+            ("", false, false),
+            ("a,b", false, false),
+            ("a\n", false, false),
+            (&"a".repeat(129), false, true),
+            (&"a".repeat(257), false, false),
+        ] {
+            assert_eq!((is_tag_key(text), is_tag_value(text)), (key, value), "{text:?}");
+        }
     }
 }

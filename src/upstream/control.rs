@@ -232,8 +232,9 @@ mod tests {
         };
         assert!(client.ask(question.clone()).await.unwrap().is_of_credentials());
         let taken = async {
+            let mut ticks = tokio::time::interval(Duration::from_millis(50));
             while client.ask(question.clone()).await.unwrap().status != 200 {
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                ticks.tick().await;
             }
         };
         tokio::time::timeout(Duration::from_secs(10), taken).await.unwrap();

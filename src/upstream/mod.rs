@@ -28,7 +28,7 @@ pub use fetch::Fetcher;
 pub use pool::{Limits, Pool, PoolCounts};
 pub use sessions::{
     AssumeError, AssumeRole, Assumed, AssumedRole, SessionCounts, SessionRequest, Sessions, Signing, Sts, Untaggable,
-    is_tag_value, session_name,
+    session_name,
 };
 pub use signed::{RequestSigner, Signed};
 pub use webhook::{Webhook, WebhookError};

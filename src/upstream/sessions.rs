@@ -28,7 +28,7 @@ use crate::sigv4::{AwsCredentials, Signer};
 use crate::types::{AccountId, Clock};
 use entry::{Entry, Session, make_room};
 
-pub use role::{AssumedRole, SessionRequest, Untaggable, is_tag_value, session_name};
+pub use role::{AssumedRole, SessionRequest, Untaggable, session_name};
 pub use sts::{AssumeError, AssumeRole, Assumed, Sts};
 
 /// The sessions there are.

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::desk::{Desk, told};
-use super::plan::{Consent, Plan, Planned, Verdict};
-use super::remove::{Doomed, remove};
+use super::plan::{Consent, Planned};
+use super::remove::{Doomed, planned};
 use crate::cli::{Output, Streams};
 use crate::profiles::control::{Place, bedrock};
 use crate::profiles::discovery::SOURCE_TAG;
@@ -45,17 +45,9 @@ pub(super) async fn run(
             Err(reason) => return Ok(Err(format!("nothing was deleted: {reason}"))),
         }
     }
-    let plan = Plan { create: Vec::new(), delete: doomed.iter().map(|doomed| doomed.planned.clone()).collect() };
-    let verdict = match plan.consent(delete.consent, output, streams)? {
-        Ok(verdict) => verdict,
+    let (plan, deleted, failed) = match planned(desk, &doomed, delete.consent, output, streams).await? {
+        Ok(done) => done,
         Err(reason) => return Ok(Err(reason)),
-    };
-    let (deleted, failed) = match verdict {
-        Verdict::Do => match remove(desk, &doomed, streams).await? {
-            Ok(done) => done,
-            Err(reason) => return Ok(Err(reason)),
-        },
-        Verdict::Shown | Verdict::Nothing => (Vec::new(), Vec::new()),
     };
     if output == Output::Json {
         let dry_run = delete.consent.dry_run;

@@ -12,8 +12,8 @@ use serde_json::json;
 
 use super::desk::Desk;
 use super::list::Register;
-use super::plan::{Consent, Plan, Planned, Verdict};
-use super::remove::{Doomed, remove};
+use super::plan::{Consent, Planned};
+use super::remove::{Doomed, planned};
 use crate::cli::stored::{self, printable, table};
 use crate::cli::{Output, Streams};
 use crate::identity::Principal;
@@ -90,17 +90,9 @@ pub(super) async fn run(
         .filter(|orphan| orphan.certain)
         .map(|orphan| Doomed { arn: orphan.arn.clone(), planned: orphan.planned.clone() })
         .collect();
-    let plan = Plan { create: Vec::new(), delete: doomed.iter().map(|doomed| doomed.planned.clone()).collect() };
-    let verdict = match plan.consent(orphans.consent, output, streams)? {
-        Ok(verdict) => verdict,
+    let (plan, deleted, failed) = match planned(desk, &doomed, orphans.consent, output, streams).await? {
+        Ok(done) => done,
         Err(reason) => return Ok(Err(reason)),
-    };
-    let (deleted, failed) = match verdict {
-        Verdict::Do => match remove(desk, &doomed, streams).await? {
-            Ok(done) => done,
-            Err(reason) => return Ok(Err(reason)),
-        },
-        Verdict::Shown | Verdict::Nothing => (Vec::new(), Vec::new()),
     };
     let kept = found.len() - doomed.len();
     match output {
@@ -110,7 +102,7 @@ pub(super) async fn run(
                 &json!({ "plan": plan, "dry_run": dry_run, "deleted": deleted, "failed": failed, "kept": kept }),
             )?;
         }
-        Output::Table if verdict == Verdict::Nothing => writeln!(streams.out, "There is nothing to delete.")?,
+        Output::Table if doomed.is_empty() => writeln!(streams.out, "There is nothing to delete.")?,
         Output::Table => {}
     }
     if kept > 0 {

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::desk::{Desk, told};
-use super::plan::Planned;
-use crate::cli::Streams;
+use super::plan::{Consent, Plan, Planned, Verdict};
 use crate::cli::stored::printable;
+use crate::cli::{Output, Streams};
 use crate::profiles::control::{ControlError, Place, SharedControlPlane, bedrock};
 use crate::profiles::vending::OWNER_TAG;
 use crate::types::ProfileArn;
@@ -22,8 +22,30 @@ impl Doomed {
     }
 }
 
+/// What was planned, what was deleted of it, and what could not be.
+pub(super) type Removed = (Plan, Vec<Value>, Vec<Value>);
+
+/// Shows the plan, and deletes them where that is agreed to.
+pub(super) async fn planned(
+    desk: &Desk,
+    doomed: &[Doomed],
+    consent: Consent,
+    output: Output,
+    streams: &mut Streams<'_>,
+) -> anyhow::Result<Result<Removed, String>> {
+    let plan = Plan { create: Vec::new(), delete: doomed.iter().map(|doomed| doomed.planned.clone()).collect() };
+    let verdict = match plan.consent(consent, output, streams)? {
+        Ok(verdict) => verdict,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    Ok(match verdict {
+        Verdict::Do => remove(desk, doomed, streams).await?.map(|(deleted, failed)| (plan, deleted, failed)),
+        Verdict::Shown | Verdict::Nothing => Ok((plan, Vec::new(), Vec::new())),
+    })
+}
+
 /// Deletes them; what is known of AWS is written down without them. Gives what was deleted and what could not be.
-pub(super) async fn remove(
+async fn remove(
     desk: &Desk,
     doomed: &[Doomed],
     streams: &mut Streams<'_>,

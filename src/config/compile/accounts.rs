@@ -10,8 +10,8 @@ use crate::config::diagnostics::{Placed, Report, Wrong, quoted};
 use crate::config::schema::Entry;
 use crate::config::settings::AccountSettings;
 use crate::identity::{Principal, Template};
-use crate::types::{AccountId, Arn, Region};
-use crate::upstream::{AssumedRole, is_tag_value, session_name};
+use crate::types::{AccountId, Arn, Region, is_tag_value};
+use crate::upstream::{AssumedRole, session_name};
 
 /// The accounts, with distinct ids.
 pub(super) fn compile(

@@ -10,6 +10,7 @@ use crate::config::diagnostics::{Report, Wrong, quoted};
 use crate::config::schema::Entry;
 use crate::config::settings::DiscoverySettings;
 use crate::profiles::{Match, Rule};
+use crate::types::is_tag_key;
 
 /// `None` means that there is no discovery, or that an error has been reported.
 pub(super) fn compile(file: &Entry<'_>, around: &Surroundings<'_>, report: &mut Report) -> Option<DiscoverySettings> {
@@ -71,8 +72,7 @@ const OFTEN: RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::MAX;
 
 /// The key of a tag, as AWS has them.
 pub(super) fn key(text: &str) -> Result<String, Wrong> {
-    let plain = text.chars().all(|character| character.is_alphanumeric() || " _.:/=+-@".contains(character));
-    if plain && text.trim() == text && (1..=128).contains(&text.chars().count()) {
+    if is_tag_key(text) {
         return Ok(text.to_owned());
     }
     let wrong = Wrong::new(format!("{} is no key of a tag", quoted(text)));

@@ -6,7 +6,7 @@ use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
 
 use super::region::host_of;
 use super::token::{ACTION, AUDIENCE_HEADER, VERSION, encode};
-use crate::sigv4::{AwsCredentials, CanonicalRequest, Signer};
+use crate::sigv4::{AwsCredentials, CanonicalRequest, Signer, encoded};
 
 /// A token that proves the role behind some credentials to the gateway of an audience. `None` where the Region is none.
 pub fn presign(
@@ -45,20 +45,6 @@ pub fn presign(
     let key = generate_signing_key(credentials.secret_access_key.expose(), now, region, "sts");
     let signature = calculate_signature(key, to_sign.as_bytes());
     Some(encode(&format!("https://{host}/?{query}&X-Amz-Signature={signature}")))
-}
-
-/// A value as SigV4 wants it in a query.
-fn encoded(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len() * 2);
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            safe.push(char::from(byte));
-        } else {
-            safe.push('%');
-            safe.push_str(&hex::encode_upper([byte]));
-        }
-    }
-    safe
 }
 
 const SHA256_OF_NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";

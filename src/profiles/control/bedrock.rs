@@ -6,7 +6,8 @@ use bytes::Bytes;
 use http::Method;
 use serde::{Deserialize, Serialize};
 
-use super::{ControlError, Place, Question, Service, SharedControlPlane, ask, ask_for_bytes, encoded};
+use super::{ControlError, Place, Question, Service, SharedControlPlane, ask, ask_for_bytes};
+use crate::sigv4::encoded;
 use crate::types::{Geography, ModelId, ProfileArn};
 
 /// An application inference profile as a list tells of it.

@@ -224,20 +224,6 @@ pub fn jittered(pause: Duration) -> Duration {
     pause / 2 + pause.mul_f64(f64::from(share) / f64::from(u16::MAX) / 2.0)
 }
 
-/// Percent-encodes all but unreserved characters, as the values of a query and segments of a path need it.
-pub fn encoded(text: &str) -> String {
-    use std::fmt::Write as _;
-    text.bytes().fold(String::with_capacity(text.len() * 2), |mut encoded, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            // A string takes every write.
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-        encoded
-    })
-}
-
 const TRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_MESSAGE: usize = 500;

@@ -11,7 +11,7 @@ use crate::identity::{Principal, Template};
 use crate::profiles::control::{Creation, Place};
 use crate::profiles::discovery::SOURCE_TAG;
 use crate::profiles::{Profile, Rule};
-use crate::types::ModelId;
+use crate::types::{ModelId, is_tag_value};
 
 /// A profile that would be made.
 #[derive(Clone, Debug)]
@@ -46,7 +46,8 @@ impl<'r> Ask<'r> {
         }
         tags.insert(SOURCE_TAG.to_owned(), source.to_string());
         tags.insert(OWNER_TAG.to_owned(), principal.name().to_owned());
-        if let Some((_, value)) = tags.iter().find(|(_, value)| !is_tag_value(value)) {
+        if let Some((_, value)) = tags.iter().find(|(_, value)| !is_tag_value(value) || value.trim() != value.as_str())
+        {
             return Err(VendError::Lacks(format!("{value:?}")));
         }
         let name = name(&filled(&rule.name)?, &digest(rule, principal, &source, ""));
@@ -123,12 +124,6 @@ fn name(text: &str, digest: &str) -> String {
     let told_apart = digest.get(..TOLD_APART).unwrap_or_default();
     let kept = name.trim_end_matches(['-', '_']);
     if kept.is_empty() { told_apart.to_owned() } else { format!("{kept}-{told_apart}") }
-}
-
-/// AWS's grammar of a tag's value.
-fn is_tag_value(text: &str) -> bool {
-    let plain = text.chars().all(|character| character.is_alphanumeric() || " _.:/=+-@".contains(character));
-    plain && text.chars().count() <= 256 && text.trim() == text
 }
 
 /// AWS's limit on a profile's name.

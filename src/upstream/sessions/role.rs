@@ -13,7 +13,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use crate::identity::{Principal, Template};
-use crate::types::AccountId;
+use crate::types::{AccountId, is_tag_value};
 
 /// A role that is assumed for calls in its account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,12 +152,6 @@ pub fn session_name(text: &str) -> String {
 fn ends_as_if_changed(text: &str) -> bool {
     let end = text.rsplit_once('-').map(|(_, end)| end);
     end.is_some_and(|end| end.len() == TOLD_APART && end.bytes().all(|byte| byte.is_ascii_hexdigit()))
-}
-
-/// AWS's grammar of a tag's value.
-pub fn is_tag_value(text: &str) -> bool {
-    let plain = text.chars().all(|character| character.is_alphanumeric() || " _.:/=+-@".contains(character));
-    plain && !text.is_empty() && text.chars().count() <= 256
 }
 
 /// What sessions are called in which the gateway asks for itself, where the name is a principal's.

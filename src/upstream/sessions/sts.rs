@@ -13,8 +13,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::role::SessionRequest;
-use crate::profiles::control::encoded;
-use crate::sigv4::{AwsCredentials, Signer};
+use crate::sigv4::{AwsCredentials, Signer, encoded};
 use crate::types::{Clock, Region, Secret};
 use crate::upstream::credentials::{Credentials, Loaded};
 use crate::upstream::endpoint::Endpoint;
