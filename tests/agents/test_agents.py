@@ -9,11 +9,13 @@ import pathlib
 import shlex
 import subprocess
 import time
+import types
 
 import pytest
 from conftest import AUDIENCE
 from house import EXAMPLE, EXPIRED_KEY, HAIKU, OF_AWS, REGION, REVOKED_KEY, SESSION_TOKEN, SIGNING, SONNET, WRONG_SECRET
 from house import access_key, arn, bearer, clean_environment
+from on_the_way import Between
 
 AGENTS = pathlib.Path(os.environ["TOLLGATE_AGENTS"])
 PROMPT = "Say hello."
@@ -175,6 +177,21 @@ def test_an_agent_shows_a_refusal_within_seconds(house, agent, what, tmp_path):
         said = agent(house.gateway, tmp_path, house.gateway.credentials[caller], model)
 
     assert_told(said, seen, asked, agent, words, reason)
+
+
+# What is changed on the way: one letter of the body, or of a header that every signer signs.
+CHANGES = {"the body": {b"Say hello.": b"Say heLlo."}, "a header": {b"ost: 127.0.0.1": b"ost: 127.0.0.2"}}
+
+
+@agents
+@pytest.mark.parametrize("what", CHANGES)
+def test_an_agent_says_so_when_something_on_the_way_changes_what_it_signed(house, agent, what, tmp_path):
+    with Between(house.gateway.http, CHANGES[what]) as between, house.watch() as seen, asking(house) as asked:
+        gateway = types.SimpleNamespace(http=between.url)
+        said = agent(gateway, tmp_path, house.gateway.credentials[SIGNING], SONNET)
+
+    assert between.changed > 0
+    assert_told(said, seen, asked, agent, "does not match", "invalid_signature")
 
 
 # Debian's libfaketime; the loader puts the machine's folder of libraries in the place of $LIB.
