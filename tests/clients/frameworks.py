@@ -22,11 +22,12 @@ class LangChain(adapters.Client):
                 model=model, endpoint_url=self.url, region_name=house.REGION, max_tokens=max_tokens
             )
         try:
-            if operation == adapters.CONVERSE:
-                message = chat.invoke(prompt)
-            else:
-                first, *others = chat.stream(prompt)
-                message = sum(others, first)
+            with adapters.botocore_clock(self.ahead):
+                if operation == adapters.CONVERSE:
+                    message = chat.invoke(prompt)
+                else:
+                    first, *others = chat.stream(prompt)
+                    message = sum(others, first)
         except botocore.exceptions.ClientError as error:
             code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
             raise adapters.Refused(code, message, error.response["ResponseMetadata"]["HTTPStatusCode"]) from error
@@ -39,7 +40,7 @@ class JavaScriptLibrary(adapters.JavaScript):
 
     def call(self, operation, caller, model, prompt, max_tokens=64):
         form = "stream" if operation.endswith("Stream") else "whole"
-        answer = self.run("ask.mjs", caller, self.name, form, model, prompt, str(max_tokens))["answer"]
+        answer = self.run("ask.mjs", caller, self.name, form, model, prompt, str(max_tokens), str(self.ahead))["answer"]
         return adapters.Answer(text=answer["text"], usage=answer["usage"], raw=answer)
 
 

@@ -139,10 +139,30 @@ def test_libraries_on_top_of_bedrock_sign_as_the_sdks_do(house, client, operatio
     assert seen.payers == {"alice": 1}
 
 
-@pytest.mark.parametrize("client", frameworks.LIBRARIES, ids=lambda client: client.name, indirect=True)
-def test_libraries_on_top_of_bedrock_tell_of_a_wrong_secret_after_one_attempt(house, client):
+libraries = pytest.mark.parametrize("client", frameworks.LIBRARIES, ids=lambda client: client.name, indirect=True)
+
+
+@libraries
+@pytest.mark.parametrize("what", REFUSALS)
+def test_libraries_on_top_of_bedrock_tell_what_does_not_hold_after_one_attempt(house, client, what):
+    case = REFUSALS[what]
+    client.ahead = case.ahead
     with house.watch() as seen:
-        assert_refused(client, houses.WRONG_SECRET, INVALID, MISMATCH)
+        assert_refused(client, case.caller, case.refusal, case.words)
+    assert (seen.attempts, seen.refusals, seen.upstream) == (1, {case.refusal[1]: 1}, [])
+
+
+# They sign fewer headers, and this one always.
+OTHER_HOST = {b"ost: 127.0.0.1": b"ost: 127.0.0.2"}
+
+
+@libraries
+@pytest.mark.parametrize("changes", [CHANGES["the body"], OTHER_HOST], ids=["the body", "a header"])
+def test_libraries_on_top_of_bedrock_tell_that_something_on_the_way_changed_what_they_signed(house, client, changes):
+    with Between(house.gateway.http, changes) as between, house.watch() as seen:
+        client.url = between.url
+        assert_refused(client, SIGNING, INVALID, "does not match")
+    assert between.changed > 0
     assert (seen.attempts, seen.refusals, seen.upstream) == (1, {"invalid_signature": 1}, [])
 
 

@@ -1,10 +1,11 @@
 // Asks a model with another library as it comes: address, credential and Region from the environment. Arguments: the
-// library, "stream" or "whole", the model, the prompt, and the most tokens. Prints what `call.mjs` prints, with
-// {"text", "usage": {"input", "output"}} as the answer.
+// library, "stream" or "whole", the model, the prompt, the most tokens, and how many seconds the clock is ahead. Prints what
+// `call.mjs` prints, with {"text", "usage": {"input", "output"}} as the answer.
 
 import { createAmazonBedrock } from "@ai-sdk/amazon-bedrock";
 import { AnthropicBedrock } from "@anthropic-ai/bedrock-sdk";
 import { generateText, streamText } from "ai";
+import { setTheClock } from "./clock.mjs";
 
 const libraries = {
   "@anthropic-ai/bedrock-sdk": async (streamed, model, prompt, max_tokens) => {
@@ -26,7 +27,8 @@ const libraries = {
   },
 };
 
-const [library, form, model, prompt, most] = process.argv.slice(2);
+const [library, form, model, prompt, most, ahead] = process.argv.slice(2);
+if (Number(ahead)) setTheClock(Number(ahead) * 1000);
 const print = (result) => console.log(JSON.stringify({ ...result, events: [] }));
 try {
   print({ answer: await libraries[library](form === "stream", model, prompt, Number(most)) });

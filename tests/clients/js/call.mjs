@@ -5,6 +5,7 @@
 // The only addition is a look at the request body as it leaves, which the caller compares with what arrives.
 
 import * as bedrock from "@aws-sdk/client-bedrock-runtime";
+import { setTheClock } from "./clock.mjs";
 
 const [command, json, ahead] = process.argv.slice(2);
 const input = JSON.parse(json);
@@ -41,16 +42,4 @@ try {
   const { httpStatusCode: status, attempts } = error.$metadata ?? {};
   const typed = typeof bedrock[error.name] === "function" && error instanceof bedrock[error.name];
   print({ error: { name: error.name, message: error.message, status, attempts, typed } });
-}
-
-function setTheClock(ahead) {
-  const Right = Date;
-  globalThis.Date = class extends Right {
-    constructor(...given) {
-      super(...(given.length > 0 ? given : [Right.now() + ahead]));
-    }
-    static now() {
-      return Right.now() + ahead;
-    }
-  };
 }
