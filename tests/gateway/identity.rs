@@ -179,16 +179,24 @@ fn signed(scene: &Scene, key: &AccessKey, path: &str, body: &str) -> http::Reque
 pub(crate) async fn signing(plan: Plan, lines: &str) -> (Scene, AccessKey) {
     let folder = tempfile::TempDir::new().unwrap();
     let file = folder.path().join("root.key");
-    let text = "0123456789abcdef0123456789abcdef";
-    std::fs::write(&file, text).unwrap();
+    std::fs::write(&file, ROOT).unwrap();
     let lines = format!("root_key_files = [\"{}\"]\n{lines}", file.display());
     let scene = plan.identity(&lines).open().await;
-    let (id, root) = (KeyId::generate().unwrap(), RootKey::read(text).unwrap());
-    let record = KeyRecord::new(id, Proof::SigV4(root.id()), "alice", Timestamp::now());
+    let key = access_key(&scene, |_| {}).await;
+    (scene, key)
+}
+
+/// An access key of alice's at a gateway that [`signing`] has opened.
+pub(crate) async fn access_key(scene: &Scene, change: impl FnOnce(&mut KeyRecord)) -> AccessKey {
+    let (id, root) = (KeyId::generate().unwrap(), RootKey::read(ROOT).unwrap());
+    let mut record = KeyRecord::new(id, Proof::SigV4(root.id()), "alice", Timestamp::now());
+    change(&mut record);
     scene.keyfile.add(vec![record]).unwrap();
     scene.gateway.identity.keys().refresh().await.unwrap_reloaded();
-    (scene, root.access_key(id))
+    root.access_key(id)
 }
+
+const ROOT: &str = "0123456789abcdef0123456789abcdef";
 
 trait Reloaded {
     fn unwrap_reloaded(self);

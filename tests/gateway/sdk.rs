@@ -2,9 +2,12 @@
 //! authority, where it speaks HTTP/2.
 
 use aws_sdk_bedrockruntime::Client;
+use aws_sdk_bedrockruntime::config::interceptors::BeforeTransmitInterceptorContextMut;
 use aws_sdk_bedrockruntime::config::retry::RetryConfig;
-use aws_sdk_bedrockruntime::config::{BehaviorVersion, Credentials, Region, Token};
-use aws_sdk_bedrockruntime::error::ProvideErrorMetadata;
+use aws_sdk_bedrockruntime::config::{
+    BehaviorVersion, ConfigBag, Credentials, Intercept, Region, RuntimeComponents, Token,
+};
+use aws_sdk_bedrockruntime::error::{BoxError, ProvideErrorMetadata};
 use aws_sdk_bedrockruntime::primitives::Blob;
 use aws_sdk_bedrockruntime::types::{
     ContentBlock, ConversationRole, ConverseStreamOutput, ConverseTokensRequest, CountTokensInput,
@@ -244,6 +247,59 @@ async fn a_client_that_signs_by_a_wrong_clock_is_told_so() {
         let error = client.converse().model_id("sonnet").messages(message("hello")).send().await.unwrap_err();
         assert_eq!(error.code(), Some("InvalidSignatureException"), "{error:?}");
         assert!(error.message().unwrap().contains(words), "{error:?}");
+        assert!(scene.mock.received().is_empty());
+    }
+}
+
+/// Something on the way, after the signature.
+#[derive(Debug)]
+enum OnTheWay {
+    Body,
+    Header,
+}
+
+impl Intercept for OnTheWay {
+    fn name(&self) -> &'static str {
+        "OnTheWay"
+    }
+
+    fn modify_before_transmit(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let request = context.request_mut();
+        match self {
+            Self::Body => {
+                let sent = String::from_utf8(request.body().bytes().unwrap().to_vec()).unwrap();
+                *request.body_mut() = sent.replace("hello", "hullo").into();
+            }
+            Self::Header => {
+                request.headers_mut().insert("content-type", "application/jsom");
+            }
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_signs_is_told_of_what_was_changed_on_the_way_and_of_a_key_that_has_expired() {
+    let secure = Plan::default().server("tls = { local_ca = \"ca\" }");
+    for plan in [Plan::default(), secure] {
+        let (scene, key) = crate::identity::signing(plan, "").await;
+        for change in [OnTheWay::Body, OnTheWay::Header] {
+            let client = signing_client(&scene, &key.access_key_id, key.secret_access_key.expose());
+            let call = client.converse().model_id("sonnet").messages(message("hello"));
+            let error = call.customize().interceptor(change).send().await.unwrap_err();
+            assert_eq!(error.code(), Some("InvalidSignatureException"), "{error:?}");
+            assert!(error.message().unwrap().contains("does not match"), "{error:?}");
+        }
+        let old =
+            crate::identity::access_key(&scene, |record| record.expires = Some(jiff::Timestamp::UNIX_EPOCH)).await;
+        let client = signing_client(&scene, &old.access_key_id, old.secret_access_key.expose());
+        let error = client.converse().model_id("sonnet").messages(message("hello")).send().await.unwrap_err();
+        assert_eq!(error.code(), Some("ExpiredTokenException"), "{error:?}");
         assert!(scene.mock.received().is_empty());
     }
 }
