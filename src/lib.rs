@@ -12,6 +12,7 @@ pub mod config;
 pub mod eventstream;
 pub mod gateway;
 pub mod guardrail;
+pub mod http1;
 pub mod identity;
 pub mod limits;
 pub mod mock;

@@ -15,6 +15,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("types", 0),
     ("eventstream", 1),
     ("sigv4", 1),
+    ("http1", 1),
     ("bedrock", 2),
     ("identity", 3),
     ("profiles", 4),

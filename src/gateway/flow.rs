@@ -6,20 +6,23 @@
 //! A body is only looked at when its caller is ready for more. So what it holds lies in a [`Flow`], from which
 //! [`Drains::watch`] can take it: the lock is taken once a piece and contended by nobody else.
 
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
+use tokio::io::AsyncWrite;
 use tokio::time::{Sleep, sleep};
 
 use super::drains::{Drains, OnDisconnect, Watched};
 use super::exchange::{Closing, Exchange, fault};
 use crate::budget::ReservedReason;
 use crate::eventstream;
+use crate::http1::Framing;
 use crate::telemetry::Downstream;
 use crate::upstream::{Phase, UpstreamBody, UpstreamError};
 
@@ -27,6 +30,7 @@ use crate::upstream::{Phase, UpstreamBody, UpstreamError};
 #[derive(Debug)]
 pub struct MeteredBody {
     flow: Arc<Flow>,
+    framing: Framing,
     drains: Drains,
     _watched: Watched,
 }
@@ -40,6 +44,8 @@ struct Course {
     state: State,
     /// How often in a row the watch has found the caller not to take what is there.
     idle_looks: u32,
+    /// How many bytes have been written to the caller as they stand on the wire.
+    passed: u64,
 }
 
 #[derive(Debug)]
@@ -48,6 +54,8 @@ enum State {
     Open(Box<(UpstreamBody, Exchange)>, Turn),
     /// It broke off within a message and is settled: what has been passed on leaves first, then the connection is cut.
     Parting(Option<UpstreamError>, Pin<Box<Sleep>>),
+    /// It has ended and is settled; this is still to be written.
+    Last(Bytes),
     /// It has ended, and is settled.
     Ended,
     /// The caller did not read on, and it was taken from them.
@@ -63,15 +71,35 @@ enum Turn {
 
 impl MeteredBody {
     pub(super) fn new(upstream: UpstreamBody, exchange: Exchange, drains: Drains) -> Self {
+        let framing = upstream.framing();
         let state = if upstream.is_end_stream() {
             exchange.conclude(Closing::End);
             State::Ended
         } else {
             State::Open(Box::new((upstream, exchange)), Turn::Caller)
         };
-        let flow = Arc::new(Flow(Mutex::new(Course { state, idle_looks: 0 })));
+        let flow = Arc::new(Flow(Mutex::new(Course { state, idle_looks: 0, passed: 0 })));
         let watched = drains.watched(&flow);
-        Self { flow, drains, _watched: watched }
+        Self { flow, framing, drains, _watched: watched }
+    }
+
+    /// Where the body ends on the wire, as [`MeteredBody::poll_pass`] writes it.
+    pub const fn framing(&self) -> Framing {
+        self.framing
+    }
+
+    /// Writes `head`, and after it the body as it stands on Bedrock's wire, framing included. Ready once all is written.
+    pub fn poll_pass<W>(&self, cx: &mut Context<'_>, head: &mut Bytes, out: &mut W) -> Poll<io::Result<()>>
+    where
+        W: AsyncWrite + Unpin,
+    {
+        self.flow.lock().poll_pass(cx, head, out)
+    }
+
+    /// How many bytes have been written, and whether what is left to write is all there is.
+    pub fn progress(&self) -> (u64, bool) {
+        let course = self.flow.lock();
+        (course.passed, !matches!(course.state, State::Open(..)))
     }
 }
 
@@ -87,15 +115,15 @@ impl Course {
                 ready!(wait.as_mut().poll(cx));
                 return Poll::Ready(error.take().map(Err));
             }
-            State::Ended => return Poll::Ready(None),
+            State::Last(_) | State::Ended => return Poll::Ready(None),
             // A clean end would be taken for a whole answer.
             State::Taken => return Poll::Ready(Some(Err(UpstreamError::Timeout(Phase::Idle)))),
         };
         let frame = match ready!(Pin::new(&mut *upstream).poll_frame(cx)) {
             Some(Ok(frame)) => frame,
             Some(Err(error)) => {
-                return match self.broke(error) {
-                    Some(last_words) => Poll::Ready(Some(Ok(last_words))),
+                return match self.broke(error, true) {
+                    Some(last_words) => Poll::Ready(Some(Ok(Frame::data(last_words)))),
                     None => self.poll(cx),
                 };
             }
@@ -116,10 +144,85 @@ impl Course {
         Poll::Ready(Some(Ok(frame)))
     }
 
+    fn poll_pass<W>(&mut self, cx: &mut Context<'_>, head: &mut Bytes, out: &mut W) -> Poll<io::Result<()>>
+    where
+        W: AsyncWrite + Unpin,
+    {
+        loop {
+            let waits = self.look(cx).is_pending();
+            let body = match &self.state {
+                State::Open(open, _) => open.0.wire(),
+                State::Last(last) => last,
+                State::Parting(..) | State::Ended => &[],
+                State::Taken => return Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            };
+            if head.is_empty() && body.is_empty() {
+                let flushed = Pin::new(&mut *out).poll_flush(cx)?;
+                match &mut self.state {
+                    State::Last(_) | State::Ended => return flushed.map(Ok),
+                    State::Parting(_, wait) => {
+                        ready!(wait.as_mut().poll(cx));
+                        return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+                    }
+                    State::Open(..) | State::Taken if waits => return Poll::Pending,
+                    State::Open(..) | State::Taken => continue,
+                }
+            }
+            let both = [IoSlice::new(head), IoSlice::new(body)];
+            let written = match Pin::new(&mut *out).poll_write_vectored(cx, &both) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(written) => written?,
+                Poll::Pending => {
+                    if let State::Open(_, turn) = &mut self.state {
+                        *turn = Turn::Caller;
+                    }
+                    return Poll::Pending;
+                }
+            };
+            self.idle_looks = 0;
+            self.passed += written as u64;
+            let of_head = written.min(head.len());
+            head.advance(of_head);
+            match &mut self.state {
+                State::Open(open, _) => open.0.passed(written - of_head),
+                State::Last(last) => last.advance(written - of_head),
+                State::Parting(..) | State::Ended | State::Taken => {}
+            }
+        }
+    }
+
+    /// Looks for more of the body once all that was there has been written.
+    fn look(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let State::Open(open, turn) = &mut self.state else { return Poll::Ready(()) };
+        let (upstream, exchange) = &mut **open;
+        if !upstream.wire().is_empty() {
+            return Poll::Ready(());
+        }
+        *turn = Turn::Upstream;
+        let meter = |payload: &[u8]| {
+            exchange.observe(payload);
+            exchange.sent(payload.len());
+        };
+        match ready!(upstream.poll_more(cx, meter)) {
+            Ok(None) => {}
+            Ok(Some(last)) => {
+                self.close(Closing::End);
+                self.state = State::Last(last);
+            }
+            Err(error) => {
+                let (between, chunked) = (upstream.is_between_chunks(), upstream.framing() == Framing::Chunked);
+                if let Some(last_words) = self.broke(error, between) {
+                    self.state = State::Last(if chunked { last_chunk(&last_words) } else { last_words });
+                }
+            }
+        }
+        Poll::Ready(())
+    }
+
     fn take(&mut self) -> Option<Box<(UpstreamBody, Exchange)>> {
         match std::mem::replace(&mut self.state, State::Taken) {
             State::Open(open, _) => Some(open),
-            settled @ (State::Parting(..) | State::Ended | State::Taken) => {
+            settled @ (State::Parting(..) | State::Last(_) | State::Ended | State::Taken) => {
                 self.state = settled;
                 None
             }
@@ -136,11 +239,12 @@ impl Course {
 
     /// Upstream broke. A stream that stands between two messages is ended by an exception that every SDK raises; inside a
     /// message, or in a JSON body, only a cut connection tells the caller that something is missing.
-    fn broke(&mut self, error: UpstreamError) -> Option<Frame<Bytes>> {
+    /// `room` is whether something may follow on the wire at all.
+    fn broke(&mut self, error: UpstreamError, room: bool) -> Option<Bytes> {
         let State::Open(open, _) = &mut self.state else { return None };
         let exchange = &mut open.1;
         let closing = Closing::Failed(fault(&error));
-        if !exchange.is_between_messages() {
+        if !room || !exchange.is_between_messages() {
             self.close(closing);
             self.state = State::Parting(Some(error), Box::pin(sleep(PARTING)));
             return None;
@@ -149,7 +253,7 @@ impl Course {
         let last_words = eventstream::exception("serviceUnavailableException", &text);
         exchange.sent(last_words.len());
         self.close(closing);
-        Some(Frame::data(last_words))
+        Some(last_words)
     }
 }
 
@@ -214,7 +318,7 @@ impl HttpBody for MeteredBody {
         match &self.flow.lock().state {
             State::Open(open, _) => open.0.size_hint(),
             State::Ended => SizeHint::with_exact(0),
-            State::Parting(..) | State::Taken => SizeHint::default(),
+            State::Parting(..) | State::Last(_) | State::Taken => SizeHint::default(),
         }
     }
 }
@@ -227,6 +331,11 @@ impl Drop for MeteredBody {
 
 /// A connection that is cut takes along what has not left yet. This is far more than its leaving takes.
 const PARTING: Duration = Duration::from_millis(50);
+
+/// A chunk, and the end of a chunked body after it.
+fn last_chunk(data: &[u8]) -> Bytes {
+    [format!("{:x}\r\n", data.len()).as_bytes(), data, b"\r\n0\r\n\r\n"].concat().into()
+}
 
 async fn read_on(mut upstream: UpstreamBody, exchange: &mut Exchange) -> Closing {
     while let Some(frame) = upstream.frame().await {

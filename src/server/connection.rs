@@ -16,12 +16,31 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::http1;
 use super::listener::ServerLimits;
 use crate::gateway::{Body, Gateway};
+use crate::http1::{LARGEST_HEAD, MOST_HEADERS};
 use crate::identity::Origin;
 
-/// Serves a connection.
+/// Serves a connection: by [`http1`], and by hyper from the first request that is not ordinary.
 pub(super) async fn drive<I>(
+    io: I,
+    gateway: Arc<Gateway>,
+    origin: Arc<Origin>,
+    limits: ServerLimits,
+    stop: CancellationToken,
+) -> io::Result<()>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    match http1::serve(io, &gateway, &origin, limits, &stop).await? {
+        // Boxed: most connections never need it.
+        Some(unusual) => Box::pin(by_hyper(unusual, gateway, origin, limits, stop)).await,
+        None => Ok(()),
+    }
+}
+
+async fn by_hyper<I>(
     io: I,
     gateway: Arc<Gateway>,
     origin: Arc<Origin>,
@@ -114,7 +133,7 @@ impl HttpBody for Answer {
 
 /// How long a connection may have no request open, give or take as much. Long, because the last bytes of an answer may still
 /// be on their way to a slow reader.
-const IDLE: Duration = Duration::from_mins(5);
+pub(super) const IDLE: Duration = Duration::from_mins(5);
 
 fn builder(header_timeout: Duration) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -122,8 +141,8 @@ fn builder(header_timeout: Duration) -> auto::Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(header_timeout)
-        .max_headers(MAX_HEADERS)
-        .max_buf_size(MAX_HEAD_BYTES);
+        .max_headers(MOST_HEADERS)
+        .max_buf_size(LARGEST_HEAD);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -136,12 +155,6 @@ fn builder(header_timeout: Duration) -> auto::Builder<TokioExecutor> {
         .keep_alive_timeout(Duration::from_secs(20));
     builder
 }
-
-/// Clients send about twenty headers; Bedrock itself is said to take a few more.
-const MAX_HEADERS: usize = 100;
-
-/// The largest head, and the most that is buffered of a response whose reader is slow.
-const MAX_HEAD_BYTES: usize = 64 * 1_024;
 
 /// Streams of one HTTP/2 connection. The AWS SDK for JavaScript opens a connection for each call.
 const MAX_STREAMS: u32 = 256;

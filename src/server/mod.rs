@@ -5,8 +5,10 @@
 //! streams of one connection.
 
 mod connection;
+mod http1;
 mod listener;
 pub mod local_ca;
+mod prefixed;
 pub mod tls;
 
 pub use listener::{Listener, Plaintext, ServerLimits, Welcome, serve};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Request;
 use http::header::{CONTENT_TYPE, HeaderName};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 
 use super::credentials::Credentials;
 use super::endpoint::{Endpoint, suffixes};
@@ -97,12 +97,7 @@ impl Parts {
         Ok(reply)
     }
 
-    fn signed(
-        &self,
-        question: Question,
-        endpoint: &Endpoint,
-        signing: &Signing,
-    ) -> Result<Request<Full<Bytes>>, String> {
+    fn signed(&self, question: Question, endpoint: &Endpoint, signing: &Signing) -> Result<Request<Bytes>, String> {
         let now = self.clock.now();
         let mut headers = Vec::with_capacity(2);
         if let Some(target) = question.target {

@@ -27,7 +27,7 @@ pub enum UpstreamError {
     Timeout(Phase),
     /// The connection broke.
     #[error("the upstream connection broke: {0}")]
-    Reset(#[source] hyper::Error),
+    Reset(#[source] std::io::Error),
     /// The request could not be written down: a defect here, not upstream.
     #[error("the upstream request is malformed: {0}")]
     Malformed(String),

@@ -1,90 +1,175 @@
-//! One connection to Bedrock: where requests go in, and what moves its bytes.
+//! One connection to Bedrock: HTTP/1.1 as the client speaks it, one call at a time.
 //!
-//! A connection has no task of its own. Whoever waits for a response drives it, in the same task that writes to the caller: the
-//! messages of one read of the socket pass on without a wake-up between any two of them, and a caller who reads slowly slows
-//! the socket down. While it lies idle nobody drives it; that Bedrock has closed it meanwhile is seen when it is next wanted.
+//! A connection has no task of its own. Whoever waits for a response reads it, in the same task that writes to the caller, so that all
+//! messages of one read of the socket pass on in one go, and a caller who reads slowly slows the socket down. While it lies idle
+//! nobody reads it; that Bedrock has closed it meanwhile, or has sent what nobody asked for, is seen when it is next wanted.
 
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::io;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
+use bytes::buf::Chain;
+use bytes::{Buf, Bytes, BytesMut};
+use http::Request;
+use tokio_util::io::{poll_read_buf, poll_write_buf};
 
 use super::connector::Connection;
+use crate::http1::{ResponseHead, response};
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Line {
-    sender: SendRequest<Full<Bytes>>,
-    driver: Driver,
+    io: Connection,
+    /// What has been read and not taken yet.
+    pub(super) buffer: BytesMut,
+    /// How much room the next read has.
+    room: usize,
+    /// What is left to write of the request.
+    unsent: Chain<Bytes, Bytes>,
+    holds_request: bool,
+    /// Whether a byte of the request has been written.
+    begun: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum SendError {
+    /// Not a byte was written: the request may be sent on another connection.
+    Unwritten,
+    /// The connection broke.
+    Broke(io::Error),
 }
 
 impl Line {
-    /// Begins HTTP/1.1 on a fresh connection.
-    pub(super) async fn new(connection: Connection) -> Result<Self, hyper::Error> {
-        let (sender, driver) = http1::handshake(TokioIo::new(connection)).await?;
-        Ok(Self { sender, driver: Driver(Some(Box::new(driver))) })
-    }
-
-    /// Sends a request and waits for the response's head.
-    pub(super) async fn send(
-        &mut self,
-        request: Request<Full<Bytes>>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<Full<Bytes>>>> {
-        self.driver.until(self.sender.try_send_request(request)).await
-    }
-
-    /// Moves the connection's bytes, as far as they go now.
-    pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
-        self.driver.poll(cx);
-    }
-
-    /// Whether it has ended, as far as has been seen.
-    pub(super) fn is_closed(&self) -> bool {
-        self.sender.is_closed()
-    }
-
-    /// Whether it can take a request. An end that arrived while nobody was looking is seen now.
-    pub(super) async fn is_good(&mut self) -> bool {
-        poll_fn(|cx| {
-            self.driver.poll(cx);
-            Poll::Ready(())
-        })
-        .await;
-        !self.sender.is_closed() && self.driver.until(self.sender.ready()).await.is_ok()
-    }
-}
-
-/// Moves a connection's bytes while it is polled; empty once the connection has ended.
-#[derive(Debug)]
-struct Driver(Option<Box<http1::Connection<TokioIo<Connection>, Full<Bytes>>>>);
-
-impl Driver {
-    fn poll(&mut self, cx: &mut Context<'_>) {
-        // How a connection ended reaches whoever waits for a response on it; there is nobody else to tell.
-        if let Some(connection) = &mut self.0
-            && Pin::new(connection.as_mut()).poll(cx).is_ready()
-        {
-            self.0 = None;
+    pub(super) fn new(connection: Connection) -> Self {
+        Self {
+            io: connection,
+            buffer: BytesMut::new(),
+            room: SMALL,
+            unsent: nothing(),
+            holds_request: false,
+            begun: false,
         }
     }
 
-    /// Waits for an answer of the connection's.
-    async fn until<T>(&mut self, answer: impl Future<Output = T>) -> T {
-        let mut answer = pin!(answer);
+    /// Sends a request and waits for the response's head.
+    pub(super) async fn send(&mut self, request: &Request<Bytes>) -> Result<ResponseHead, SendError> {
+        self.unsent = head(request).chain(request.body().clone());
+        (self.holds_request, self.begun) = (true, false);
         poll_fn(|cx| {
-            if let Poll::Ready(output) = answer.as_mut().poll(cx) {
-                return Poll::Ready(output);
+            loop {
+                match response(&mut self.buffer) {
+                    Ok(Some(head)) => return Poll::Ready(Ok(head)),
+                    Ok(None) => {}
+                    Err(error) => return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error))),
+                }
+                match self.poll_fill(cx) {
+                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+                    Poll::Ready(Ok(_)) => {}
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending => return Poll::Pending,
+                }
             }
-            self.poll(cx);
-            answer.as_mut().poll(cx)
         })
         .await
+        .map_err(|error| if self.begun { SendError::Broke(error) } else { SendError::Unwritten })
+    }
+
+    /// Reads what has come, at least a byte; none at the connection's end. What is left of the request is written before: an answer may
+    /// begin while its request is still on the way.
+    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        while self.unsent.has_remaining() {
+            match poll_write_buf(Pin::new(&mut self.io), cx, &mut self.unsent) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(_)) => self.begun = true,
+                // Bedrock may have answered before it closed.
+                Poll::Ready(Err(error)) if self.begun => {
+                    self.unsent = nothing();
+                    return match self.poll_read(cx) {
+                        Poll::Ready(Ok(0)) | Poll::Pending => Poll::Ready(Err(error)),
+                        read @ Poll::Ready(_) => read,
+                    };
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return self.poll_read(cx),
+            }
+        }
+        if self.holds_request {
+            // The body is no longer needed, and may be large.
+            (self.unsent, self.holds_request) = (nothing(), false);
+        }
+        if self.is_flushing() {
+            // TLS may hold back what it has encrypted.
+            if let Poll::Ready(Err(error)) = self.poll_flush(cx) {
+                return Poll::Ready(Err(error));
+            }
+        }
+        self.poll_read(cx)
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.buffer.reserve(self.room);
+        let room = self.buffer.capacity() - self.buffer.len();
+        let read = std::task::ready!(poll_read_buf(Pin::new(&mut self.io), cx, &mut self.buffer))?;
+        if read == room {
+            self.room = (self.room * 4).min(LARGE);
+        }
+        Poll::Ready(Ok(read))
+    }
+
+    const fn is_flushing(&self) -> bool {
+        matches!(self.io, Connection::Tls(_))
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        tokio::io::AsyncWrite::poll_flush(Pin::new(&mut self.io), cx)
+    }
+
+    /// Makes it ready for another call, if it can take one: the whole request was written and nothing more than the answer came.
+    pub(super) fn rest(&mut self) -> bool {
+        if self.room > SMALL {
+            (self.buffer, self.room) = (BytesMut::new(), SMALL);
+        }
+        !self.unsent.has_remaining() && self.buffer.is_empty()
+    }
+
+    /// Whether it can take a request: it is still open, and nothing has come that nobody has asked for.
+    pub(super) fn is_good(&mut self, cx: &mut Context<'_>) -> bool {
+        self.buffer.is_empty() && self.poll_read(cx).is_pending()
     }
 }
+
+fn nothing() -> Chain<Bytes, Bytes> {
+    Bytes::new().chain(Bytes::new())
+}
+
+/// The head of a request as it stands on the wire.
+fn head(request: &Request<Bytes>) -> Bytes {
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    let headers = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>();
+    let mut head = Vec::with_capacity(target.len() + headers + 64);
+    for part in [request.method().as_str(), " ", target, " HTTP/1.1\r\n"] {
+        head.extend_from_slice(part.as_bytes());
+    }
+    for (name, value) in request.headers() {
+        head.extend_from_slice(name.as_str().as_bytes());
+        head.extend_from_slice(b": ");
+        head.extend_from_slice(value.as_bytes());
+        head.extend_from_slice(b"\r\n");
+    }
+    let length = request.body().len();
+    if length > 0 || request.method() == http::Method::POST {
+        head.extend_from_slice(b"content-length: ");
+        head.extend_from_slice(length.to_string().as_bytes());
+        head.extend_from_slice(b"\r\n");
+    }
+    head.extend_from_slice(b"\r\n");
+    head.into()
+}
+
+/// The room of a read. A stream of a model's words fits; what fills it gets more.
+const SMALL: usize = 4 * 1_024;
+
+/// The most room of a read.
+const LARGE: usize = 64 * 1_024;

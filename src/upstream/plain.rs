@@ -5,7 +5,6 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, HOST, HeaderName, HeaderValue, USER_AGENT};
 use http::{HeaderMap, Method, Request};
-use http_body_util::Full;
 
 use super::endpoint::Endpoint;
 use crate::sigv4::{AwsCredentials, CanonicalRequest, Payload, Signer};
@@ -32,7 +31,7 @@ impl Plain<'_> {
         credentials: &AwsCredentials,
         region: &Region,
         now: SystemTime,
-    ) -> Result<Request<Full<Bytes>>, String> {
+    ) -> Result<Request<Bytes>, String> {
         let Self { method, path, query, headers: own, body } = self;
         let amz_date = Signer::amz_date(now);
         let payload = Payload::of(body.clone());
@@ -68,7 +67,7 @@ impl Plain<'_> {
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION"))));
 
         let separator = if query.is_empty() { "" } else { "?" };
-        let mut request = Request::new(Full::new(body));
+        let mut request = Request::new(body);
         *request.method_mut() = method;
         *request.uri_mut() =
             format!("{path}{separator}{query}").parse().map_err(|_| "the question has no path".to_owned())?;

@@ -5,15 +5,15 @@
 //! is sent on a fresh one; a request of which a single byte was written is never sent again.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Context;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
@@ -21,7 +21,8 @@ use super::body::UpstreamBody;
 use super::connector::Connector;
 use super::endpoint::Endpoint;
 use super::error::{Phase, UpstreamError};
-use super::line::Line;
+use super::line::{Line, SendError};
+use crate::http1::ResponseHead;
 
 /// Bounds in time and number.
 #[derive(Clone, Copy, Debug)]
@@ -74,19 +75,14 @@ struct Idle {
 pub(super) struct Lease {
     pool: Arc<Pool>,
     endpoint: Arc<Endpoint>,
-    line: Line,
+    pub(super) line: Line,
     permit: OwnedSemaphorePermit,
 }
 
 impl Lease {
-    /// Moves the connection's bytes, as far as they go now.
-    pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
-        self.line.drive(cx);
-    }
-
     /// Gives the connection back; its response has been read to the end.
-    pub(super) fn give_back(self) {
-        if self.line.is_closed() {
+    pub(super) fn give_back(mut self) {
+        if !self.line.rest() {
             return;
         }
         let idle = Idle { line: self.line, permit: self.permit, since: Instant::now() };
@@ -123,7 +119,7 @@ impl Pool {
     pub fn close_idle(&self) {
         let kept_for = self.limits.pool_idle_timeout;
         for connections in self.idle().values_mut() {
-            connections.retain(|idle| idle.since.elapsed() < kept_for && !idle.line.is_closed());
+            connections.retain(|idle| idle.since.elapsed() < kept_for);
         }
     }
 
@@ -131,41 +127,25 @@ impl Pool {
     pub(super) async fn send(
         self: &Arc<Self>,
         endpoint: &Arc<Endpoint>,
-        request: Request<Full<Bytes>>,
+        request: Request<Bytes>,
     ) -> Result<Response<UpstreamBody>, UpstreamError> {
-        let mut request = request;
         loop {
             let (mut lease, origin) = self.lease(endpoint).await?;
-            match (self.try_on(&mut lease, request).await, origin) {
-                (Ok(response), _) => return Ok(self.leased(response, lease)),
-                (Err(TrySend::Unwritten(unwritten)), Origin::Kept) => request = *unwritten,
-                (Err(TrySend::Unwritten(_)), Origin::Fresh) => {
+            match (timeout(self.limits.first_byte_timeout, lease.line.send(&request)).await, origin) {
+                (Ok(Ok(ResponseHead { parts, framing, keep_alive })), _) => {
+                    let body = UpstreamBody::new(lease, framing, keep_alive, self.limits.idle_timeout);
+                    return Ok(Response::from_parts(parts, body));
+                }
+                (Ok(Err(SendError::Unwritten)), Origin::Kept) => {}
+                (Ok(Err(SendError::Unwritten)), Origin::Fresh) => {
                     return Err(UpstreamError::Connect {
                         endpoint: endpoint.to_string(),
                         reason: "the connection was closed as soon as it was open".to_owned(),
                     });
                 }
-                (Err(TrySend::Failed(error)), _) => return Err(error),
+                (Ok(Err(SendError::Broke(error))), _) => return Err(UpstreamError::Reset(error)),
+                (Err(_), _) => return Err(UpstreamError::Timeout(Phase::FirstByte)),
             }
-        }
-    }
-
-    fn leased(&self, response: Response<hyper::body::Incoming>, lease: Lease) -> Response<UpstreamBody> {
-        response.map(|body| UpstreamBody::new(body, lease, self.limits.idle_timeout))
-    }
-
-    async fn try_on(
-        &self,
-        lease: &mut Lease,
-        request: Request<Full<Bytes>>,
-    ) -> Result<Response<hyper::body::Incoming>, TrySend> {
-        match timeout(self.limits.first_byte_timeout, lease.line.send(request)).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(mut error)) => Err(match error.take_message() {
-                Some(unwritten) => TrySend::Unwritten(Box::new(unwritten)),
-                None => TrySend::Failed(UpstreamError::Reset(error.into_error())),
-            }),
-            Err(_) => Err(TrySend::Failed(UpstreamError::Timeout(Phase::FirstByte))),
         }
     }
 
@@ -176,7 +156,7 @@ impl Pool {
             // Listened for before looking, so that one which comes back in between is not missed.
             let mut returned = pin!(self.returned.notified());
             returned.as_mut().enable();
-            if let Some(lease) = self.kept(endpoint).await {
+            if let Some(lease) = poll_fn(|cx| Poll::Ready(self.kept(cx, endpoint))).await {
                 return Ok((lease, Origin::Kept));
             }
             let permit = if let Some(permit) = self.permit() {
@@ -193,12 +173,10 @@ impl Pool {
     }
 
     /// The connection that was used last: the others may then grow old and close.
-    async fn kept(self: &Arc<Self>, endpoint: &Arc<Endpoint>) -> Option<Lease> {
+    fn kept(self: &Arc<Self>, cx: &mut Context<'_>, endpoint: &Arc<Endpoint>) -> Option<Lease> {
         loop {
             let Idle { mut line, permit, since } = self.idle().get_mut(endpoint)?.pop()?;
-            // Ready at once, but for the moment in which its last response is being put to rest.
-            let good = async { matches!(timeout(self.limits.connect_timeout, line.is_good()).await, Ok(true)) };
-            if since.elapsed() < self.limits.pool_idle_timeout && good.await {
+            if since.elapsed() < self.limits.pool_idle_timeout && line.is_good(cx) {
                 self.reused.fetch_add(1, Ordering::Relaxed);
                 return Some(Lease { pool: Arc::clone(self), endpoint: Arc::clone(endpoint), line, permit });
             }
@@ -216,7 +194,7 @@ impl Pool {
             .await
             .map_err(|_| UpstreamError::Timeout(Phase::Connect))?
             .map_err(|error| failed(error.to_string()))?;
-        let line = Line::new(connection).await.map_err(|error| failed(error.to_string()))?;
+        let line = Line::new(connection);
         self.opened.fetch_add(1, Ordering::Relaxed);
         Ok(Lease { pool: Arc::clone(self), endpoint: Arc::clone(endpoint), line, permit })
     }
@@ -250,11 +228,6 @@ enum Origin {
     Kept,
     /// It was opened for this call.
     Fresh,
-}
-
-enum TrySend {
-    Unwritten(Box<Request<Full<Bytes>>>),
-    Failed(UpstreamError),
 }
 
 #[cfg(test)]

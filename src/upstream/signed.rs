@@ -9,7 +9,6 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response};
-use http_body_util::Full;
 
 use super::body::UpstreamBody;
 use super::credentials::Credentials;
@@ -30,7 +29,7 @@ use crate::types::{Clock, Region};
 pub struct Signed {
     endpoint: Arc<Endpoint>,
     signing: Signing,
-    request: Request<Full<Bytes>>,
+    request: Request<Bytes>,
 }
 
 impl Signed {
@@ -114,7 +113,7 @@ impl RequestSigner {
         }
         .ok_or_else(|| malformed("the target has no path"))?;
 
-        let mut request = Request::new(Full::new(guarded.body().clone()));
+        let mut request = Request::new(guarded.body().clone());
         *request.method_mut() = Method::POST;
         *request.uri_mut() = path.parse().map_err(|_| malformed("the target's name makes no path"))?;
         let host = HeaderValue::from_str(endpoint.authority()).map_err(|_| malformed("the endpoint's name"))?;

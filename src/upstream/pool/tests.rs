@@ -46,7 +46,7 @@ fn pool(max_connections: usize, connect_timeout: Duration) -> Arc<Pool> {
 }
 
 async fn call(pool: &Arc<Pool>, endpoint: &Arc<Endpoint>) -> Result<Bytes, UpstreamError> {
-    let request = Request::get("/").header("host", endpoint.authority()).body(Full::default()).unwrap();
+    let request = Request::get("/").header("host", endpoint.authority()).body(Bytes::new()).unwrap();
     let response = pool.send(endpoint, request).await?;
     Ok(response.into_body().collect().await?.to_bytes())
 }
