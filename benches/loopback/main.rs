@@ -67,7 +67,8 @@ async fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
         Err(error) => eprintln!("nginx is not measured: {error} (on Debian: apt-get install nginx-light)"),
     }
     let mut rows = Vec::new();
-    for work in load::WORKS {
+    let only = std::env::var("ONLY").unwrap_or_default();
+    for work in load::WORKS.into_iter().filter(|work| work.name.contains(&only)) {
         eprintln!("{} …", work.name);
         let mut cpu_us: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
         for round in 0..=ROUNDS {

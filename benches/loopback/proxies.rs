@@ -23,7 +23,7 @@ impl Proxy {
     pub(crate) fn gateway(folder: &Path, upstream: SocketAddr) -> Result<Self> {
         let config = folder.join("tollgate.toml");
         fs::write(&config, CONFIG.replace("{upstream}", &upstream.to_string()))?;
-        let made = Command::new(TOLLGATE)
+        let made = Command::new(tollgate())
             .args(["key", "create", "--principal", "bench", "--output", "json", "-c"])
             .arg(&config)
             .output()?;
@@ -33,7 +33,7 @@ impl Proxy {
         let made: serde_json::Value = serde_json::from_slice(&made.stdout)?;
         let key = made.get("key").and_then(serde_json::Value::as_str).ok_or("no key was made")?.to_owned();
         let log = fs::File::create(folder.join("tollgate.log"))?;
-        let mut child = pinned(TOLLGATE)
+        let mut child = pinned(&tollgate())
             .args(["serve", "--output", "json", "-c"])
             .arg(&config)
             .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
@@ -134,7 +134,10 @@ fn pinned(program: &str) -> Command {
     command
 }
 
-const TOLLGATE: &str = env!("CARGO_BIN_EXE_tollgate");
+/// The gateway under measurement: the one just built, or another that `TOLLGATE` names.
+fn tollgate() -> String {
+    std::env::var("TOLLGATE").unwrap_or_else(|_| env!("CARGO_BIN_EXE_tollgate").to_owned())
+}
 
 const CONFIG: &str = r#"
 [server]
