@@ -2,7 +2,7 @@
 //!
 //! Input: every token encodes at least one byte of the request's text, so the body's length bounds the text; what is not
 //! text has documented bounds of its own, and the model's own wrapping (turn markers, the tool-use prompt) a small
-//! constant. Output: `max_tokens`, or the model's maximum. Price: the dearest kind of input that the request can cause,
+//! constant. Of a prompt of Prompt management, whose text is not in the request, the configuration says how long it is. Output: `max_tokens`, or the model's maximum. Price: the dearest kind of input that the request can cause,
 //! the dearest tier it can ask for, the long-context price where the bound is long. What is charged by the piece is counted in the request; a model
 //! that is charged by nothing else uses no tokens. Nothing is tokenised here.
 
@@ -19,8 +19,10 @@ use super::store::{Unit, nanodollars};
 /// request was not looked into.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestFacts {
-    /// The body's length.
+    /// The body's length; where what it fills in comes more than once, so many times that.
     pub body_bytes: u64,
+    /// Input tokens that the request does not hold: those of a prompt of Prompt management.
+    pub prompt_tokens: u64,
     /// The most output tokens that the request allows; `None` leaves it to the model.
     pub max_tokens: Option<u64>,
     /// What the prompt holds beside text.
@@ -123,12 +125,14 @@ impl Estimate {
     #[must_use]
     pub fn with_guardrail(mut self, price: GuardrailPrice) -> Self {
         if let Subject::Model { facts, price: model_price, .. } = &self.subject {
-            let output = output_tokens(facts, model_price.as_deref()).saturating_mul(GUARDED_BYTES_PER_OUTPUT_TOKEN);
+            let output = output_tokens(facts, model_price.as_deref()).saturating_mul(GUARDED_BYTES_PER_TOKEN);
             let (images, base64_bytes) = match facts.attachments {
                 Attachments::Images { count, base64_bytes } => (count, base64_bytes),
                 Attachments::None | Attachments::Unmeasurable => (0, 0),
             };
-            let text_bytes = facts.body_bytes.saturating_sub(base64_bytes).saturating_add(output);
+            let prompt = facts.prompt_tokens.saturating_mul(GUARDED_BYTES_PER_TOKEN);
+            let text_bytes =
+                facts.body_bytes.saturating_sub(base64_bytes).saturating_add(prompt).saturating_add(output);
             self.guardrail = Some(Guarding { price, text_bytes, images });
         }
         self
@@ -173,13 +177,17 @@ fn input_tokens(facts: &RequestFacts, price: Option<&ModelPrice>, reserve: Reser
         Reserve::Expected { bytes_per_token } => bytes_per_token,
     };
     let text = |bytes: u64| bytes.div_ceil(u64::from(bytes_per_token.get())).saturating_add(WRAPPING_TOKENS);
-    match facts.attachments {
+    let told = match facts.attachments {
         Attachments::None => text(facts.body_bytes),
         Attachments::Images { count, base64_bytes } => {
             text(facts.body_bytes.saturating_sub(base64_bytes)).saturating_add(count.saturating_mul(IMAGE_TOKENS))
         }
-        Attachments::Unmeasurable => price.and_then(ModelPrice::context_window).unwrap_or(UNKNOWN_WINDOW_TOKENS),
-    }
+        // No prompt is longer than the context.
+        Attachments::Unmeasurable => {
+            return price.and_then(ModelPrice::context_window).unwrap_or(UNKNOWN_WINDOW_TOKENS);
+        }
+    };
+    told.saturating_add(facts.prompt_tokens)
 }
 
 fn output_tokens(facts: &RequestFacts, price: Option<&ModelPrice>) -> u64 {
@@ -203,6 +211,6 @@ const UNKNOWN_WINDOW_TOKENS: u64 = 1_000_000;
 /// The output of a model whose row does not tell it: the largest that is common.
 const UNKNOWN_OUTPUT_TOKENS: u64 = 128_000;
 
-/// How much text a guardrail is expected to see per output token. No bound: a token can be longer, and then a guarded
+/// How much text a guardrail is expected to see per output token, and per token of a prompt that is not in the request. No bound: a token can be longer, and then a guarded
 /// call can exceed what was held for its guardrail by fractions of a cent.
-const GUARDED_BYTES_PER_OUTPUT_TOKEN: u64 = 4;
+const GUARDED_BYTES_PER_TOKEN: u64 = 4;

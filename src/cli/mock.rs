@@ -12,9 +12,10 @@ use serde_json::json;
 
 use super::{Output, stop_signal};
 use crate::mock::{
-    FoundationModels, MockBedrock, MockConfig, MockCredential, MockGuardrail, MockProfile, MockRole, Pacing, Running,
+    FoundationModels, MockBedrock, MockConfig, MockCredential, MockGuardrail, MockProfile, MockPrompt, MockRole,
+    Pacing, Running,
 };
-use crate::types::{AccountId, Arn, Region, Secret, Tags};
+use crate::types::{AccountId, Arn, ProfileArn, Region, Secret, Tags};
 
 /// Serve a look-alike of Amazon Bedrock: real signatures, real shapes, made-up answers, faults on request; with it the
 /// control plane of inference profiles, the Resource Groups Tagging API, and STS.
@@ -46,6 +47,10 @@ pub struct Mock {
     /// 4.5, whose ARN is printed.
     #[arg(long = "profile", value_name = "ARN=SOURCE")]
     pub profiles: Vec<ProfileArgument>,
+    /// A prompt of Prompt management, the model behind it and its text, in which {{name}} is a variable; repeatable. The ARN ends
+    /// with the version, or has none and means the draft.
+    #[arg(long = "prompt", value_name = "ARN=MODEL=TEXT")]
+    pub prompts: Vec<PromptArgument>,
     /// A further Region that it plays; repeatable.
     #[arg(long = "other-region", value_name = "REGION")]
     pub other_regions: Vec<Region>,
@@ -106,6 +111,26 @@ impl std::str::FromStr for ProfileArgument {
         let arn = arn.parse().map_err(|error| format!("{arn}: {error}"))?;
         let source = source.parse().map_err(|error| format!("{source}: {error}"))?;
         Ok(Self(MockProfile { arn, source, tags: Tags::default() }))
+    }
+}
+
+/// `ARN=MODEL=TEXT`.
+#[derive(Clone, Debug)]
+pub struct PromptArgument(MockPrompt);
+
+impl std::str::FromStr for PromptArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('=').and_then(|(arn, rest)| Some((arn, rest.split_once('=')?)));
+        let (arn, (model, text)) =
+            parts.ok_or("not ARN=MODEL=TEXT, such as arn:aws:bedrock:…:prompt/…:1=us.anthropic.…=Hello")?;
+        let read = ProfileArn::of_exact(arn).map_err(|error| format!("{arn}: {error}"))?;
+        if !read.is_prompt() {
+            return Err(format!("{arn}: not the ARN of a prompt"));
+        }
+        let model = model.parse().map_err(|error| format!("{model}: {error}"))?;
+        Ok(Self(MockPrompt { arn: arn.to_owned(), model, text: text.to_owned(), max_tokens: None }))
     }
 }
 
@@ -181,6 +206,7 @@ fn config(args: &Mock) -> anyhow::Result<MockConfig> {
         }],
         roles: args.roles.iter().map(|role| role_of(role, &args.access_key_id)).collect(),
         profiles,
+        prompts: args.prompts.iter().map(|argument| argument.0.clone()).collect(),
         guardrail: args.guardrail.as_ref().map(|argument| argument.0.clone()),
         foundation_models,
         pacing: Pacing {

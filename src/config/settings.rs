@@ -17,8 +17,8 @@ use std::time::Duration;
 use crate::bedrock::Operation;
 use crate::identity::Principal;
 use crate::policy::Residency;
-use crate::profiles::Reach;
 use crate::profiles::price::{PiecePrices, PriceTable};
+use crate::profiles::{PromptBounds, Reach};
 use crate::types::{ModelId, Owners, ProfileArn, Region, TokenPrice};
 use crate::upstream::Variant;
 
@@ -123,6 +123,8 @@ pub struct ProfileSettings {
     pub owners: Owners,
     /// By what names it is reached: those of `[[exact_arns]]` by their ARN alone.
     pub reach: Reach,
+    /// What a prompt of `[[exact_arns]]` asks at most.
+    pub prompt: Option<PromptBounds>,
     /// Further names its owners may ask for: words, or the ids of other models that this profile shall answer for.
     pub aliases: Vec<String>,
 }

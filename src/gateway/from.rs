@@ -17,10 +17,10 @@ use crate::identity::oidc::TokenFault;
 use crate::identity::sigv4::SignatureFault;
 use crate::limits::Limited;
 use crate::policy::Denied;
+use crate::profiles::ResolveError;
 use crate::profiles::look_alike::QueryError;
 use crate::profiles::price::{CacheLifetime, Pieces};
 use crate::profiles::vending::VendError;
-use crate::profiles::{ResolveError, Target};
 use crate::telemetry::RefusalReason as Reason;
 use crate::types::ServiceTier;
 use crate::upstream::{Phase, UpstreamError};
@@ -128,7 +128,13 @@ impl From<QueryError> for Rejection {
 
 impl From<Denied> for Rejection {
     fn from(denied: Denied) -> Self {
-        let reason = if denied.is_of_region() { Reason::RegionDenied } else { Reason::PolicyDenied };
+        let reason = if denied.is_of_region() {
+            Reason::RegionDenied
+        } else if denied.is_of_prompt() {
+            Reason::ModelRefusedKind
+        } else {
+            Reason::PolicyDenied
+        };
         Self::new(reason, format!("{NO_ACCESS} {}", denied.caller_text()), denied.log_text())
     }
 }
@@ -231,15 +237,22 @@ pub(super) fn facts(guarded: &Guarded, sent: &HeaderMap) -> RequestFacts {
     } else {
         Attachments::None
     };
-    let max_tokens = match guarded.permitted().target() {
-        Target::Profile(profile) | Target::BaseModel(profile) => read.max_output_tokens(profile.base_model()),
-        Target::Guardrail { .. } => Some(0),
+    let profile = guarded.permitted().target().profile();
+    let prompt = profile.and_then(|profile| profile.prompt());
+    // A prompt has its own limit, and AWS takes no other beside it.
+    let max_tokens = match (prompt, profile) {
+        (Some(prompt), _) => Some(prompt.output_tokens),
+        (None, Some(profile)) => read.max_output_tokens(profile.base_model()),
+        (None, None) => Some(0),
     };
     RequestFacts {
-        body_bytes: u64_of(read.body_bytes()),
+        body_bytes: u64_of(read.body_bytes()).saturating_mul(prompt.map_or(1, |prompt| prompt.variable_uses)),
+        prompt_tokens: prompt.map_or(0, |prompt| prompt.input_tokens),
         max_tokens,
         attachments,
         cache: match read.cache_writes() {
+            // A prompt may have its text cached without a word in the request, for the time that is AWS's default.
+            CacheWrites::None if prompt.is_some() => CacheLifetime::FiveMinutes,
             CacheWrites::None => CacheLifetime::None,
             CacheWrites::FiveMinutes => CacheLifetime::FiveMinutes,
             CacheWrites::OneHour => CacheLifetime::OneHour,

@@ -193,7 +193,10 @@ impl Calls {
                 let seen = prompt::guardrail_of(operation, &head.headers, parsed.as_ref().unwrap_or(&nothing))?;
                 self.iam.demand_guardrail(operation, &permit, seen.as_ref(), caller)?;
                 record.guardrail = seen;
-                let request = &parsed?;
+                let request = match &permit.prompt {
+                    Some(prompt) => &prompt.render(&parsed?)?,
+                    None => &parsed?,
+                };
                 let family = Family::of(&permit.model).ok_or_else(Refusal::invalid_model)?;
                 prompt::check(operation, family, request)?;
                 let ask = Ask::read(operation, &head.headers, request)?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::actions::MockActions;
 use super::callers::MockRole;
+use super::managed::MockPrompt;
 use crate::types::{AccountId, ArnError, Clock, ModelId, ProfileArn, Region, Secret, SystemClock, Tags};
 
 /// The whole configuration. [`MockConfig::local`] gives one to change.
@@ -29,6 +30,8 @@ pub struct MockConfig {
     /// The application inference profiles there are at the start; model calls may name only such, and of those only what is
     /// in the caller's own account and the Region called. Their names are their ids. `Running` adds some with other names.
     pub profiles: Vec<MockProfile>,
+    /// The prompts of Prompt management there are.
+    pub prompts: Vec<MockPrompt>,
     /// How many application inference profiles an account may have in a Region.
     pub profile_quota: usize,
     /// How many entries a page of a list has at most, whatever a caller asks for.
@@ -132,6 +135,7 @@ impl MockConfig {
             actions: MockActions::All,
             roles: Vec::new(),
             profiles: Vec::new(),
+            prompts: Vec::new(),
             profile_quota: 1_000,
             page_size: 1_000,
             guardrail: None,

@@ -13,6 +13,7 @@ use super::callers::Caller;
 use super::config::{FoundationModels, MockConfig, MockGuardrail};
 use super::estate::{Estate, Shown, place_of};
 use super::lag::View;
+use super::managed::MockPrompt;
 use super::place::Place;
 use super::refusal::Refusal;
 use crate::bedrock::Operation;
@@ -22,6 +23,7 @@ use crate::types::{Arn, ModelId, ModelName, ProfileArn};
 #[derive(Debug)]
 pub(super) struct Iam {
     estate: Arc<Estate>,
+    pub(super) prompts: Vec<MockPrompt>,
     guardrail: Option<MockGuardrail>,
     foundation_models: FoundationModels,
     /// What the configured credentials may do; a session may do what its role may.
@@ -31,7 +33,7 @@ pub(super) struct Iam {
 /// A name that may be called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Permit {
-    /// Under what name the call is billed: the profile's ARN, or the id that was named.
+    /// Under what name the call is billed: the profile's ARN, or what was named.
     pub(super) billed_to: String,
     /// The ARN that IAM names in its texts.
     pub(super) resource: String,
@@ -39,12 +41,15 @@ pub(super) struct Permit {
     pub(super) model: ModelId,
     /// For whom it answers, and where.
     pub(super) place: Place,
+    /// The prompt that was named, if one was.
+    pub(super) prompt: Option<MockPrompt>,
 }
 
 impl Iam {
     pub(super) fn new(config: &MockConfig, estate: &Arc<Estate>) -> Self {
         Self {
             estate: Arc::clone(estate),
+            prompts: config.prompts.clone(),
             guardrail: config.guardrail.clone(),
             foundation_models: config.foundation_models,
             actions: Mutex::new(config.actions.clone()),
@@ -58,11 +63,14 @@ impl Iam {
 
     /// Whether the caller's own policy allows an action.
     pub(super) fn demand(&self, caller: &Caller, action: &str, resource: Option<&str>) -> Result<(), Refusal> {
-        let allowed = match &caller.session {
+        if self.allows(caller, action) { Ok(()) } else { Err(caller.not_allowed(action, resource)) }
+    }
+
+    pub(super) fn allows(&self, caller: &Caller, action: &str) -> bool {
+        match &caller.session {
             Some(session) => session.role.actions.allow(action),
             None => self.actions.lock().unwrap_or_else(PoisonError::into_inner).allow(action),
-        };
-        if allowed { Ok(()) } else { Err(caller.not_allowed(action, resource)) }
+        }
     }
 
     /// Whether a caller may use a name for an operation.
@@ -79,7 +87,13 @@ impl Iam {
                     return Err(denied(name));
                 }
                 let (billed_to, resource) = (name.to_owned(), name.to_owned());
-                Ok(Permit { billed_to, resource, model: profile.source.base(), place: caller.place.clone() })
+                Ok(Permit {
+                    billed_to,
+                    resource,
+                    model: profile.source.base(),
+                    place: caller.place.clone(),
+                    prompt: None,
+                })
             }
             ModelName::Model(id) if is_known(&id) => {
                 let resource = caller.place.model_arn(&id);
@@ -88,10 +102,11 @@ impl Iam {
                     FoundationModels::Refuse => Err(denied(&resource)),
                     FoundationModels::Allow => {
                         let billed_to = name.to_owned();
-                        Ok(Permit { billed_to, resource, model: id.base(), place: caller.place.clone() })
+                        Ok(Permit { billed_to, resource, model: id.base(), place: caller.place.clone(), prompt: None })
                     }
                 }
             }
+            ModelName::Refused(_) if is_prompt(name) => self.permit_prompt(operation, name, caller),
             ModelName::Refused(_) if Arn::parse(name).is_some() => Err(denied(name)),
             ModelName::Model(_) | ModelName::Word(_) | ModelName::Refused(_) => Err(Refusal::invalid_model()),
         }
@@ -129,7 +144,7 @@ impl Iam {
         if id.provider() != "anthropic" {
             return Err(Refusal::validation("The provided model doesn't support counting tokens."));
         }
-        Ok(Permit { billed_to: id.as_str().to_owned(), resource, model: id, place: place.clone() })
+        Ok(Permit { billed_to: id.as_str().to_owned(), resource, model: id, place: place.clone(), prompt: None })
     }
 
     /// Whether a model call carries the guardrail that the policy demands.
@@ -161,6 +176,10 @@ impl Iam {
         }
         Err(caller.not_allowed(action, Some(&resource)))
     }
+}
+
+fn is_prompt(name: &str) -> bool {
+    Arn::parse(name).is_some_and(|arn| arn.service == "bedrock" && arn.resource.starts_with("prompt/"))
 }
 
 fn is(demanded: &MockGuardrail, identifier: &str, version: &str, place: &Place) -> bool {

@@ -9,7 +9,7 @@
 //! On the same listener it plays what a gateway asks of AWS besides model calls (`control`): inference profiles, their tags
 //! and foundation models, the Resource Groups Tagging API, STS with roles in any account, and the quota of profiles. The
 //! profiles of each account and Region are in `estate`, and who sees which change when in `lag`; there are system-defined
-//! profiles in `catalog`. A request acts in the account of its credentials and in the Region of its signature.
+//! profiles in `catalog`, and prompts of Prompt management, which can only be called, in `managed`. A request acts in the account of its credentials and in the Region of its signature.
 //!
 //! Invariants: it knows nothing of the gateway and shares no signing, decoding or metering code with it, so that a mistake
 //! made there is not repeated here; what AWS would bill is in the account before the first byte of the answer is sent.
@@ -32,6 +32,7 @@ mod faults;
 mod generate;
 mod iam;
 mod lag;
+mod managed;
 mod place;
 mod prompt;
 mod refusal;
@@ -59,6 +60,7 @@ pub use config::{FoundationModels, MockConfig, MockCredential, MockGuardrail, Mo
 pub use control::{MockFailure, MockService};
 pub use faults::{DirectiveError, Directives};
 pub use lag::{MockDelay, MockPropagation};
+pub use managed::MockPrompt;
 
 use calls::Calls;
 

@@ -3,7 +3,7 @@
 //! The first kind of policy is an allow-list of operations, for everyone or for some. As in IAM, what several rules allow
 //! adds up, and what no rule allows is denied. The stage is the only maker of [`Permitted`], which the next stage demands.
 //! Whatever the rules say, an operation that is not forwarded is denied, and so is one on a target of the wrong kind: a
-//! model is called through a profile or not at all. So is, last, a call that could be served outside of the allowed Regions
+//! model is called through a profile or not at all, and a prompt of Prompt management by Converse or ConverseStream. So is, last, a call that could be served outside of the allowed Regions
 //! (`residency`), which no rule can make up for.
 //!
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html>
@@ -61,7 +61,9 @@ impl Policies {
         target: Target,
         operation: Operation,
     ) -> Result<Permitted, Denied> {
-        let cause = if !fits(operation, &target) {
+        let cause = if target.profile().is_some_and(|profile| profile.prompt().is_some()) && !operation.is_converse() {
+            Some(Cause::Prompt)
+        } else if !fits(operation, &target) {
             Some(Cause::Mismatch)
         } else if self.allow(&principal, operation) {
             self.residency.check(&target).err().map(Cause::Outside)
@@ -154,6 +156,8 @@ enum Cause {
     NoRule,
     /// The operation is not forwarded, or not on such a target. The stages before this one do not let it come so far.
     Mismatch,
+    /// The target is a prompt of Prompt management, whose guardrail only Converse bodies are known to carry.
+    Prompt,
     /// It could be served where it must not.
     Outside(Outside),
 }
@@ -162,6 +166,11 @@ impl Denied {
     /// Whether the Region is what is in the way.
     pub const fn is_of_region(&self) -> bool {
         matches!(self.cause, Cause::Outside(_))
+    }
+
+    /// Whether it is that a prompt of Prompt management is not called so.
+    pub const fn is_of_prompt(&self) -> bool {
+        matches!(self.cause, Cause::Prompt)
     }
 
     /// What the person at the keyboard reads: IAM's own sentence, which people and tools know, and what to do about it.
@@ -176,6 +185,10 @@ impl Denied {
             Cause::Mismatch => {
                 format!("because this gateway does not forward the operation {operation} on such a resource.")
             }
+            Cause::Prompt => {
+                "because prompts of Prompt management are called with Converse or ConverseStream through this gateway."
+                    .to_owned()
+            }
             Cause::Outside(outside) => format!(
                 "with an explicit deny in a policy of this gateway: {outside}. Ask its operator for one elsewhere."
             ),
@@ -189,6 +202,9 @@ impl Denied {
         match cause {
             Cause::NoRule => format!("no policy allows {principal} the operation {operation} on {resource}"),
             Cause::Mismatch => format!("the operation {operation} is not forwarded on such a target as {resource}"),
+            Cause::Prompt => {
+                format!("{operation} is not forwarded on the prompt {resource}: Converse and ConverseStream are")
+            }
             Cause::Outside(outside) => {
                 format!("{operation} on {resource} could be served outside of the allowed Regions: {outside}")
             }

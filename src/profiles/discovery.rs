@@ -1,7 +1,7 @@
 //! Discovery: what profiles there are in AWS, read again from time to time.
 //!
 //! A place is read whole: all its application inference profiles, and their tags from the Resource Groups Tagging API, or one by one
-//! where that is not allowed. What was read replaces what was known of the place, at once; a place that cannot be read keeps
+//! where that is not allowed or has no such endpoint. What was read replaces what was known of the place, at once; a place that cannot be read keeps
 //! what is known of it, however old.
 
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 
-use super::control::{ControlError, Listed, Place, SharedControlPlane, bedrock, tagging};
+use super::control::{ControlError, Listed, Place, Service, SharedControlPlane, bedrock, tagging};
 use super::fleet::{Interner, PlaceFound, Undetermined};
 use super::{Discovery, Rule};
 use crate::types::{ModelId, ModelName};
@@ -38,6 +38,10 @@ pub async fn read_place(
     let mut tags = match tagging::tags(control, place, &wanted).await {
         Err(ControlError::Denied(why)) => {
             tracing::debug!(why, "the tagging API is not allowed: each profile is asked for its tags");
+            one_by_one(control, place, &listed, &wanted).await?
+        }
+        Err(ControlError::Unavailable(why)) if control.may_lack(Service::Tagging) => {
+            tracing::debug!(why, "the tagging API has no such endpoint, perhaps: each profile is asked for its tags");
             one_by_one(control, place, &listed, &wanted).await?
         }
         answered => answered?,
@@ -131,11 +135,12 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::profiles::control::{Asked, ControlPlane, Question, Reply, Service};
+    use crate::profiles::control::{Asked, ControlPlane, Question, Reply};
 
-    /// One profile; the tagging API does not take the credentials.
+    /// One profile; the tagging API does not take the credentials, or is perhaps not there.
     #[derive(Debug, Default)]
     struct Expired {
+        may_lack: bool,
         tagging: AtomicU32,
         one_by_one: AtomicU32,
     }
@@ -159,23 +164,37 @@ mod tests {
             };
             Box::pin(std::future::ready(Ok(Reply { status, error: None, body: Bytes::from(body) })))
         }
+
+        fn may_lack(&self, service: Service) -> bool {
+            self.may_lack && service == Service::Tagging
+        }
+    }
+
+    async fn read(control: &Arc<Expired>) -> Result<PlaceFound, ControlError> {
+        let place = Place { account: "111122223333".parse().unwrap(), region: "us-east-1".parse().unwrap() };
+        let discovery = Discovery {
+            places: vec![place.clone()],
+            control: Arc::clone(control) as SharedControlPlane,
+            file: std::path::PathBuf::new(),
+            every: std::time::Duration::from_mins(5),
+            geographies: Vec::new(),
+        };
+        read_place(&discovery, &place, &[], &|_| (), Timestamp::UNIX_EPOCH).await
     }
 
     #[tokio::test(start_paused = true)]
     async fn credentials_that_ran_out_do_not_make_discovery_ask_for_each_profiles_tags() {
         let expired = Arc::new(Expired::default());
-        let place = Place { account: "111122223333".parse().unwrap(), region: "us-east-1".parse().unwrap() };
-        let control: SharedControlPlane = Arc::clone(&expired) as SharedControlPlane;
-        let discovery = Discovery {
-            places: vec![place.clone()],
-            control,
-            file: std::path::PathBuf::new(),
-            every: std::time::Duration::from_mins(5),
-            geographies: Vec::new(),
-        };
-        let read = read_place(&discovery, &place, &[], &|_| (), Timestamp::UNIX_EPOCH).await;
+        let read = read(&expired).await;
         assert!(matches!(read, Err(ControlError::Unavailable(_))), "{read:?}");
         let asked = (expired.tagging.load(Ordering::SeqCst), expired.one_by_one.load(Ordering::SeqCst));
         assert_eq!(asked, (5, 0), "asked again, others of the credentials may be there by then");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_the_tagging_api_may_have_no_endpoint_each_profile_is_asked_for_its_tags() {
+        let lacking = Arc::new(Expired { may_lack: true, ..Expired::default() });
+        read(&lacking).await.unwrap();
+        assert_eq!(lacking.one_by_one.load(Ordering::SeqCst), 1);
     }
 }

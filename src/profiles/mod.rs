@@ -33,6 +33,19 @@ pub struct Profile {
     name: String,
     source: ModelId,
     base_model: ModelId,
+    prompt: Option<PromptBounds>,
+}
+
+/// What a call of a prompt of Prompt management uses at most beyond what its request says, which only whoever wrote the prompt
+/// can tell: its text, its tools and its output limit are in none of the requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PromptBounds {
+    /// The most input tokens of the prompt's own text and tools.
+    pub input_tokens: u64,
+    /// The most output tokens.
+    pub output_tokens: u64,
+    /// In how many places of its text one variable is filled in at most.
+    pub variable_uses: u64,
 }
 
 impl Profile {
@@ -40,7 +53,18 @@ impl Profile {
     /// foundation model's. AWS does not tell the source afterwards, so whoever lists the profile must.
     pub fn new(name: impl Into<String>, arn: ProfileArn, source: ModelId) -> Self {
         let base_model = source.base();
-        Self { arn, name: name.into(), source, base_model }
+        Self { arn, name: name.into(), source, base_model, prompt: None }
+    }
+
+    /// The same, of a prompt of Prompt management that asks no more than this.
+    #[must_use]
+    pub fn of_prompt(self, bounds: PromptBounds) -> Self {
+        Self { prompt: Some(bounds), ..self }
+    }
+
+    /// What a prompt of Prompt management asks at most; nothing where it is none.
+    pub const fn prompt(&self) -> Option<&PromptBounds> {
+        self.prompt.as_ref()
     }
 
     /// What a call is sent to.

@@ -77,7 +77,8 @@ impl ProfileArn {
 
 impl ProfileArn {
     /// The ARN of something that is no inference profile and can be called all the same: a provisioned model, a deployment of a
-    /// custom model, an imported model, a prompt router, a SageMaker endpoint. Only a rule that names it word for word leads there.
+    /// custom model, an imported model, a prompt router, a SageMaker endpoint, a prompt of Prompt management with or without its
+    /// version. Only a rule that names it word for word leads there.
     pub fn of_exact(text: &str) -> Result<Self, ArnError> {
         let arn = Arn::parse(text).ok_or(ArnError::NotAnArn)?;
         let (kind, id) = arn.kind_and_id().ok_or(ArnError::NotCallable)?;
@@ -89,6 +90,7 @@ impl ProfileArn {
                     | "imported-model"
                     | "prompt-router"
                     | "default-prompt-router"
+                    | "prompt"
             ),
             "sagemaker" => kind == "endpoint",
             _ => false,
@@ -100,6 +102,9 @@ impl ProfileArn {
         if arn.partition != region.partition() {
             return Err(ArnError::Partition);
         }
+        if kind == "prompt" && !is_prompt_id(id) {
+            return Err(ArnError::PromptId);
+        }
         // AWS's own routers are called as `anthropic.claude:1`.
         let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.:".contains(&byte));
         if id.len() > 64 || !plain || id.contains("..") {
@@ -107,6 +112,25 @@ impl ProfileArn {
         }
         Ok(Self { text: text.to_owned(), region, account: arn.account.parse()?, id_at: text.len() - id.len() })
     }
+
+    /// Whether it is a prompt's of Prompt management.
+    pub fn is_prompt(&self) -> bool {
+        let kind = Arn::parse(&self.text).and_then(|arn| arn.kind_and_id());
+        kind.is_some_and(|(kind, _)| kind == "prompt")
+    }
+
+    /// Whether it is a prompt's draft, which can be changed: an ARN without a version.
+    pub fn is_draft(&self) -> bool {
+        self.is_prompt() && !self.id().contains(':')
+    }
+}
+
+/// Ten letters and digits, and a version of up to five digits: the grammar of `ConversationalModelId` in the Runtime API.
+fn is_prompt_id(id: &str) -> bool {
+    let (name, version) = id.split_once(':').map_or((id, None), |(name, version)| (name, Some(version)));
+    let numbered =
+        |version: &str| (1..=5).contains(&version.len()) && version.bytes().all(|byte| byte.is_ascii_digit());
+    name.len() == 10 && name.bytes().all(|byte| byte.is_ascii_alphanumeric()) && version.is_none_or(numbered)
 }
 
 impl FromStr for ProfileArn {
@@ -217,9 +241,13 @@ pub enum ArnError {
     NotAnApplicationProfile,
     /// An ARN of a kind that no rule can name.
     #[error(
-        "not the ARN of a provisioned model, a custom model's deployment, an imported model, a prompt router or a SageMaker endpoint"
+        "not the ARN of a provisioned model, a custom model's deployment, an imported model, a prompt, a prompt router or a SageMaker \
+         endpoint"
     )]
     NotCallable,
+    /// A prompt's id outside its grammar.
+    #[error("a prompt's id is ten letters and digits, with a version perhaps: prompt/PROMPT1234:1")]
+    PromptId,
     /// An unknown partition.
     #[error("unknown partition: known are {}", PARTITIONS.join(", "))]
     Partition,
@@ -301,6 +329,19 @@ mod tests {
     }
 
     #[test]
+    fn a_prompt_is_told_from_a_router_and_a_draft_from_a_version() {
+        for (resource, prompt, draft) in [
+            ("prompt/PROMPT1234:1", true, false),
+            ("prompt/PROMPT1234", true, true),
+            ("prompt-router/a1", false, false),
+            ("provisioned-model/a1", false, false),
+        ] {
+            let arn = ProfileArn::of_exact(&format!("arn:aws:bedrock:us-east-1:012345678901:{resource}")).unwrap();
+            assert_eq!((arn.is_prompt(), arn.is_draft()), (prompt, draft), "{resource}");
+        }
+    }
+
+    #[test]
     fn what_can_be_called_besides_profiles_is_told_from_what_cannot() {
         for (text, wanted) in [
             ("arn:aws:bedrock:us-east-1:012345678901:provisioned-model/a1", Ok("a1")),
@@ -311,7 +352,13 @@ mod tests {
             ("arn:aws:bedrock:us-east-1:012345678901:application-inference-profile/a1", Err(ArnError::NotCallable)),
             ("arn:aws:bedrock:us-east-1:012345678901:inference-profile/us.a.b", Err(ArnError::NotCallable)),
             ("arn:aws:bedrock:us-east-1::foundation-model/a.b", Err(ArnError::NotCallable)),
-            ("arn:aws:bedrock:us-east-1:012345678901:prompt/A1:1", Err(ArnError::NotCallable)),
+            ("arn:aws:bedrock:us-east-1:012345678901:prompt/PROMPT1234:1", Ok("PROMPT1234:1")),
+            ("arn:aws:bedrock:us-east-1:012345678901:prompt/PROMPT1234", Ok("PROMPT1234")),
+            ("arn:aws:bedrock:us-east-1:012345678901:prompt/PROMPT1234:99999", Ok("PROMPT1234:99999")),
+            ("arn:aws:bedrock:us-east-1:012345678901:prompt/PROMPT12345:1", Err(ArnError::PromptId)),
+            ("arn:aws:bedrock:us-east-1:012345678901:prompt/PROMPT1234:", Err(ArnError::PromptId)),
+            ("arn:aws:bedrock:us-east-1:012345678901:prompt/PROMPT1234:DRAFT", Err(ArnError::PromptId)),
+            ("arn:aws:bedrock:us-east-1:012345678901:prompt/PROMPT1234:1:1", Err(ArnError::PromptId)),
             ("arn:aws:bedrock:us-east-1:012345678901:prompt-router/a1", Ok("a1")),
             ("arn:aws:bedrock:us-east-1:012345678901:default-prompt-router/maker.model:1", Ok("maker.model:1")),
             ("arn:aws:bedrock:us-east-1:012345678901:prompt-router/a..b", Err(ArnError::ProfileId)),

@@ -1,6 +1,6 @@
 //! AWS's control plane: questions signed with the credentials for their account, over kept connections of their own.
 //!
-//! Hosts are made here from the service and the Region, or are the one that the configuration names. An answer is read whole, up to
+//! Hosts are made from the service and the Region, or are the one that the configuration names. An answer is read whole, up to
 //! a bound; nothing follows a redirect. Credentials that AWS does not take are renewed at once; whoever asked asks again.
 
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use http::header::{CONTENT_TYPE, HeaderName};
 use http_body_util::{BodyExt, Limited};
 
 use super::credentials::Credentials;
-use super::endpoint::{Endpoint, suffixes};
+use super::endpoint::{Endpoint, Variant};
 use super::error::UpstreamError;
 use super::plain::Plain;
 use super::pool::Pool;
@@ -20,6 +20,26 @@ use super::sessions::{Sessions, Signing};
 use crate::profiles::control::{Asked, ControlPlane, Question, Reply, Service};
 use crate::sigv4::Signer;
 use crate::types::Clock;
+
+/// Where questions go.
+#[derive(Clone, Debug)]
+pub enum ControlEndpoints {
+    /// All of them there.
+    Fixed(Arc<Endpoint>),
+    /// To each service's own endpoint of the Region.
+    Own(Variant),
+}
+
+impl ControlEndpoints {
+    fn of(&self, question: &Question) -> Arc<Endpoint> {
+        match self {
+            Self::Fixed(endpoint) => Arc::clone(endpoint),
+            Self::Own(variant) => {
+                Arc::new(Endpoint::of_service(question.service.name(), &question.place.region, *variant))
+            }
+        }
+    }
+}
 
 /// Signs and sends questions to the control plane.
 #[derive(Clone, Debug)]
@@ -30,27 +50,26 @@ struct Parts {
     credentials: Arc<Credentials>,
     sessions: Arc<Sessions>,
     pool: Arc<Pool>,
-    endpoint: Option<Arc<Endpoint>>,
+    endpoints: ControlEndpoints,
     bedrock: Signer,
     tagging: Signer,
     clock: Arc<dyn Clock>,
 }
 
 impl ControlClient {
-    /// Signs with `sessions` where an account has them and with `credentials` otherwise, sends over `pool`: to `endpoint` where there is one, and otherwise to each service's own of the
-    /// Region.
+    /// Signs with `sessions` where an account has them and with `credentials` otherwise, and sends over `pool`.
     pub fn new(
         credentials: Arc<Credentials>,
         sessions: Arc<Sessions>,
         pool: Arc<Pool>,
-        endpoint: Option<Endpoint>,
+        endpoints: ControlEndpoints,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self(Arc::new(Parts {
             credentials,
             sessions,
             pool,
-            endpoint: endpoint.map(Arc::new),
+            endpoints,
             bedrock: Signer::for_service(Service::Bedrock.name()),
             tagging: Signer::for_service(Service::Tagging.name()),
             clock,
@@ -68,21 +87,19 @@ impl ControlPlane for ControlClient {
             }
         })
     }
+
+    /// The SDKs make a FIPS and a dual-stack host for every service in every Region; of the tagging API AWS lists neither.
+    fn may_lack(&self, service: Service) -> bool {
+        match self.0.endpoints {
+            ControlEndpoints::Fixed(_) => false,
+            ControlEndpoints::Own(variant) => service == Service::Tagging && variant != Variant::default(),
+        }
+    }
 }
 
 impl Parts {
     async fn ask(&self, question: Question) -> Result<Reply, String> {
-        let endpoint = if let Some(fixed) = &self.endpoint {
-            Arc::clone(fixed)
-        } else {
-            let host = format!(
-                "https://{}.{}.{}",
-                question.service.name(),
-                question.place.region,
-                suffixes(&question.place.region).0
-            );
-            Arc::new(Endpoint::parse(&host).map_err(|error| error.to_string())?)
-        };
+        let endpoint = self.endpoints.of(&question);
         let signing = self.sessions.own(&question.place.account).await.map_err(|error| error.to_string())?;
         let request = self.signed(question, &endpoint, &signing)?;
         let response = self.pool.send(&endpoint, request).await.map_err(|error| error.to_string())?;
@@ -213,7 +230,13 @@ mod tests {
             Arc::clone(&clock),
         );
         let sessions = Sessions::new(Vec::new(), Box::new(sts), Arc::clone(&clock));
-        let client = ControlClient::new(Arc::clone(&credentials), sessions, pool, Some(endpoint), clock);
+        let client = ControlClient::new(
+            Arc::clone(&credentials),
+            sessions,
+            pool,
+            ControlEndpoints::Fixed(Arc::new(endpoint)),
+            clock,
+        );
         let stop = CancellationToken::new();
         let keeping = tokio::spawn(Arc::clone(&credentials).keep_fresh(stop.clone()));
         let question = Question {

@@ -1,6 +1,6 @@
 //! Which host serves a Region.
 //!
-//! The names are those of the rule set by which every AWS SDK finds them: `endpoint-rule-set-1.json` of `bedrock-runtime` and
+//! The names are those of the rule sets by which every AWS SDK finds them: `endpoint-rule-set-1.json` of each service and
 //! `partitions.json` in botocore. As there, the partition is told by the Region's name.
 //!
 //! <https://docs.aws.amazon.com/general/latest/gr/bedrock.html>
@@ -47,23 +47,26 @@ impl Endpoint {
         Ok(Self { host, port, security, authority: shown })
     }
 
-    /// Bedrock's own endpoint in a Region.
-    pub fn of_region(region: &Region, variant: Variant) -> Self {
+    /// A service's own endpoint in a Region. The service is called as its hosts are: `bedrock-runtime`, `bedrock`, `tagging`, `sts`,
+    /// `servicequotas`.
+    pub fn of_service(service: &str, region: &Region, variant: Variant) -> Self {
         let (v4, dual) = suffixes(region);
         let suffix = if variant.dual_stack { dual } else { v4 };
-        let fips = if variant.fips { "-fips" } else { "" };
-        let host = format!("bedrock-runtime{fips}.{region}.{suffix}");
+        // Of these, GovCloud's plain ones are validated, and have no other name beside it.
+        let plain_is_fips = PLAIN_IS_FIPS.contains(&service) && region.partition() == "aws-us-gov";
+        let fips = variant.fips && (variant.dual_stack || !plain_is_fips);
+        let host = format!("{service}{}.{region}.{suffix}", if fips { "-fips" } else { "" });
         Self { authority: host.clone(), host, port: 443, security: Security::Tls }
+    }
+
+    /// Bedrock's own endpoint in a Region.
+    pub fn of_region(region: &Region, variant: Variant) -> Self {
+        Self::of_service("bedrock-runtime", region, variant)
     }
 
     /// The endpoint of STS in a Region.
     pub fn of_sts(region: &Region, variant: Variant) -> Self {
-        let (v4, dual) = suffixes(region);
-        let suffix = if variant.dual_stack { dual } else { v4 };
-        // GovCloud's plain ones are validated, and have no other name beside it.
-        let fips = variant.fips && (variant.dual_stack || region.partition() != "aws-us-gov");
-        let host = format!("sts{}.{region}.{suffix}", if fips { "-fips" } else { "" });
-        Self { authority: host.clone(), host, port: 443, security: Security::Tls }
+        Self::of_service("sts", region, variant)
     }
 
     /// The host's name or address.
@@ -103,7 +106,7 @@ pub struct Variant {
 }
 
 /// The domain of a Region's partition, and that of its dual-stack endpoints.
-pub(super) fn suffixes(region: &Region) -> (&'static str, &'static str) {
+fn suffixes(region: &Region) -> (&'static str, &'static str) {
     match region.partition() {
         "aws-cn" => ("amazonaws.com.cn", "api.amazonwebservices.com.cn"),
         "aws-eusc" => ("amazonaws.eu", "api.amazonwebservices.eu"),
@@ -116,7 +119,11 @@ pub(super) fn suffixes(region: &Region) -> (&'static str, &'static str) {
     }
 }
 
-/// The Regions in which Bedrock's Runtime is known to have a FIPS endpoint: `endpoints.json` in botocore, 2026.
+/// The services that GovCloud has under their plain names also where FIPS is asked for.
+const PLAIN_IS_FIPS: [&str; 2] = ["sts", "servicequotas"];
+
+/// The Regions in which Bedrock is known to have FIPS endpoints, of its Runtime and of its control plane: `endpoints.json` in
+/// botocore, 2026.
 pub const FIPS_REGIONS: [&str; 6] =
     ["us-east-1", "us-east-2", "us-west-2", "ca-central-1", "us-gov-east-1", "us-gov-west-1"];
 
@@ -242,6 +249,38 @@ mod tests {
         ] {
             let endpoint = Endpoint::of_sts(&region.parse().unwrap(), Variant { fips, dual_stack });
             assert_eq!((endpoint.authority(), endpoint.is_tls()), (host, true));
+        }
+    }
+
+    /// The cases of `endpoint-tests-1.json` of `bedrock`, `resourcegroupstaggingapi` and `service-quotas` in botocore, of each
+    /// partition that they name.
+    #[test]
+    fn the_control_plane_has_the_hosts_of_its_rule_sets() {
+        for (region, fips, dual_stack, rest) in [
+            ("us-east-1", true, true, "-fips.us-east-1.api.aws"),
+            ("us-east-1", true, false, "-fips.us-east-1.amazonaws.com"),
+            ("us-east-1", false, true, ".us-east-1.api.aws"),
+            ("us-east-1", false, false, ".us-east-1.amazonaws.com"),
+            ("cn-north-1", true, true, "-fips.cn-north-1.api.amazonwebservices.com.cn"),
+            ("cn-north-1", true, false, "-fips.cn-north-1.amazonaws.com.cn"),
+            ("cn-north-1", false, true, ".cn-north-1.api.amazonwebservices.com.cn"),
+            ("cn-north-1", false, false, ".cn-north-1.amazonaws.com.cn"),
+            ("us-gov-east-1", true, true, "-fips.us-gov-east-1.api.aws"),
+            ("us-gov-east-1", true, false, "-fips.us-gov-east-1.amazonaws.com"),
+            ("us-gov-east-1", false, true, ".us-gov-east-1.api.aws"),
+            ("us-gov-east-1", false, false, ".us-gov-east-1.amazonaws.com"),
+            ("us-iso-east-1", true, false, "-fips.us-iso-east-1.c2s.ic.gov"),
+            ("us-iso-east-1", false, false, ".us-iso-east-1.c2s.ic.gov"),
+            ("us-isob-east-1", true, false, "-fips.us-isob-east-1.sc2s.sgov.gov"),
+            ("us-isob-east-1", false, false, ".us-isob-east-1.sc2s.sgov.gov"),
+        ] {
+            for service in ["bedrock", "tagging", "servicequotas"] {
+                // Service Quotas alone has one host for both in GovCloud.
+                let one = service == "servicequotas" && region.starts_with("us-gov-") && fips && !dual_stack;
+                let rest = if one { rest.trim_start_matches("-fips") } else { rest };
+                let endpoint = Endpoint::of_service(service, &region.parse().unwrap(), Variant { fips, dual_stack });
+                assert_eq!((endpoint.authority(), endpoint.is_tls()), (format!("{service}{rest}").as_str(), true));
+            }
         }
     }
 

@@ -20,7 +20,7 @@ mod webhook;
 
 pub use body::UpstreamBody;
 pub use connector::Connector;
-pub use control::ControlClient;
+pub use control::{ControlClient, ControlEndpoints};
 pub use credentials::{AwsChain, CredentialError, CredentialSource, Credentials, Fixed, Loaded};
 pub use endpoint::{Endpoint, EndpointError, Endpoints, FIPS_REGIONS, Variant};
 pub use error::{Phase, Reached, UpstreamError};

@@ -31,6 +31,9 @@ def arn(name):
     return f"arn:aws:bedrock:{REGION}:{ACCOUNT}:application-inference-profile/{name}"
 
 
+# A prompt of Prompt management, for alice alone.
+PLAYLIST = f"arn:aws:bedrock:{REGION}:{ACCOUNT}:prompt/PLAYLIST01:3"
+
 PROFILES = {
     "alicesonnet1": SONNET,
     "alicenova001": NOVA,
@@ -101,6 +104,14 @@ name = "dave-sonnet"
 arn = "{arn('davesonnet01')}"
 source = "{SONNET}"
 principals = ["dave"]
+
+[[exact_arns]]
+name = "playlist"
+arn = "{PLAYLIST}"
+source = "{SONNET}"
+principals = ["alice"]
+most_input_tokens = 100
+most_output_tokens = 100
 
 [[guardrails]]
 identifier = "{GUARDRAIL[0]}"
@@ -187,7 +198,7 @@ class Bedrock:
     def __init__(self, tollgate, folder):
         profiles = [flag for name, source in PROFILES.items() for flag in ("--profile", f"{arn(name)}={source}")]
         command = [tollgate, "mock", "--listen", "127.0.0.1:0", "--output", "json", "--chunk-interval", "5", *profiles]
-        command += ["--guardrail", ":".join(GUARDRAIL)]
+        command += ["--guardrail", ":".join(GUARDRAIL), "--prompt", f"{PLAYLIST}={SONNET}=Make me a {{{{genre}}}} playlist."]
         self.program = Program(command, folder / "mock.log", clean_environment(folder))
         self.url = self.program.ready["url"]
 

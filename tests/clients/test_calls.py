@@ -5,7 +5,7 @@ import urllib.parse
 
 import adapters
 import pytest
-from house import GUARDRAIL, NOVA, SIGNING, SONNET, arn, unsplice
+from house import GUARDRAIL, NOVA, PLAYLIST, SIGNING, SONNET, arn, unsplice
 
 EVERY_CALL = [
     pytest.param(client, operation, caller, id=f"{client.name}-{operation}-{caller}")
@@ -131,6 +131,35 @@ def test_boto3_reads_the_token_counts_from_the_headers(house, boto):
     assert int(headers["x-amzn-bedrock-input-token-count"]) == usage["input"]
     assert int(headers["x-amzn-bedrock-output-token-count"]) == usage["output"]
     assert answer.raw["ResponseMetadata"]["RequestId"] == seen.upstream[0]["request_id"]
+
+
+@pytest.mark.parametrize("caller", ["alice", SIGNING])
+def test_boto3_converses_through_a_prompt_that_a_rule_names(house, boto, caller):
+    client = boto.client(caller)
+    asked = {"modelId": PLAYLIST, "promptVariables": {"genre": {"text": "pop"}}}
+    with house.watch("alice") as seen:
+        answer = client.converse(**asked)
+        streamed = list(client.converse_stream(**asked)["stream"])
+    usage = answer["usage"]
+    assert answer["output"]["message"]["content"][0]["text"].startswith(REPLY)
+    # "Make me a pop playlist.", four letters a token.
+    assert usage["inputTokens"] == 6 and usage["outputTokens"] > 0
+    assert streamed[-1]["metadata"]["usage"] == usage
+    assert [urllib.parse.unquote(request["path"]) for request in seen.upstream] == [
+        f"/model/{PLAYLIST}/converse",
+        f"/model/{PLAYLIST}/converse-stream",
+    ]
+    for request in seen.upstream:
+        assert_guarded(adapters.CONVERSE, request)
+    assert (seen.tokens["input"], seen.tokens["output"]) == (12, 2 * usage["outputTokens"])
+
+
+def test_a_prompt_is_nobody_elses_and_no_other_version_is_called(boto):
+    for caller, prompt in (("carol", PLAYLIST), ("alice", PLAYLIST.removesuffix(":3")), ("alice", f"{PLAYLIST}3")):
+        client = boto.client(caller)
+        with pytest.raises(client.exceptions.AccessDeniedException) as refused:
+            client.converse(modelId=prompt, promptVariables={"genre": {"text": "pop"}})
+        assert refused.value.response["ResponseMetadata"]["HTTPHeaders"]["x-tollgate-reason"] == "model_refused_kind"
 
 
 @pytest.mark.parametrize("caller", ["alice", SIGNING])

@@ -32,6 +32,7 @@ mod operators;
 mod patience;
 mod profile_command;
 mod profiles;
+mod prompts;
 mod proofs;
 mod sdk;
 mod shutdown;

@@ -217,6 +217,28 @@ async fn what_is_explained_is_every_step_to_the_profile_or_what_to_do_without_on
 }
 
 #[tokio::test]
+async fn of_a_prompt_it_is_said_what_is_held_for_it() {
+    let prompt = "arn:aws:bedrock:us-east-1:123456789012:prompt/PROMPT1234:1";
+    let rule = format!(
+        "[[exact_arns]]\nname = \"playlist\"\narn = \"{prompt}\"\nsource = \"{SONNET}\"\nprincipals = [\"alice\"]\n\
+         most_input_tokens = 2000\nmost_output_tokens = 4096\nvariable_uses = 2"
+    );
+    let desk = Desk::with(&format!("{RULES}{rule}")).await;
+    let said = desk.say(&["explain", "--principal", "alice", "--model", prompt]).await;
+    said.has(
+        0,
+        &["a prompt of Prompt management", "at most 2 times the request and 2000 tokens of input, 4096 of output"],
+    );
+    let explained = desk.json(&["explain", "--principal", "alice", "--model", prompt]).await;
+    let bounds = json!({ "most_input_tokens": 2000, "most_output_tokens": 4096, "variable_uses": 2 });
+    assert_eq!(explained["chosen"]["prompt"], bounds, "{explained}");
+    desk.say(&["explain", "--principal", "bob", "--model", prompt])
+        .await
+        .has(0, &["fits only what [[exact_arns]] lists"]);
+    desk.say(&["list"]).await.has(0, &["playlist", "[[exact_arns]], a prompt"]);
+}
+
+#[tokio::test]
 async fn a_key_makes_its_owner_known() {
     let desk = Desk::new().await;
     desk.add("engs", SONNET, &[("Team", "eng")]);

@@ -171,7 +171,7 @@ async fn the_rights_that_the_documentation_gives_the_role_are_enough_and_each_is
         .skip(1)
         .map(|rest| serde_json::from_str(rest.split("```").next().unwrap()).unwrap())
         .collect();
-    let [role, vending, _everybody_else] = policies.as_slice() else { panic!("{} policies", policies.len()) };
+    let [_prompts, role, vending, _everybody_else] = policies.as_slice() else { panic!("{} policies", policies.len()) };
     let allowed = [role, vending].into_iter().flat_map(|policy| policy["Statement"].as_array().unwrap());
     let allowed = allowed.filter(|statement| statement["Effect"] == "Allow");
     let mut actions: Vec<String> = allowed

@@ -120,9 +120,9 @@ impl<'a> Survey<'a> {
                 }
                 reader.skip().map(drop)
             }),
-            // A tool's schema and the caller's metadata may use any name they like.
+            // A tool's schema, the caller's metadata and a prompt's variables may use any name they like.
             "toolConfig" => self.watch_cache(reader),
-            "requestMetadata" => reader.skip().map(drop),
+            "requestMetadata" | "promptVariables" => reader.skip().map(drop),
             _ => {
                 self.guard.look_at(member.name(), self.shape);
                 self.note(&member);

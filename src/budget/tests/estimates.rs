@@ -13,6 +13,7 @@ fn sonnet() -> Arc<ModelPrice> {
 fn facts(body_bytes: u64) -> RequestFacts {
     RequestFacts {
         body_bytes,
+        prompt_tokens: 0,
         max_tokens: Some(1_000),
         attachments: Attachments::None,
         cache: CacheLifetime::FiveMinutes,

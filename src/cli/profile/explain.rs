@@ -10,7 +10,7 @@ use crate::cli::stored::{printable, table};
 use crate::cli::{Output, Streams};
 use crate::config::assembly;
 use crate::identity::Principal;
-use crate::profiles::{Directory, Explanation, Fit, Match, Owner, Profile, ResolveError, Rule, Step};
+use crate::profiles::{Directory, Explanation, Fit, Match, Owner, Profile, PromptBounds, ResolveError, Rule, Step};
 use crate::types::{ModelId, ModelName};
 
 pub(super) async fn run(
@@ -93,6 +93,9 @@ impl Explained<'_> {
         ];
         for (what, value) in chosen {
             writeln!(streams.out, "{what:<12}{value}")?;
+        }
+        if let Some(prompt) = profile.prompt() {
+            writeln!(streams.out, "{:<12}{}", "  prompt", prompt_text(prompt))?;
         }
         if let Err(outside) = self.desk.settings.policy.residency.check_profile(profile) {
             writeln!(
@@ -238,6 +241,10 @@ impl Explained<'_> {
                 "fit": fit_word(fit), "source": profile.source().as_str(), "base_model": profile.base_model().as_str(),
                 "geography": profile.source().prefix(), "dollars_per_million_tokens": price,
                 "region": profile.arn().region().as_str(), "account": profile.arn().account().as_str(),
+                "prompt": profile.prompt().map(|prompt| json!({
+                    "most_input_tokens": prompt.input_tokens, "most_output_tokens": prompt.output_tokens,
+                    "variable_uses": prompt.variable_uses,
+                })),
                 "endpoint": self.endpoint(profile), "region_denied": outside.map(|outside| outside.to_string()),
             })
         });
@@ -321,6 +328,18 @@ fn kind(name: &ModelName) -> String {
             format!("{kind}, which leads to no profile and fits only what [[exact_arns]] lists")
         }
     }
+}
+
+/// What is held for a call of a prompt of Prompt management.
+fn prompt_text(prompt: &PromptBounds) -> String {
+    let uses = match prompt.variable_uses {
+        1 => "the request".to_owned(),
+        uses => format!("{uses} times the request"),
+    };
+    format!(
+        "of Prompt management, for Converse and ConverseStream: at most {uses} and {} tokens of input, {} of output",
+        prompt.input_tokens, prompt.output_tokens
+    )
 }
 
 /// Where calls through a profile may be served, which decides the price too.

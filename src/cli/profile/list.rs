@@ -85,6 +85,7 @@ impl Row {
         };
         let by = match grant.reach {
             Reach::AnyName => "[[profiles]]",
+            Reach::ArnAlone if grant.profile.prompt().is_some() => "[[exact_arns]], a prompt",
             Reach::ArnAlone => "[[exact_arns]]",
         };
         let source = Some(grant.profile.source().to_string());

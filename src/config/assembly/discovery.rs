@@ -12,7 +12,9 @@ use crate::profiles::vending::{Vend, Vending};
 use crate::profiles::{Discovery, LiveDirectory};
 use crate::telemetry::DirectoryReading;
 use crate::types::Clock;
-use crate::upstream::{Connector, ControlClient, CredentialError, Credentials, Endpoint, Limits, Pool, Sessions};
+use crate::upstream::{
+    Connector, ControlClient, ControlEndpoints, CredentialError, Credentials, Endpoint, Limits, Pool, Sessions,
+};
 
 /// What the commands about profiles work on.
 #[derive(Debug)]
@@ -121,11 +123,16 @@ fn control_plane(
         idle_timeout: ANSWER,
         pool_idle_timeout: settings.upstream.pool_idle_timeout,
     };
-    let endpoint = discovery.endpoint.as_ref().map(|url| Endpoint::parse(&url.to_string())).transpose();
-    let endpoint = endpoint.map_err(failed("discovery.endpoint"))?;
+    let endpoints = match &discovery.endpoint {
+        Some(url) => {
+            let endpoint = Endpoint::parse(&url.to_string()).map_err(failed("discovery.endpoint"))?;
+            ControlEndpoints::Fixed(Arc::new(endpoint))
+        }
+        None => ControlEndpoints::Own(settings.upstream.variant),
+    };
     let pool = Pool::new(connector, limits);
     let (credentials, sessions) = (Arc::clone(credentials), Arc::clone(sessions));
-    Ok(Arc::new(ControlClient::new(credentials, sessions, pool, endpoint, Arc::clone(clock))))
+    Ok(Arc::new(ControlClient::new(credentials, sessions, pool, endpoints, Arc::clone(clock))))
 }
 
 /// Connections to the control plane open at once, over all places.

@@ -97,11 +97,17 @@ pub(super) fn grant(settings: &ProfileSettings) -> Option<Grant> {
         Owners::Everyone => true,
         Owners::Only { principals, groups } => !(principals.is_empty() && groups.is_empty()),
     };
-    owned.then(|| Grant {
-        profile: Profile::new(settings.name.clone(), settings.arn.clone(), settings.source.clone()),
-        owners: settings.owners.clone(),
-        reach: settings.reach,
-        aliases: settings.aliases.clone(),
+    owned.then(|| {
+        let profile = Profile::new(settings.name.clone(), settings.arn.clone(), settings.source.clone());
+        Grant {
+            profile: match settings.prompt {
+                Some(bounds) => profile.of_prompt(bounds),
+                None => profile,
+            },
+            owners: settings.owners.clone(),
+            reach: settings.reach,
+            aliases: settings.aliases.clone(),
+        }
     })
 }
 

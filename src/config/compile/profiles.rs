@@ -6,7 +6,7 @@ use super::{upstream, values};
 use crate::config::diagnostics::{Place, Placed, Report, Wrong, quoted};
 use crate::config::schema::Entry;
 use crate::config::settings::ProfileSettings;
-use crate::profiles::Reach;
+use crate::profiles::{PromptBounds, Reach};
 use crate::types::{ModelId, ModelName, ProfileArn};
 
 /// A profile, and the places that cross-checks speak of.
@@ -37,17 +37,50 @@ fn exact_arn(entry: &Entry<'_>, roster: &Roster<'_>, further: &[String], report:
     });
     let source = report.read(entry.text("source"), source).map(|source| source.with_geographies(further));
     let owners = owners::listed(entry, roster, report);
+    let prompt = match &arn {
+        Some(arn) if arn.is_prompt() => Some(prompt(entry, arn, report)?),
+        Some(_) => {
+            let keys = ["most_input_tokens", "most_output_tokens", "variable_uses"];
+            for key in keys.into_iter().filter(|key| entry.has(key)) {
+                let wrong = Wrong::new("is about prompts, and this ARN is no prompt's");
+                report.error(&entry.place_of(key), wrong.hint("leave it out: the request says how much it asks"));
+            }
+            None
+        }
+        None => None,
+    };
     let settings = ProfileSettings {
         name: name?,
         arn: arn?,
         source: source?,
         owners: owners?,
         reach: Reach::ArnAlone,
+        prompt,
         aliases: Vec::new(),
     };
     let words = vec![Placed { value: settings.arn.as_str().to_owned(), place: entry.place_of("arn") }];
     Some(Draft { settings, place: entry.place().clone(), source: entry.place_of("source"), words })
 }
+
+/// What a prompt asks beyond its request, which has to be said, as nothing else says it.
+fn prompt(entry: &Entry<'_>, arn: &ProfileArn, report: &mut Report) -> Option<PromptBounds> {
+    for key in ["most_input_tokens", "most_output_tokens"].into_iter().filter(|key| !entry.has(key)) {
+        let wrong = Wrong::new(format!("{key} is missing, and this is a prompt: no request says how much it asks"));
+        report.error(entry.place(), wrong.hint(format!("{key} = 2000, say: budgets hold so much for each call")));
+    }
+    if arn.is_draft() {
+        let wrong = Wrong::new("is a prompt's draft, which whoever may edit it can give another text, limit and model");
+        report.warning(&entry.place_of("arn"), wrong.hint("name a version, which nobody can change: prompt/…:1"));
+    }
+    let input_tokens = values::number(entry, "most_input_tokens", 0..=MOST_TOKENS, report);
+    let output_tokens = values::number(entry, "most_output_tokens", 1..=MOST_TOKENS, report);
+    let variable_uses =
+        if entry.has("variable_uses") { values::number(entry, "variable_uses", 1..=1_000, report) } else { Some(1) };
+    Some(PromptBounds { input_tokens: input_tokens?, output_tokens: output_tokens?, variable_uses: variable_uses? })
+}
+
+/// More than any model reads or writes.
+const MOST_TOKENS: i64 = 10_000_000;
 
 /// A call goes through a profile or not at all.
 pub(super) fn some(file: &Entry<'_>, report: &mut Report) {
@@ -76,8 +109,15 @@ fn profile(entry: &Entry<'_>, roster: &Roster<'_>, further: &[String], report: &
     values::distinct("alias", texts.iter().cloned(), report);
     let aliases = values::each(texts.clone(), report, alias);
 
-    let settings =
-        ProfileSettings { name: name?, arn: arn?, source: source?, owners: owners?, reach: Reach::AnyName, aliases };
+    let settings = ProfileSettings {
+        name: name?,
+        arn: arn?,
+        source: source?,
+        owners: owners?,
+        reach: Reach::AnyName,
+        prompt: None,
+        aliases,
+    };
     let own = [("name", settings.name.as_str()), ("arn", settings.arn.as_str()), ("arn", settings.arn.id())];
     let own = own.map(|(key, word)| Placed { value: word.to_owned(), place: entry.place_of(key) });
     let aliases = texts.into_iter().map(|text| Placed { value: text.value.to_owned(), place: text.place });

@@ -152,6 +152,9 @@ const EXACT_ARN: &[Key] = &[
     required("source", Shape::Text, "source = \"anthropic.claude-sonnet-4-5-20250929-v1:0\", whose prices count"),
     optional("principals", Shape::Texts),
     optional("groups", Shape::Texts),
+    optional("most_input_tokens", Shape::Integer),
+    optional("most_output_tokens", Shape::Integer),
+    optional("variable_uses", Shape::Integer),
 ];
 
 const POLICY: &[Key] =

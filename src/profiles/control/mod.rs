@@ -116,6 +116,11 @@ pub type Asked = Pin<Box<dyn Future<Output = Result<Reply, String>> + Send>>;
 pub trait ControlPlane: Send + Sync + fmt::Debug {
     /// Asks once.
     fn ask(&self, question: Question) -> Asked;
+
+    /// Whether there may be no such service where it would be asked, so that its silence tells nothing.
+    fn may_lack(&self, _service: Service) -> bool {
+        false
+    }
 }
 
 /// A way to ask that many hold.

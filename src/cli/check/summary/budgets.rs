@@ -119,7 +119,8 @@ fn bound(budget: &BudgetSettings, settings: &Settings) -> String {
         let body = u64::try_from(settings.server.max_body_bytes).unwrap_or(u64::MAX);
         let facts = |attachments, body_bytes| RequestFacts {
             body_bytes,
-            max_tokens: None,
+            prompt_tokens: profile.prompt.map_or(0, |prompt| prompt.input_tokens),
+            max_tokens: profile.prompt.map(|prompt| prompt.output_tokens),
             attachments,
             cache: CacheLifetime::default(),
             tier: None,

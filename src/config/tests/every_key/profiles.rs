@@ -4,7 +4,7 @@ use super::*;
 use crate::identity::Template;
 use crate::profiles::control::Place;
 use crate::profiles::vending::{Geographies, VendingRule};
-use crate::profiles::{Match, Reach, Rule};
+use crate::profiles::{Match, PromptBounds, Reach, Rule};
 use crate::types::{Geography, ProfileArn};
 use crate::upstream::AssumedRole;
 
@@ -15,7 +15,17 @@ pub(super) fn exact() -> ProfileSettings {
         source: "eu.newcomer.model-v1:0".parse().unwrap(),
         owners: Owners::Only { principals: vec!["n".to_owned()], groups: vec!["g".to_owned()] },
         reach: Reach::ArnAlone,
+        prompt: None,
         aliases: vec![],
+    }
+}
+
+pub(super) fn prompt() -> ProfileSettings {
+    ProfileSettings {
+        name: "pt".to_owned(),
+        arn: ProfileArn::of_exact("arn:aws:bedrock:eu-west-1:012345678901:prompt/PROMPT1234:7").unwrap(),
+        prompt: Some(PromptBounds { input_tokens: 31, output_tokens: 32, variable_uses: 33 }),
+        ..exact()
     }
 }
 
