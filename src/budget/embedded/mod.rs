@@ -1,8 +1,9 @@
 //! Counts in a SQLite file of this machine: exact for one gateway, and there again after its end, however it ended.
 //!
-//! One thread owns the counts and the file. It takes what has come in since it last looked, applies it to the counts in
-//! memory, writes all of it in one transaction and only then answers who asked to reserve: what has been granted is in
-//! the file. A settlement is not waited for; until it is in the file, the reservation is, and a gateway that is killed in between
+//! The counts are in memory, under a lock that is held for moments. What is granted is written into a journal before it is answered: a
+//! line in a file, no transaction. One thread owns the SQLite file: several times a second it takes what has changed, writes all of it in one
+//! transaction, and the journal begins anew. With [`Durability::Power`] there is no journal, and a grant waits for the transaction that has it.
+//! A settlement is not waited for; until it is in the file, the reservation is, there or in the journal, and a gateway that is killed in between
 //! settles it at the reservation when it starts again.
 //!
 //! | what happens | what becomes of it |
@@ -12,7 +13,10 @@
 //! | the file cannot be written | calls under a hard budget are refused; settlements are kept in memory and written later |
 //! | a second gateway opens the file | it is refused at its start |
 
+mod book;
 mod changes;
+mod ended;
+mod journal;
 mod keys;
 mod owner;
 mod read;
@@ -23,7 +27,6 @@ mod schema;
 use std::fmt;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
@@ -34,12 +37,13 @@ use tokio::sync::oneshot;
 
 use super::adjustment::{Adjustment, Adjustments, Change};
 use super::bill::{Bill, UsageRow};
-use super::counts::Counts;
 use super::store::{Answer, Booking, CounterState, Health, ReserveError, Settlement, Store, StoreError};
 use super::threshold::{Mark, Pending};
 use crate::types::Clock;
+use book::{Book, NotYet};
+use journal::Journal;
 pub use keys::EmbeddedKeys;
-use owner::{Owner, Shared, Work};
+use owner::{Owner, Shared, Work, lock as lock_book};
 pub use read::StoreFile;
 pub use recover::Recovered;
 
@@ -100,10 +104,9 @@ pub enum OpenError {
 pub struct EmbeddedStore {
     clock: Arc<dyn Clock>,
     path: PathBuf,
-    counts: Arc<Mutex<Counts>>,
+    book: Arc<Mutex<Book>>,
     adjustments: Arc<ArcSwapOption<Adjustments>>,
     trouble: Arc<ArcSwapOption<String>>,
-    unwritten: Arc<AtomicU64>,
     work: Sender<Work>,
     thread: Mutex<Option<JoinHandle<()>>>,
     /// Held for as long as the store lives.
@@ -117,19 +120,21 @@ impl EmbeddedStore {
         let failed = |why: String| OpenError::File { path: path.clone(), why };
         let lock = lock(path)?;
         let mut connection = schema::open(path, options.durability)?;
-        let (counts, recovered) =
-            recover::recover(&mut connection, clock.now()).map_err(|error| failed(error.to_string()))?;
-        let counts = Arc::new(Mutex::new(counts));
+        let (counts, recovered, last) = recover::recover(&mut connection, path, clock.now()).map_err(failed)?;
+        let journal = match options.durability {
+            Durability::Process => {
+                Some(Journal::begin(path, last + 1).map_err(|error| failed(format!("its journal: {error}")))?)
+            }
+            // What has to be on the disk before a call runs is written in a transaction that waits for the disk.
+            Durability::Power => None,
+        };
+        let book = Arc::new(Mutex::new(Book { counts, journal, ..Book::default() }));
         let (work, inbox) = mpsc::channel();
         let adjustments = Arc::new(ArcSwapOption::empty());
-        let (trouble, unwritten) = (Arc::new(ArcSwapOption::empty()), Arc::new(AtomicU64::new(0)));
-        let shared = Shared {
-            counts: Arc::clone(&counts),
-            adjustments: Arc::clone(&adjustments),
-            trouble: Arc::clone(&trouble),
-            unwritten: Arc::clone(&unwritten),
-        };
-        let mut owner = Owner::new(connection, shared, Arc::clone(&clock), options.retention);
+        let trouble = Arc::new(ArcSwapOption::empty());
+        let shared =
+            Shared { book: Arc::clone(&book), adjustments: Arc::clone(&adjustments), trouble: Arc::clone(&trouble) };
+        let mut owner = Owner::new(connection, shared, Arc::clone(&clock), options);
         owner.take_up_changes().map_err(|error| failed(error.to_string()))?;
         let thread = std::thread::Builder::new()
             .name("tollgate-store".to_owned())
@@ -138,10 +143,9 @@ impl EmbeddedStore {
         let store = Self {
             clock,
             path: path.clone(),
-            counts,
+            book,
             adjustments,
             trouble,
-            unwritten,
             work,
             thread: Mutex::new(Some(thread)),
             _lock: lock,
@@ -150,6 +154,13 @@ impl EmbeddedStore {
     }
 
     /// The owner's answer. It does not answer once it has ended, which is after [`Store::close`].
+    /// Sees to it that the owner writes what there is, soon.
+    fn tell(&self) {
+        if !std::mem::replace(&mut lock_book(&self.book).told, true) {
+            let _ = self.work.send(Work::Unwritten);
+        }
+    }
+
     async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Work) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
         let ended = || StoreError("the store has been closed".to_owned());
@@ -174,19 +185,38 @@ impl EmbeddedStore {
 
 impl Store for EmbeddedStore {
     fn reserve(&self, booking: Booking) -> Answer<'_, Result<Vec<CounterState>, ReserveError>> {
+        let granted = lock_book(&self.book).grant(booking, self.clock.now());
+        let booking = match granted {
+            Ok(states) => {
+                self.tell();
+                return Box::pin(std::future::ready(Ok(states)));
+            }
+            Err(NotYet::Refused(error)) => return Box::pin(std::future::ready(Err(error))),
+            Err(NotYet::Unwritten(booking)) => booking,
+        };
         Box::pin(async move {
             self.ask(|answer| Work::Reserve(Box::new(booking), answer)).await.map_err(ReserveError::Store)?
         })
     }
 
     fn settle(&self, settlement: Settlement) {
-        // Without an owner there is nothing to settle: the reservation is in the file, and the next start finds it.
+        let mut book = lock_book(&self.book);
+        let known = book.counts.held(settlement.id).is_some();
+        if known && book.journal.is_some() {
+            book.settle(settlement, self.clock.now());
+            drop(book);
+            self.tell();
+            return;
+        }
+        drop(book);
+        // It may stand behind its reservation. Without an owner there is nothing to settle: the reservation is in the file, and the
+        // next start finds it.
         let _ = self.work.send(Work::Settle(Box::new(settlement)));
     }
 
     fn counters(&self) -> Answer<'_, Result<Vec<CounterState>, StoreError>> {
         let now = self.clock.now();
-        let states = self.counts.lock().unwrap_or_else(PoisonError::into_inner).states(now);
+        let states = lock_book(&self.book).counts.states(now);
         Box::pin(std::future::ready(Ok(states)))
     }
 
@@ -228,9 +258,11 @@ impl Store for EmbeddedStore {
     }
 
     fn health(&self) -> Health {
-        let running = self.counts.lock().unwrap_or_else(PoisonError::into_inner).running();
+        let book = lock_book(&self.book);
+        let (running, unwritten) = (book.counts.running(), book.unwritten.settled + book.writing);
+        drop(book);
         let trouble = self.trouble.load().as_ref().map(ToString::to_string);
-        Health { trouble, running, unwritten: self.unwritten.load(Ordering::Relaxed) }
+        Health { trouble, running, unwritten }
     }
 
     fn close(&self) -> Answer<'_, ()> {

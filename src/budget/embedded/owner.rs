@@ -1,7 +1,6 @@
 //! The thread that owns the file: what came in is applied, written in one transaction, and answered.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -10,21 +9,23 @@ use arc_swap::ArcSwapOption;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
-use super::{changes, rows};
+use super::EmbeddedOptions;
+use super::book::{Book, Taken};
+use super::{changes, journal, rows};
 use crate::budget::adjustment::{Adjustment, Adjustments, Effect};
-use crate::budget::bill::{BillRow, Entry, Heading, LISTED_CALLS, ReservedCall, UsageRow, hour_of};
-use crate::budget::counts::{Counts, Held};
-use crate::budget::store::{
-    Booking, Charge, CounterId, CounterState, ReservationId, ReserveError, Settlement, StoreError,
-};
+use crate::budget::bill::UsageRow;
+use crate::budget::store::{Booking, Charge, CounterState, ReservationId, ReserveError, Settlement, StoreError};
 use crate::budget::threshold::Mark;
-use crate::budget::window::Span;
 use crate::types::Clock;
 
 /// What the owner is asked for.
 pub(super) enum Work {
+    /// Holds what a booking asks for; answers when it is in the file.
     Reserve(Box<Booking>, Granting),
+    /// Settles what a [`Work::Reserve`] before it holds.
     Settle(Box<Settlement>),
+    /// There is something to write, though nobody waits for it.
+    Unwritten,
     /// Notes a threshold, and whether a webhook is to be told; answers whether it is new.
     Claim(Box<Mark>, bool, oneshot::Sender<Result<bool, StoreError>>),
     /// Notes that a webhook has been told.
@@ -39,40 +40,26 @@ type Granting = oneshot::Sender<Result<Vec<CounterState>, ReserveError>>;
 
 /// What others read while the owner goes on.
 pub(super) struct Shared {
-    pub(super) counts: Arc<Mutex<Counts>>,
+    pub(super) book: Arc<Mutex<Book>>,
     pub(super) adjustments: Arc<ArcSwapOption<Adjustments>>,
     /// Why the file cannot be written.
     pub(super) trouble: Arc<ArcSwapOption<String>>,
-    /// How many settlements are not in it.
-    pub(super) unwritten: Arc<AtomicU64>,
 }
 
 pub(super) struct Owner {
     connection: Connection,
     shared: Shared,
     clock: Arc<dyn Clock>,
+    path: PathBuf,
     retention: Duration,
-    unwritten: Unwritten,
+    /// When what nobody waits for is written.
+    due: Option<Instant>,
     /// The last transaction failed.
     failing: bool,
     forgot: Option<SystemTime>,
     /// SQLite's number for what other connections have written.
     data_version: Option<i64>,
     looked: Instant,
-}
-
-/// What has changed since the last transaction.
-#[derive(Default)]
-struct Unwritten {
-    /// Reservations that are not in the file.
-    made: HashMap<ReservationId, SystemTime>,
-    /// Reservations that are in the file and no longer in force.
-    ended: Vec<ReservationId>,
-    changed: HashSet<(CounterId, Span)>,
-    usage: BTreeMap<(SystemTime, String, Heading), BillRow>,
-    listed: Vec<(SystemTime, ReservedCall)>,
-    /// Changes that have been carried out.
-    done: HashSet<u64>,
 }
 
 /// A reservation that fits and is answered when it is in the file.
@@ -85,13 +72,19 @@ struct Granted {
 }
 
 impl Owner {
-    pub(super) fn new(connection: Connection, shared: Shared, clock: Arc<dyn Clock>, retention: Duration) -> Self {
+    pub(super) fn new(
+        connection: Connection,
+        shared: Shared,
+        clock: Arc<dyn Clock>,
+        options: &EmbeddedOptions,
+    ) -> Self {
         Self {
             connection,
             shared,
             clock,
-            retention,
-            unwritten: Unwritten::default(),
+            path: options.path.clone(),
+            retention: options.retention,
+            due: None,
             failing: false,
             forgot: None,
             data_version: None,
@@ -101,7 +94,8 @@ impl Owner {
 
     pub(super) fn run(mut self, inbox: &Receiver<Work>) {
         loop {
-            let first = match inbox.recv_timeout(if self.unwritten.is_empty() { LOOK_EVERY } else { RETRY }) {
+            let wait = self.due.map_or(LOOK_EVERY, |due| due.saturating_duration_since(Instant::now()).min(LOOK_EVERY));
+            let first = match inbox.recv_timeout(wait) {
                 Ok(work) => Some(work),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -132,25 +126,33 @@ impl Owner {
     /// Puts the changes in force that stand in the file.
     pub(super) fn take_up_changes(&mut self) -> rusqlite::Result<()> {
         let changes = changes::all(&self.connection)?;
+        let mut book = lock(&self.shared.book);
         for (adjustment, open) in &changes {
             let Adjustment { sequence, made, change } = adjustment;
-            if *open && self.unwritten.done.insert(*sequence) && change.effect == Effect::Reset {
-                let reset = lock(&self.shared.counts).reset(&change.budget, &change.subject, *made);
-                self.unwritten.changed.extend(reset);
+            if *open && book.unwritten.done.insert(*sequence) && change.effect == Effect::Reset {
+                let reset = book.counts.reset(&change.budget, &change.subject, *made);
+                book.unwritten.changed.extend(reset);
             }
         }
+        drop(book);
         let limits = Adjustments::new(changes.iter().map(|(adjustment, _)| &adjustment.change));
         self.shared.adjustments.store(Some(Arc::new(limits)));
         Ok(())
     }
 
-    /// Takes up one batch; true when that was the last one.
-    fn turn(&mut self, batch: impl Iterator<Item = Work>) -> bool {
-        let (mut granted, mut flushed, mut closed) = (Vec::new(), Vec::new(), None);
+    /// Takes up a batch; says whether it was the last.
+    pub(super) fn turn(&mut self, batch: impl Iterator<Item = Work>) -> bool {
+        let (mut granted, mut flushed, mut closed, mut waited_for) = (Vec::new(), Vec::new(), None, false);
         for work in batch {
+            waited_for |= !matches!(work, Work::Unwritten | Work::Claim(..) | Work::Delivered(..));
             match work {
                 Work::Reserve(booking, answer) => granted.extend(self.reserve(*booking, answer)),
-                Work::Settle(settlement) => self.settle(*settlement),
+                Work::Settle(settlement) => {
+                    lock(&self.shared.book).settle(*settlement, self.clock.now());
+                }
+                Work::Unwritten => {
+                    self.due.get_or_insert_with(|| Instant::now() + LAZY);
+                }
                 Work::Claim(mark, for_webhook, answer) => {
                     let claimed = rows::claim(&self.connection, &mark, for_webhook.then(|| self.clock.now()));
                     let _ = answer.send(claimed.map_err(|error| StoreError(error.to_string())));
@@ -163,13 +165,16 @@ impl Owner {
                 Work::Close(answer) => closed = Some(answer),
             }
         }
-        let written = self.write();
-        self.report(&written);
-        for reservation in granted {
-            self.answer(reservation, written.as_ref().err());
-        }
-        for answer in flushed {
-            let _ = answer.send(written.clone());
+        if waited_for || self.due.is_none_or(|due| due <= Instant::now()) {
+            let written = self.write();
+            self.due = written.is_err().then(|| Instant::now() + RETRY);
+            self.report(&written);
+            for reservation in granted {
+                self.answer(reservation, written.as_ref().err());
+            }
+            for answer in flushed {
+                let _ = answer.send(written.clone());
+            }
         }
         let last = closed.is_some();
         if let Some(answer) = closed {
@@ -182,14 +187,12 @@ impl Owner {
         let now = self.clock.now();
         let id = booking.id;
         let (hard, costs) = (booking.is_under_a_hard_limit(), booking.can_cost());
-        let mut counts = lock(&self.shared.counts);
-        let known = counts.held(id).is_some();
-        let reserved = counts.reserve(booking, now);
-        drop(counts);
-        match reserved {
+        let mut book = lock(&self.shared.book);
+        let known = book.counts.held(id).is_some();
+        match book.counts.reserve(booking, now) {
             Ok(states) => {
                 if costs && !known {
-                    self.unwritten.made.insert(id, now);
+                    book.unwritten.made.insert(id, now);
                 }
                 Some(Granted { id, hard, states, answer })
             }
@@ -200,17 +203,7 @@ impl Owner {
         }
     }
 
-    fn settle(&mut self, settlement: Settlement) {
-        let Settlement { id, charge, entry } = settlement;
-        let Some(held) = lock(&self.shared.counts).settle(id, charge) else { return };
-        self.shared.unwritten.fetch_add(1, Ordering::Relaxed);
-        self.unwritten.end(&held, charge);
-        if let Some(entry) = entry {
-            self.unwritten.bill(&entry, self.clock.now());
-        }
-    }
-
-    /// Answers who waits. Where the file could not be written, what a hard budget holds is given back and refused.
+    /// A reservation is in the file, or cannot be: under a hard budget it must not run then.
     fn answer(&mut self, reservation: Granted, failed: Option<&StoreError>) {
         let Granted { id, hard, states, answer } = reservation;
         let Some(error) = failed.filter(|_| hard) else {
@@ -219,55 +212,70 @@ impl Owner {
             }
             return;
         };
-        if let Some(held) = lock(&self.shared.counts).settle(id, Charge::Nothing) {
-            self.unwritten.end(&held, Charge::Nothing);
+        let mut book = lock(&self.shared.book);
+        if let Some(held) = book.counts.settle(id, Charge::Nothing) {
+            book.unwritten.end(&held, Charge::Nothing);
         }
+        drop(book);
         let _ = answer.send(Err(ReserveError::Store(error.clone())));
     }
 
+    /// Writes what has changed, if anything has.
     fn write(&mut self) -> Result<(), StoreError> {
         let now = self.clock.now();
         let forgetful = self.forgot.is_none_or(|at| at + FORGET_EVERY <= now);
-        if self.unwritten.is_empty() && !forgetful {
+        let mut book = lock(&self.shared.book);
+        if book.unwritten.is_empty() && !forgetful {
+            book.told = false;
             return Ok(());
         }
-        let written = self.transaction(now, forgetful);
-        if written.is_ok() {
-            self.unwritten = Unwritten::default();
-            self.shared.unwritten.store(0, Ordering::Relaxed);
-            if forgetful {
-                self.forgot = Some(now);
+        let taken = book.take();
+        drop(book);
+        let written = self.transaction(&taken, now, forgetful);
+        let mut book = lock(&self.shared.book);
+        book.failing = written.is_err();
+        book.writing = 0;
+        match written {
+            Ok(()) => {
+                drop(book);
+                if let Some(journals) = taken.journals {
+                    journal::delete(&self.path, journals);
+                }
+                if forgetful {
+                    self.forgot = Some(now);
+                }
+                Ok(())
+            }
+            Err(error) => {
+                book.put_back(taken.unwritten);
+                Err(StoreError(format!("its file cannot be written: {error}")))
             }
         }
-        written.map_err(|error| StoreError(format!("its file cannot be written: {error}")))
     }
 
-    fn transaction(&mut self, now: SystemTime, forgetful: bool) -> rusqlite::Result<()> {
+    fn transaction(&mut self, taken: &Taken, now: SystemTime, forgetful: bool) -> rusqlite::Result<()> {
+        let Taken { unwritten, held, spent, journals } = taken;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        {
-            let counts = lock(&self.shared.counts);
-            for (id, made) in &self.unwritten.made {
-                if let Some(held) = counts.held(*id) {
-                    rows::put_reservation(&transaction, held, *made)?;
-                }
-            }
-            for (counter, slice) in &self.unwritten.changed {
-                if let Some(written) = counts.spent(counter, *slice) {
-                    rows::put_count(&transaction, &written)?;
-                }
-            }
+        for (held, made) in held {
+            rows::Reserved::of(held, *made).put(&transaction)?;
         }
-        for id in &self.unwritten.ended {
+        for written in spent {
+            rows::put_count(&transaction, written)?;
+        }
+        for id in &unwritten.ended {
             rows::delete_reservation(&transaction, *id)?;
         }
-        for ((hour, group, _), row) in &self.unwritten.usage {
+        for ((hour, group, _), row) in &unwritten.usage {
             rows::add_usage(&transaction, &UsageRow { hour: *hour, group: group.clone(), row: row.clone() })?;
         }
-        for (at, call) in &self.unwritten.listed {
+        for (at, call) in &unwritten.listed {
             rows::list(&transaction, call, *at)?;
         }
-        for sequence in &self.unwritten.done {
+        for sequence in &unwritten.done {
             changes::done(&transaction, *sequence, now)?;
+        }
+        if let Some(journals) = journals {
+            rows::note_journal(&transaction, *journals)?;
         }
         if forgetful {
             let before = now.checked_sub(self.retention).unwrap_or(SystemTime::UNIX_EPOCH);
@@ -276,7 +284,6 @@ impl Owner {
         transaction.commit()
     }
 
-    /// One line when it begins to fail, one when it works again.
     fn report(&mut self, written: &Result<(), StoreError>) {
         match written {
             Err(error) if !self.failing => tracing::error!(
@@ -295,45 +302,16 @@ impl Owner {
     }
 }
 
-impl Unwritten {
-    fn is_empty(&self) -> bool {
-        self.made.is_empty()
-            && self.ended.is_empty()
-            && self.changed.is_empty()
-            && self.usage.is_empty()
-            && self.listed.is_empty()
-            && self.done.is_empty()
-    }
-
-    fn end(&mut self, held: &Held, charge: Charge) {
-        if self.made.remove(&held.booking.id).is_none() {
-            self.ended.push(held.booking.id);
-        }
-        if charge != Charge::Nothing {
-            self.changed.extend(held.lines.iter().map(|line| (line.counter.clone(), line.slice)));
-        }
-    }
-
-    fn bill(&mut self, entry: &Entry, now: SystemTime) {
-        if let Some(call) = entry.reserved_call() {
-            // While the file cannot be written, memory holds as many as a list shows.
-            if self.listed.len() == LISTED_CALLS {
-                self.listed.remove(0);
-            }
-            self.listed.push((now, call));
-        }
-        let key = (hour_of(now), entry.group.clone(), entry.heading());
-        self.usage.entry(key).or_insert_with_key(|(_, _, heading)| BillRow::empty(heading.clone())).add(entry);
-    }
-}
-
 // As for the store in memory: a panic under the lock is a bug of `counts`, and refusing every call would be a worse one.
-fn lock(counts: &Mutex<Counts>) -> MutexGuard<'_, Counts> {
-    counts.lock().unwrap_or_else(PoisonError::into_inner)
+pub(super) fn lock(book: &Mutex<Book>) -> MutexGuard<'_, Book> {
+    book.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The most that one transaction takes up.
 const AT_ONCE: usize = 1_024;
+/// How long what nobody waits for is gathered before it is written.
+const LAZY: Duration = Duration::from_millis(100);
+
 /// How soon what could not be written is tried again when nothing else comes in.
 const RETRY: Duration = Duration::from_millis(250);
 /// How often the file is looked at for changes that commands have written.

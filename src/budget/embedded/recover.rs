@@ -1,13 +1,16 @@
 //! The start: counts as they were written, and an end for what the last gateway left behind.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::SystemTime;
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::journal::{self, Line};
 use super::rows::{self, StoredReservation};
 use crate::budget::bill::{BillRow, Entry, UsageRow, hour_of};
 use crate::budget::counts::{Counts, Written};
+use crate::budget::store::Charge;
 use crate::types::Money;
 
 /// What a gateway that did not end well left behind, and what it was settled at.
@@ -20,7 +23,25 @@ pub struct Recovered {
 }
 
 /// Reads the counts and settles every reservation in the file at what it holds.
-pub(super) fn recover(connection: &mut Connection, now: SystemTime) -> rusqlite::Result<(Counts, Recovered)> {
+/// What journals hold that the file does not know is among it. The last number is that of the last journal.
+pub(super) fn recover(
+    connection: &mut Connection,
+    store: &Path,
+    now: SystemTime,
+) -> Result<(Counts, Recovered, u64), String> {
+    let noted = rows::noted_journal(connection).map_err(|error| error.to_string())?;
+    let (journaled, last) = journal::read(store, noted).map_err(|error| format!("its journals: {error}"))?;
+    let (counts, recovered) = settle(connection, &journaled, last, now).map_err(|error| error.to_string())?;
+    journal::delete(store, last);
+    Ok((counts, recovered, last))
+}
+
+fn settle(
+    connection: &mut Connection,
+    journaled: &[Line],
+    last: u64,
+    now: SystemTime,
+) -> rusqlite::Result<(Counts, Recovered)> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut counts = Counts::default();
     for written in rows::counts(&transaction)? {
@@ -28,13 +49,29 @@ pub(super) fn recover(connection: &mut Connection, now: SystemTime) -> rusqlite:
     }
     let mut recovered = Recovered::default();
     let mut changed = BTreeSet::new();
-    for reservation in rows::reservations(&transaction)? {
+    let mut charge = |reservation: &StoredReservation, charge: Charge| {
         for line in &reservation.lines {
             let spent = counts.spent(&line.counter, line.slice).map_or(0, |spent| spent.amount);
             let (counter, slice, leaves) = (line.counter.clone(), line.slice, line.leaves);
+            let amount = spent.saturating_add(charge.of(counter.unit, line.amount));
             changed.insert((counter.clone(), slice));
-            counts.restore(Written { counter, slice, leaves, amount: spent.saturating_add(line.amount) });
+            counts.restore(Written { counter, slice, leaves, amount });
         }
+    };
+    for line in journaled {
+        match line {
+            Line::Reserved(reserved) => reserved.put(&transaction)?,
+            Line::Ended(ended) => {
+                if let Some(reservation) = ended.reservation(&transaction)? {
+                    charge(&reservation, ended.charge());
+                    ended.bill(&transaction)?;
+                }
+            }
+        }
+    }
+    rows::note_journal(&transaction, last)?;
+    for reservation in rows::reservations(&transaction)? {
+        charge(&reservation, Charge::AsHeld);
         let made = reservation.made;
         let StoredReservation { principal, group, item, held_cost, .. } = reservation;
         let entry = Entry::crashed(principal, group, item, held_cost);

@@ -1,9 +1,12 @@
 //! Rows of the file: what stands in them, written and read.
 
+use std::borrow::Cow;
+use std::io;
 use std::time::SystemTime;
 
-use rusqlite::{Connection, Row, params};
-use serde_json::{Value, json};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::budget::bill::{BillRow, Item, ReservedCall, UsageRow};
 use crate::budget::counts::{Held, HeldLine, Written};
@@ -11,7 +14,7 @@ use crate::budget::store::{Booking, CounterId, ReservationId};
 use crate::budget::threshold::{Mark, Pending};
 use crate::budget::window::Span;
 use crate::budget::words::{self, counter, instant, millis, operation, reason, signed, unsigned};
-use crate::types::{ModelId, Money, TokenUsage};
+use crate::types::{Money, TokenUsage};
 
 /// What is held in one slice, as a reservation's row tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,45 +62,115 @@ pub(super) fn counts(connection: &Connection) -> rusqlite::Result<Vec<Written>> 
     rows.filter_map(Result::transpose).collect()
 }
 
-pub(super) fn put_reservation(connection: &Connection, held: &Held, made: SystemTime) -> rusqlite::Result<()> {
-    let Booking { id, principal, group, item, held_cost, .. } = &held.booking;
-    connection
-        .prepare_cached("INSERT OR REPLACE INTO reservations VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?
-        .execute(params![
-            id.uuid().to_string(),
-            millis(made),
-            item.request_id,
-            principal,
-            group,
-            item.operation.name(),
-            item.model.as_ref().map(ModelId::as_str),
-            item.profile,
-            held_cost.map(Money::nanos),
-            lines_as_text(&held.lines),
-        ])?;
+/// A reservation as its row and the journal tell it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Reserved<'a> {
+    id: Cow<'a, str>,
+    made_ms: i64,
+    request_id: Cow<'a, str>,
+    principal: Cow<'a, str>,
+    principal_group: Cow<'a, str>,
+    operation: Cow<'a, str>,
+    model: Option<Cow<'a, str>>,
+    profile: Option<Cow<'a, str>>,
+    pub(super) held_nanodollars: Option<i64>,
+    lines: Vec<ReservedLine<'a>>,
+}
+
+/// What is held in one slice.
+#[derive(Debug, Serialize, Deserialize)]
+struct ReservedLine<'a> {
+    budget: Cow<'a, str>,
+    subject_kind: Cow<'a, str>,
+    subject: Cow<'a, str>,
+    model: Cow<'a, str>,
+    unit: Cow<'a, str>,
+    starts_ms: i64,
+    ends_ms: i64,
+    leaves_ms: i64,
+    amount: i64,
+}
+
+impl<'a> Reserved<'a> {
+    pub(super) fn of(held: &'a Held, made: SystemTime) -> Self {
+        let Booking { id, principal, group, item, held_cost, .. } = &held.booking;
+        let line = |line: &'a HeldLine| ReservedLine {
+            budget: line.counter.budget.as_ref().into(),
+            subject_kind: line.counter.subject.kind().into(),
+            subject: line.counter.subject.name().into(),
+            model: line.counter.model.as_deref().unwrap_or("").into(),
+            unit: line.counter.unit.as_str().into(),
+            starts_ms: millis(line.slice.start),
+            ends_ms: millis(line.slice.end),
+            leaves_ms: millis(line.schedule.leaves(line.slice)),
+            amount: signed(line.amount),
+        };
+        Self {
+            id: self::id(*id).into(),
+            made_ms: millis(made),
+            request_id: item.request_id.as_str().into(),
+            principal: principal.as_str().into(),
+            principal_group: group.as_str().into(),
+            operation: item.operation.name().into(),
+            model: item.model.as_ref().map(|model| model.as_str().into()),
+            profile: item.profile.as_deref().map(Cow::from),
+            held_nanodollars: held_cost.map(Money::nanos),
+            lines: held.lines.iter().map(line).collect(),
+        }
+    }
+
+    /// Writes it as JSON, on one line.
+    pub(super) fn write(&self, out: &mut Vec<u8>) -> io::Result<()> {
+        Ok(serde_json::to_writer(out, self)?)
+    }
+
+    /// Puts it in the file.
+    pub(super) fn put(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let lines = serde_json::to_string(&self.lines).unwrap_or_default();
+        connection
+            .prepare_cached("INSERT OR REPLACE INTO reservations VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?
+            .execute(params![
+                self.id,
+                self.made_ms,
+                self.request_id,
+                self.principal,
+                self.principal_group,
+                self.operation,
+                self.model,
+                self.profile,
+                self.held_nanodollars,
+                lines,
+            ])?;
+        Ok(())
+    }
+}
+
+/// The number of the last journal that is in the file as a whole.
+pub(super) fn noted_journal(connection: &Connection) -> rusqlite::Result<u64> {
+    connection.query_row("SELECT noted FROM journals", [], |row| row.get(0)).map(unsigned)
+}
+
+/// Notes that a journal, and those before it, are in the file.
+pub(super) fn note_journal(connection: &Connection, number: u64) -> rusqlite::Result<()> {
+    connection.prepare_cached("UPDATE journals SET noted = ?1")?.execute([signed(number)])?;
     Ok(())
 }
 
-pub(super) fn delete_reservation(connection: &Connection, id: ReservationId) -> rusqlite::Result<()> {
-    connection.prepare_cached("DELETE FROM reservations WHERE id = ?1")?.execute([id.uuid().to_string()])?;
+/// An id as the file writes it.
+pub(super) fn id(id: ReservationId) -> String {
+    id.uuid().to_string()
+}
+
+pub(super) fn delete_reservation(connection: &Connection, own: ReservationId) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM reservations WHERE id = ?1")?.execute([id(own)])?;
     Ok(())
 }
 
-fn lines_as_text(lines: &[HeldLine]) -> String {
-    let lines = lines.iter().map(|line| {
-        json!({
-            "budget": line.counter.budget.as_ref(),
-            "subject_kind": line.counter.subject.kind(),
-            "subject": line.counter.subject.name(),
-            "model": line.counter.model.as_deref().unwrap_or(""),
-            "unit": line.counter.unit.as_str(),
-            "starts_ms": millis(line.slice.start),
-            "ends_ms": millis(line.slice.end),
-            "leaves_ms": millis(line.schedule.leaves(line.slice)),
-            "amount": signed(line.amount),
-        })
-    });
-    Value::Array(lines.collect()).to_string()
+/// Takes a reservation from the file, if it is there.
+pub(super) fn take_reservation(connection: &Connection, id: &str) -> rusqlite::Result<Option<StoredReservation>> {
+    let taken = "DELETE FROM reservations WHERE id = ?1
+         RETURNING made_ms, request_id, principal, principal_group, operation, model, profile, held_nanodollars, lines";
+    connection.prepare_cached(taken)?.query_row([id], reservation).optional()
 }
 
 fn lines(text: &str) -> Vec<StoredLine> {
@@ -130,22 +203,24 @@ pub(super) fn reservations(connection: &Connection) -> rusqlite::Result<Vec<Stor
         "SELECT made_ms, request_id, principal, principal_group, operation, model, profile, held_nanodollars, lines
          FROM reservations ORDER BY made_ms, id",
     )?;
-    let rows = statement.query_map([], |row| {
-        Ok(StoredReservation {
-            made: instant(row.get(0)?),
-            principal: row.get(2)?,
-            group: row.get(3)?,
-            item: Item {
-                request_id: row.get(1)?,
-                operation: operation(&row.get::<_, String>(4)?),
-                model: row.get::<_, Option<String>>(5)?.and_then(|model| model.parse().ok()),
-                profile: row.get(6)?,
-            },
-            held_cost: row.get::<_, Option<i64>>(7)?.map(Money::from_nanos),
-            lines: lines(&row.get::<_, String>(8)?),
-        })
-    })?;
+    let rows = statement.query_map([], reservation)?;
     rows.collect()
+}
+
+fn reservation(row: &Row<'_>) -> rusqlite::Result<StoredReservation> {
+    Ok(StoredReservation {
+        made: instant(row.get(0)?),
+        principal: row.get(2)?,
+        group: row.get(3)?,
+        item: Item {
+            request_id: row.get(1)?,
+            operation: operation(&row.get::<_, String>(4)?),
+            model: row.get::<_, Option<String>>(5)?.and_then(|model| model.parse().ok()),
+            profile: row.get(6)?,
+        },
+        held_cost: row.get::<_, Option<i64>>(7)?.map(Money::from_nanos),
+        lines: lines(&row.get::<_, String>(8)?),
+    })
 }
 
 /// Adds a row to what stands under the same hour and heading.

@@ -58,6 +58,10 @@ pub(super) const STEPS: &[&str] = &[
     CREATE TABLE keys_changed (times INTEGER NOT NULL) STRICT;
     INSERT INTO keys_changed VALUES (0);
 ",
+    "
+    CREATE TABLE journals (noted INTEGER NOT NULL) STRICT;
+    INSERT INTO journals VALUES (0);
+",
 ];
 
 /// Opens a file for its owner and brings its layout up to date.

@@ -42,9 +42,12 @@ impl Place {
     /// What a kill leaves: the file as it stands at this moment, in a place of its own.
     fn killed(&self) -> Self {
         let folder = TempDir::new().unwrap();
-        for name in ["tollgate.db", "tollgate.db-wal"] {
-            // The `-shm` beside them is rebuilt from the `-wal`, as after a kill.
-            std::fs::copy(self.folder.path().join(name), folder.path().join(name)).unwrap();
+        for entry in std::fs::read_dir(self.folder.path()).unwrap() {
+            let (name, path) = entry.map(|entry| (entry.file_name(), entry.path())).unwrap();
+            // The `-shm` is rebuilt from the `-wal`, as after a kill.
+            if !name.to_str().unwrap().ends_with("-shm") {
+                std::fs::copy(path, folder.path().join(name)).unwrap();
+            }
         }
         Self { folder, clock: Arc::clone(&self.clock) }
     }
@@ -103,6 +106,82 @@ async fn what_ran_at_a_kill_is_settled_at_the_reservation_once_and_listed() {
 }
 
 #[tokio::test]
+async fn what_no_transaction_has_taken_up_at_a_kill_is_in_the_journal() {
+    let place = Place::new();
+    let (store, _) = place.open();
+    store.bill().await.unwrap();
+    // Somebody else's transaction keeps the owner from writing.
+    let other = Connection::open(place.options().path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let running = booking("alice", 300);
+    reserve(&store, &running).await.unwrap();
+    let killed = place.killed();
+    drop(other);
+    let rows = StoreFile::open(&killed.options().path).unwrap().counters().unwrap();
+    assert_eq!(dollars_of(&rows, None), (0, 0), "it is not in the file");
+    for expected in [Recovered { calls: 1, cost: Money::from_nanos(300) }, Recovered::default()] {
+        let (store, recovered) = killed.open();
+        assert_eq!(recovered, expected);
+        assert_eq!(usd(&store, "alice").await, (300, 0));
+        drop(store);
+    }
+}
+
+#[tokio::test]
+async fn a_settlement_on_which_a_grant_rests_is_written_before_it() {
+    let place = Place::new();
+    let (store, _) = place.open();
+    store.bill().await.unwrap();
+    let other = Connection::open(place.options().path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (first, second) = (booking("alice", 800), booking("alice", 700));
+    reserve(&store, &first).await.unwrap();
+    assert!(matches!(reserve(&store, &second).await, Err(ReserveError::Exhausted(_))));
+    store.settle(settlement(&first, 100));
+    reserve(&store, &second).await.unwrap();
+    let killed = place.killed();
+    let (store, recovered) = killed.open();
+    assert_eq!(recovered, Recovered { calls: 1, cost: Money::from_nanos(700) });
+    assert_eq!(usd(&store, "alice").await, (800, 0));
+    let bill = store.bill().await.unwrap();
+    assert_eq!((bill.calls(), bill.cost().nanos()), (2, 800));
+    drop(other);
+}
+
+#[tokio::test]
+async fn what_a_transaction_has_taken_up_is_not_settled_again_from_a_journal_that_was_left() {
+    let place = Place::new();
+    let (store, _) = place.open();
+    let (settled, running) = (booking("alice", 100), booking("alice", 300));
+    reserve(&store, &settled).await.unwrap();
+    reserve(&store, &running).await.unwrap();
+    let before = place.killed();
+    store.settle(settlement(&settled, 70));
+    store.bill().await.unwrap();
+    let killed = place.killed();
+    // A kill between the transaction and the deletion of its journals leaves these.
+    for entry in std::fs::read_dir(before.folder.path()).unwrap() {
+        let (name, path) = entry.map(|entry| (entry.file_name(), entry.path())).unwrap();
+        if name.to_str().unwrap().contains("-journal-") {
+            std::fs::copy(path, killed.folder.path().join(name)).unwrap();
+        }
+    }
+    let (store, recovered) = killed.open();
+    assert_eq!(recovered, Recovered { calls: 1, cost: Money::from_nanos(300) });
+    assert_eq!(usd(&store, "alice").await, (370, 0));
+}
+
+#[tokio::test]
+async fn without_a_journal_a_grant_waits_for_its_transaction() {
+    let place = Place::new();
+    let options = EmbeddedOptions { durability: Durability::Power, ..place.options() };
+    let (store, _) = EmbeddedStore::open(&options, Arc::clone(&place.clock) as Arc<dyn Clock>).unwrap();
+    reserve(&store, &booking("alice", 300)).await.unwrap();
+    let rows = StoreFile::open(&options.path).unwrap().counters().unwrap();
+    assert_eq!(dollars_of(&rows, None), (0, 300));
+}
+
+#[tokio::test]
 async fn a_second_gateway_is_refused() {
     let place = Place::new();
     let (store, _) = place.open();
@@ -121,6 +200,7 @@ async fn while_the_file_cannot_be_written_hard_budgets_refuse_and_nothing_is_los
     // Another transaction that does not end stands for a full disk: SQLite answers with an error.
     let other = Connection::open(place.options().path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    store.bill().await.unwrap_err();
     let refused = reserve(&store, &booking("alice", 10)).await;
     assert!(
         matches!(&refused, Err(ReserveError::Store(error)) if error.0.contains("cannot be written")),
@@ -141,6 +221,7 @@ async fn while_the_file_cannot_be_written_hard_budgets_refuse_and_nothing_is_los
     assert_eq!((bill.calls(), bill.cost().nanos()), (2, 100));
     assert_eq!(store.health(), Health::default());
     reserve(&store, &booking("alice", 10)).await.unwrap();
+    store.bill().await.unwrap();
     let file = StoreFile::open(&place.options().path).unwrap();
     let (spent, reserved) = dollars_of(&file.counters().unwrap(), None);
     assert_eq!((spent, reserved), (100, 10));
