@@ -198,6 +198,7 @@ fn families() -> Families {
                 profiles: 1.0,
                 undetermined: 0.0,
                 age_seconds: 1.0,
+                quota: Some(1.0),
             }]
         }),
         sessions: Box::new(|| {

@@ -152,7 +152,7 @@ mod tests {
                     "{\"inferenceProfileSummaries\":[{\"inferenceProfileName\":\"n\",\"inferenceProfileArn\":\
                      \"arn:aws:bedrock:us-east-1:111122223333:application-inference-profile/a1\"}]}",
                 ),
-                (Service::Bedrock, _) => {
+                (Service::Bedrock | Service::Quotas, _) => {
                     self.one_by_one.fetch_add(1, Ordering::SeqCst);
                     (200, "{}")
                 }

@@ -280,6 +280,13 @@ impl LiveDirectory {
         (known.found.iter().filter(|found| holds(found)).count(), known.found.len())
     }
 
+    /// How many profiles are known in a place, those of unknown source included: AWS's quota counts them all.
+    pub fn used(&self, place: &Place) -> usize {
+        let known = self.known();
+        let known = known.iter().find(|known| known.place == *place);
+        known.map_or(0, |known| known.found.len() + known.undetermined.len())
+    }
+
     /// Keeps of what was made here lately what a reading does not have yet: AWS's list may lack it, or the tagging API its tags.
     fn keep_recent(&self, known: &PlaceFound, found: &mut PlaceFound, now: Timestamp) {
         let mut recent = self.recent();

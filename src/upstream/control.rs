@@ -33,6 +33,7 @@ struct Parts {
     endpoint: Option<Arc<Endpoint>>,
     bedrock: Signer,
     tagging: Signer,
+    quotas: Signer,
     clock: Arc<dyn Clock>,
 }
 
@@ -53,6 +54,7 @@ impl ControlClient {
             endpoint: endpoint.map(Arc::new),
             bedrock: Signer::for_service(Service::Bedrock.name()),
             tagging: Signer::for_service(Service::Tagging.name()),
+            quotas: Signer::for_service(Service::Quotas.name()),
             clock,
         }))
     }
@@ -122,6 +124,7 @@ impl Parts {
         let signer = match question.service {
             Service::Bedrock => &self.bedrock,
             Service::Tagging => &self.tagging,
+            Service::Quotas => &self.quotas,
         };
         let told = |error: UpstreamError| error.to_string();
         let region = &question.place.region;

@@ -91,18 +91,21 @@ fn places(settings: &Settings) -> Vec<Place> {
 }
 
 /// How each place stands, for metrics.
-pub(super) fn readings(directory: &LiveDirectory, now: SystemTime) -> Vec<DirectoryReading> {
+pub(super) fn readings(directory: &LiveDirectory, vending: &Vending, now: SystemTime) -> Vec<DirectoryReading> {
     let age = |read_at: Option<Timestamp>| {
         let read_at = read_at.map(SystemTime::from);
         read_at.map_or(f64::INFINITY, |read_at| now.duration_since(read_at).unwrap_or_default().as_secs_f64())
     };
     let count = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+    let headrooms = vending.headrooms();
+    let quota = |place: &Place| headrooms.iter().find(|own| own.place == *place).and_then(|own| own.quota);
     let readings = directory.readings().into_iter().map(|reading| DirectoryReading {
         account: reading.place.account.to_string(),
         region: reading.place.region.to_string(),
         profiles: count(reading.profiles),
         undetermined: count(reading.undetermined),
         age_seconds: age(reading.read_at),
+        quota: quota(&reading.place).map(count),
     });
     readings.collect()
 }

@@ -100,6 +100,7 @@ pub async fn assemble(
     let credentials = Credentials::new(source(&settings.upstream, &region, aws).await?, Arc::clone(&clock));
     let sessions = accounts::sessions(settings, &credentials, &region, &clock)?;
     let directory = discovery::directory(settings, &credentials, &sessions, &clock)?;
+    let vending = discovery::vending(settings, &directory);
     let draining = CancellationToken::new();
     let policies = stages::policies(&settings.policy, &region)?;
     let guardrails = stages::guardrails(&settings.guardrails)?;
@@ -123,8 +124,8 @@ pub async fn assemble(
                 UpstreamReading { open: counts.open, opened: counts.opened, reused: counts.reused }
             }),
             directory: Box::new({
-                let (directory, clock) = (Arc::clone(&directory), Arc::clone(&clock));
-                move || discovery::readings(&directory, clock.now())
+                let (directory, vending, clock) = (Arc::clone(&directory), Arc::clone(&vending), Arc::clone(&clock));
+                move || discovery::readings(&directory, &vending, clock.now())
             }),
             sessions: Box::new({
                 let sessions = Arc::clone(&sessions);
@@ -136,7 +137,7 @@ pub async fn assemble(
         Gateway {
             base_path: settings.server.base_path.clone(),
             identity: Identity::new(principals, Arc::clone(&keys), verification),
-            vending: discovery::vending(settings, &directory),
+            vending: Arc::clone(&vending),
             directory: Arc::clone(&directory),
             policies,
             body_limits,

@@ -207,9 +207,11 @@ async fn watch_profiles(gateway: Arc<Gateway>, stop: CancellationToken) {
                 }
             }
         }
+        // Within the pause: where Service Quotas cannot be reached, profiles are read no less often.
+        let quotas = gateway.vending.read_quotas(gateway.signer.now());
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
+            ((), ()) = async { tokio::join!(quotas, tokio::time::sleep(pause)) } => {}
         }
     }
 }

@@ -56,7 +56,7 @@ impl Aws {
             (Service::Tagging, _) if !self.tagging.load(Ordering::SeqCst) => {
                 (400, json!({"__type": "com.amazonaws#AccessDeniedException", "Message": "no"}))
             }
-            (Service::Tagging, _) => {
+            (Service::Tagging | Service::Quotas, _) => {
                 let list: Vec<_> = profiles
                     .iter()
                     .map(|(id, own)| json!({"ResourceARN": self.arn(id), "Tags": tags(own, ["Key", "Value"])}))
