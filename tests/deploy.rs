@@ -201,6 +201,7 @@ fn families() -> Families {
                 quota: Some(1.0),
             }]
         }),
+        unsourced: Box::new(|| 1),
         sessions: Box::new(|| {
             let asked = vec![("ok", 2), ("denied", 1)];
             vec![SessionReading { account: "111122223333".to_owned(), sessions: 4, asked }]

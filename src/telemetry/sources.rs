@@ -23,6 +23,8 @@ pub struct Sources {
     pub upstream: Box<dyn Fn() -> UpstreamReading + Send + Sync>,
     /// What was discovered, place by place.
     pub directory: Box<dyn Fn() -> Vec<DirectoryReading> + Send + Sync>,
+    /// Profiles of the configuration through which nobody can call, because what they were made from is not known.
+    pub unsourced: Box<dyn Fn() -> u64 + Send + Sync>,
     /// Sessions, account by account.
     pub sessions: Box<dyn Fn() -> Vec<SessionReading> + Send + Sync>,
 }
@@ -34,6 +36,7 @@ impl Default for Sources {
             store: Box::new(Health::default),
             upstream: Box::new(UpstreamReading::default),
             directory: Box::new(Vec::new),
+            unsourced: Box::new(u64::default),
             sessions: Box::new(Vec::new),
         }
     }
@@ -198,7 +201,9 @@ impl Sources {
                 }
             }
         }
-        Ok(())
+        let help = "Profiles of the configuration that nobody can call, because what they were made from is not known.";
+        let unsourced = (self.unsourced)();
+        encoder.encode_descriptor("unsourced_profiles", help, None, MetricType::Gauge)?.encode_gauge(&unsourced)
     }
 
     fn encode_sessions(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {

@@ -36,6 +36,7 @@ mod proofs;
 mod sdk;
 mod shutdown;
 mod smuggling;
+mod sources;
 mod vending;
 mod vending_limits;
 mod wire;

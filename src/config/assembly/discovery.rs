@@ -6,10 +6,10 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 
 use super::{AssemblyError, AwsIdentity, accounts, ca_bundle, failed, region, source, stages};
-use crate::config::settings::{DiscoverySettings, Settings, VendingSettings};
+use crate::config::settings::{Settings, VendingSettings};
 use crate::profiles::control::{Place, SharedControlPlane};
 use crate::profiles::vending::{Vend, Vending};
-use crate::profiles::{Discovery, LiveDirectory};
+use crate::profiles::{Discovery, Listing, LiveDirectory, Sources};
 use crate::telemetry::DirectoryReading;
 use crate::types::Clock;
 use crate::upstream::{Connector, ControlClient, CredentialError, Credentials, Endpoint, Limits, Pool, Sessions};
@@ -52,21 +52,23 @@ pub(super) fn directory(
     sessions: &Arc<Sessions>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<LiveDirectory>, AssemblyError> {
-    let grants = settings.profiles.iter().filter_map(stages::grant).collect();
+    let listings: Vec<_> = settings.profiles.iter().filter_map(stages::listing).collect();
     let discovery = settings.discovery.as_ref();
+    let asks = listings.iter().any(|listing| matches!(listing, Listing::Unsourced(_)));
+    let control =
+        (asks || discovery.is_some()).then(|| control_plane(settings, (credentials, sessions), clock)).transpose()?;
+    let geographies = &settings.upstream.geographies;
+    let sources = control.as_ref().filter(|_| asks);
+    let sources = sources.map(|control| Sources::new(&listings, Arc::clone(control), geographies.clone()));
     let rules = discovery.map(|discovery| discovery.rules.clone()).unwrap_or_default();
-    let discovery = discovery
-        .map(|discovery| {
-            Ok::<_, AssemblyError>(Discovery {
-                places: places(settings),
-                control: control_plane(settings, discovery, (credentials, sessions), clock)?,
-                file: discovery.file.clone(),
-                every: discovery.every,
-                geographies: settings.upstream.geographies.clone(),
-            })
-        })
-        .transpose()?;
-    let live = LiveDirectory::new(grants, rules, discovery, clock.now()).map_err(failed("profiles"))?;
+    let discovery = discovery.zip(control).map(|(discovery, control)| Discovery {
+        places: places(settings),
+        control,
+        file: discovery.file.clone(),
+        every: discovery.every,
+        geographies: geographies.clone(),
+    });
+    let live = LiveDirectory::new(listings, sources, rules, discovery, clock.now()).map_err(failed("profiles"))?;
     Ok(Arc::new(live))
 }
 
@@ -112,7 +114,6 @@ pub(super) fn readings(directory: &LiveDirectory, vending: &Vending, now: System
 
 fn control_plane(
     settings: &Settings,
-    discovery: &DiscoverySettings,
     (credentials, sessions): (&Arc<Credentials>, &Arc<Sessions>),
     clock: &Arc<dyn Clock>,
 ) -> Result<SharedControlPlane, AssemblyError> {
@@ -124,8 +125,10 @@ fn control_plane(
         idle_timeout: ANSWER,
         pool_idle_timeout: settings.upstream.pool_idle_timeout,
     };
-    let endpoint = discovery.endpoint.as_ref().map(|url| Endpoint::parse(&url.to_string())).transpose();
-    let endpoint = endpoint.map_err(failed("discovery.endpoint"))?;
+    let of_discovery = settings.discovery.as_ref().and_then(|discovery| discovery.endpoint.as_ref());
+    let endpoint = of_discovery.or(settings.upstream.control_endpoint.as_ref());
+    let endpoint = endpoint.map(|url| Endpoint::parse(&url.to_string())).transpose();
+    let endpoint = endpoint.map_err(failed("upstream.control_endpoint"))?;
     let pool = Pool::new(connector, limits);
     let (credentials, sessions) = (Arc::clone(credentials), Arc::clone(sessions));
     Ok(Arc::new(ControlClient::new(credentials, sessions, pool, endpoint, Arc::clone(clock))))

@@ -127,6 +127,10 @@ pub async fn assemble(
                 let (directory, vending, clock) = (Arc::clone(&directory), Arc::clone(&vending), Arc::clone(&clock));
                 move || discovery::readings(&directory, &vending, clock.now())
             }),
+            unsourced: Box::new({
+                let directory = Arc::clone(&directory);
+                move || u64::try_from(directory.unknown_sources()).unwrap_or(u64::MAX)
+            }),
             sessions: Box::new({
                 let sessions = Arc::clone(&sessions);
                 move || accounts::readings(&sessions)
@@ -248,9 +252,12 @@ fn admin(
             } else {
                 State::Ready
             };
-            let has_profiles = told_profiles.untried().map_or(State::Ready, |place| {
-                State::Waiting(format!("the profiles of {place} have not been read yet"))
-            });
+            let unasked = told_profiles.unasked();
+            let has_profiles = match (told_profiles.untried(), unasked) {
+                (Some(place), _) => State::Waiting(format!("the profiles of {place} have not been read yet")),
+                (None, Some(name)) => State::Waiting(format!("AWS has not been asked yet what {name} was made from")),
+                (None, None) => State::Ready,
+            };
             vec![
                 Check { name: "config", state: State::Ready },
                 Check { name: "credentials", state: has_credentials },

@@ -122,7 +122,7 @@ impl Desk {
             geographies: vec![],
         };
         let rule = Rule { profile_tag: "UserEmail".to_owned(), owner: Match::Tag("UserEmail".to_owned()) };
-        let live = LiveDirectory::new(vec![], vec![rule], Some(discovery), at(0)).unwrap();
+        let live = LiveDirectory::new(vec![], None, vec![rule], Some(discovery), at(0)).unwrap();
         Self { aws, live: Arc::new(live), folder }
     }
 
