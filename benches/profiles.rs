@@ -174,7 +174,7 @@ impl Fleet {
                     write!(body, ",\"nextToken\":\"{}\"", start + 1_000).unwrap();
                 }
             }
-            Service::Tagging => {
+            Service::Tagging | Service::Quotas => {
                 let start = token(std::str::from_utf8(&question.body).unwrap(), "PaginationToken\":\"");
                 body += "{\"ResourceTagMappingList\":[";
                 for number in start..(start + 100).min(self.profiles.len()) {

@@ -8,6 +8,7 @@
 mod body;
 mod drains;
 mod exchange;
+mod find;
 mod flow;
 mod forward;
 mod from;
@@ -43,7 +44,7 @@ use crate::profiles::vending::Vending;
 use crate::profiles::{LiveDirectory, Profile, ResolveError, Target, look_alike};
 use crate::sigv4::Payload;
 use crate::telemetry::{Client, Conclusion, Metrics, ModelLabel, ProfileLabel, Record, RefusalReason};
-use crate::types::{ModelName, ProfileArn};
+use crate::types::ModelName;
 use crate::upstream::{Pool, RequestSigner, Signed};
 use exchange::Tariff;
 use persist::Persistent;
@@ -263,27 +264,6 @@ impl Gateway {
             }
             Subject::Profile { .. } | Subject::None => {
                 Err(Rejection::plain(RefusalReason::UnknownOperation, "The path names no model."))
-            }
-        }
-    }
-
-    /// Finds where a call goes; waits where AWS is being asked what a profile was made from that may be meant.
-    async fn find(
-        &self,
-        principal: &Principal,
-        operation: Operation,
-        name: &ModelName,
-        text: &str,
-    ) -> Result<Target, ResolveError> {
-        let mut asked: Vec<ProfileArn> = Vec::new();
-        loop {
-            let resolved = self.directory.load().resolve(principal, operation, name, text);
-            match resolved {
-                Err(ResolveError::Awaited { arn, .. }) if !asked.contains(&arn) => {
-                    self.directory.learn_source(&arn, self.signer.now()).await;
-                    asked.push(arn);
-                }
-                resolved => return resolved,
             }
         }
     }

@@ -44,6 +44,11 @@ impl<'d> Explanation<'d> {
         self.steps.iter().position(Step::decides)
     }
 
+    /// What decides, where that is a profile of which is not known what it was made from.
+    pub fn awaited(&self) -> Option<&'d Arc<Unsourced>> {
+        self.steps.iter().find(|step| step.decides())?.awaited
+    }
+
     /// The profile that is meant, how closely it fits, and as whose.
     pub fn chosen(&self) -> Option<(Owner<'d>, Fit, &'d Arc<Profile>)> {
         let step = self.steps.iter().find(|step| step.decides())?;

@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use super::control::{ControlError, Place, SharedControlPlane, jittered};
 use super::fleet::{self, PlaceFound};
 use super::vending::OWNER_TAG;
-use super::{Directory, DirectoryError, Found, Listing, Rule, Source, Sources, discovery};
+use super::{Directory, DirectoryError, Found, Grant, Listing, Rule, Source, Sources, discovery};
 use crate::types::ProfileArn;
 
 /// The directory in force.
@@ -383,7 +383,7 @@ fn build(
     let (mut grants, mut awaited) = (Vec::with_capacity(listings.len()), Vec::new());
     for listing in listings {
         match listing {
-            Listing::Grant(grant) => grants.push(grant.clone()),
+            Listing::Grant(grant) => grants.push(Grant::clone(grant)),
             Listing::Unsourced(own) => match sources.map(|sources| sources.source(&own.arn, known)) {
                 Some(Source::Known(source)) => grants.push(own.grant(source)),
                 Some(Source::Awaited(_)) | None => awaited.push(Arc::clone(own)),

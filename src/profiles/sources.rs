@@ -22,7 +22,7 @@ use crate::types::{ModelId, Owners, ProfileArn};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listing {
     /// A profile whose source it says.
-    Grant(Grant),
+    Grant(Box<Grant>),
     /// A profile whose source AWS is asked for.
     Unsourced(Arc<Unsourced>),
 }
@@ -88,7 +88,7 @@ pub(super) struct Ticket {
 
 impl From<Grant> for Listing {
     fn from(grant: Grant) -> Self {
-        Self::Grant(grant)
+        Self::Grant(Box::new(grant))
     }
 }
 
@@ -186,14 +186,18 @@ impl Sources {
                 tracing::debug!(%arn, ?why, "what the profile was made from cannot be asked again now");
                 return false;
             }
-            (Source::Awaited(Some(error)), Source::Awaited(_)) => {
-                tracing::error!(
-                    %arn, %error,
-                    "what the profile of [[profiles]] was made from is not known, and nobody can call through it: the role needs \
-                     bedrock:GetInferenceProfile, or the entry a source",
-                );
+            (Source::Awaited(why), Source::Awaited(before)) => {
+                let kind = |error: &ControlError| std::mem::discriminant(error);
+                if let Some(error) = why.as_ref().filter(|error| before.as_ref().map(kind) != Some(kind(error))) {
+                    tracing::error!(
+                        %arn, %error,
+                        "what the profile of [[profiles]] was made from is not known, and nobody can call through it: the role \
+                         needs bedrock:GetInferenceProfile, or the entry a source",
+                    );
+                }
+                state.source = told;
+                return false;
             }
-            (Source::Awaited(None), Source::Awaited(_)) => {}
             (Source::Known(source), _) => tracing::info!(%arn, %source, "AWS has told what the profile was made from"),
             (Source::Doubtful(doubt), _) => {
                 tracing::error!(%arn, %doubt, "nobody can call through the profile of [[profiles]]");
@@ -260,10 +264,10 @@ impl Drop for Ticket {
 }
 
 fn told_not(error: ControlError) -> Source {
-    match error {
-        ControlError::NotFound(said) => Source::Doubtful(Doubt::Absent(said)),
-        error => Source::Awaited(Some(error)),
+    if let ControlError::NotFound(said) = error {
+        return Source::Doubtful(Doubt::Absent(said));
     }
+    Source::Awaited(Some(error))
 }
 
 /// How long a request takes it for AWS's answer that there was none.

@@ -7,6 +7,7 @@ use tollgate::mock::{MockActions, MockConfig, MockFailure, MockProfile, MockRole
 use tollgate::types::Money;
 
 use crate::client::{Wire, send};
+use crate::discovery::{BY_EMAIL, discovered};
 use crate::harness::{Plan, SONNET, Scene, arn, converse, eventually};
 
 const MICRO: &str = "us.amazon.nova-micro-v1:0";
@@ -152,4 +153,44 @@ async fn in_another_account_its_role_asks_in_the_region_of_the_profile() {
     assert_eq!((there.account.as_deref(), there.region.as_deref()), (Some("210987654321"), Some("eu-central-1")));
     assert!(there.session.is_some(), "in a session of the role");
     assert_ne!(scene.bill().await.cost(), Money::ZERO);
+}
+
+const VENDING: &str = "[[vending]]\neveryone = true\nmodels = [\"anthropic.*\"]\ngeographies = [\"us\"]\n\
+                       tags = { UserEmail = \"{UserEmail}\" }\n";
+
+#[tokio::test]
+async fn what_discovery_has_found_counts_where_aws_is_not_to_be_asked() {
+    let plan = Plan::default().profiles(&unsourced("hers", "principals = [\"alice\"]")).with(BY_EMAIL).with(VENDING);
+    let scene = plan.mock(|mock| {
+        mock.profiles = vec![made("hers", SONNET, Some(SONNET))];
+        mock.actions = MockActions::AllBut(vec!["bedrock:GetInferenceProfile".to_owned()]);
+    });
+    let scene = scene.open().await;
+    discovered(&scene, 1).await;
+    assert_eq!(scene.converse("alice", SONNET, "hello").await.status, StatusCode::OK);
+    assert_eq!(scene.mock.account().by_profile.into_keys().collect::<Vec<_>>(), [arn("hers")]);
+    assert_eq!(scene.mock.profiles().len(), 1);
+}
+
+#[tokio::test]
+async fn nothing_is_made_for_whoever_may_have_it_already() {
+    const ABROAD: &str = "arn:aws:bedrock:eu-central-1:123456789012:application-inference-profile/abroad";
+    let abroad = format!("[[profiles]]\nname = \"abroad\"\narn = \"{ABROAD}\"\nprincipals = [\"alice\"]\n");
+    let plan = Plan::default().profiles(&abroad).with(BY_EMAIL).with(VENDING);
+    let scene = plan.mock(|mock| {
+        mock.other_regions = vec!["eu-central-1".parse().unwrap()];
+        mock.actions = MockActions::AllBut(vec!["bedrock:GetInferenceProfile".to_owned()]);
+        let source = "eu.anthropic.claude-sonnet-4-5-20250929-v1:0";
+        mock.profiles = vec![MockProfile { arn: ABROAD.parse().unwrap(), ..made("abroad", source, Some(source)) }];
+    });
+    let scene = scene.open().await;
+    discovered(&scene, 0).await;
+    assert_eq!(scene.converse("alice", SONNET, "hello").await.refusal().2, "profile_pending");
+    assert_eq!(asked(&scene, "CreateInferenceProfile"), 0);
+    scene.mock.set_actions(MockActions::All);
+    let later = std::time::SystemTime::now() + std::time::Duration::from_mins(1);
+    scene.gateway.directory.refresh_sources(later).await;
+    assert_eq!(scene.converse("alice", SONNET, "hello").await.status, StatusCode::OK);
+    assert_eq!(scene.mock.account().by_profile.into_keys().collect::<Vec<_>>(), [ABROAD]);
+    assert_eq!(asked(&scene, "CreateInferenceProfile"), 0);
 }

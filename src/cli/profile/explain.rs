@@ -111,7 +111,7 @@ impl Explained<'_> {
     }
 
     fn show_none(&self, directory: &Directory, streams: &mut Streams<'_>) -> std::io::Result<()> {
-        if let Some(own) = self.awaited() {
+        if let Some(own) = self.steps.awaited() {
             return writeln!(streams.out, "{}", printable(&self.of_awaited(own)));
         }
         writeln!(streams.out, "None of them fits.\n")?;
@@ -148,12 +148,6 @@ impl Explained<'_> {
         writeln!(streams.out, "{}", printable(&self.remedy(directory)))
     }
 
-    /// The profile that decides, where it is not known what it was made from.
-    fn awaited(&self) -> Option<&Unsourced> {
-        let step = self.steps.steps.get(self.steps.decided_at()?)?;
-        step.awaited.map(AsRef::as_ref)
-    }
-
     /// What there is to say of one that is meant, or may be.
     fn of_awaited(&self, own: &Unsourced) -> String {
         let why = match self.desk.directory.source_of(own) {
@@ -170,13 +164,14 @@ impl Explained<'_> {
 
     /// What they read who have none; whoever gets one made reads nothing.
     fn told(&self) -> Option<String> {
-        let made = self.awaited().is_none() && matches!(self.desk.vending.ask(self.principal, self.name), Some(Ok(_)));
+        let made =
+            self.steps.awaited().is_none() && matches!(self.desk.vending.ask(self.principal, self.name), Some(Ok(_)));
         self.refused.as_ref().filter(|_| !made).map(ResolveError::caller_text)
     }
 
     /// What is to be done where there is none, for the operator.
     fn remedy(&self, directory: &Directory) -> String {
-        if let Some(own) = self.awaited() {
+        if let Some(own) = self.steps.awaited() {
             return self.of_awaited(own);
         }
         let who = self.principal.name();

@@ -102,7 +102,7 @@ pub(super) fn listing(settings: &ProfileSettings) -> Option<Listing> {
     owned.then(|| match &settings.source {
         Some(source) => {
             let profile = Profile::new(name, arn, source.clone());
-            Listing::Grant(Grant { profile, owners, reach: settings.reach, aliases })
+            Listing::from(Grant { profile, owners, reach: settings.reach, aliases })
         }
         None => Listing::Unsourced(Arc::new(Unsourced { name, arn, owners, aliases })),
     })

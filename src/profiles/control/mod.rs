@@ -1,5 +1,6 @@
 //! What is asked of AWS's control plane, and what its answers say. Whoever assembles the gateway brings the means to sign and to
-//! send; nothing here is on a call's way but the making of a profile that is missing.
+//! send; nothing here is on a call's way but the making of a profile that is missing,
+//! and the source of one that is listed without it.
 //!
 //! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_Operations_Amazon_Bedrock.html>,
 //! <https://docs.aws.amazon.com/resourcegroupstagging/latest/APIReference/API_GetResources.html>,
