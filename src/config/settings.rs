@@ -90,7 +90,7 @@ pub struct UpstreamSettings {
     pub endpoint: Option<http::Uri>,
     /// STS, in place of the Region's own endpoint, likewise.
     pub sts_endpoint: Option<http::Uri>,
-    /// Bedrock's control plane and what is asked beside it, in place of AWS's own endpoints, likewise.
+    /// Bedrock's control plane, where it is asked what listed profiles were made from, in place of the Region's own, likewise.
     pub control_endpoint: Option<http::Uri>,
     /// Which of Bedrock's own endpoints, where there is none in their place.
     pub variant: Variant,

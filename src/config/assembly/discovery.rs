@@ -55,19 +55,26 @@ pub(super) fn directory(
     let listings: Vec<_> = settings.profiles.iter().filter_map(stages::listing).collect();
     let discovery = settings.discovery.as_ref();
     let asks = listings.iter().any(|listing| matches!(listing, Listing::Unsourced(_)));
-    let control =
-        (asks || discovery.is_some()).then(|| control_plane(settings, (credentials, sessions), clock)).transpose()?;
     let geographies = &settings.upstream.geographies;
-    let sources = control.as_ref().filter(|_| asks);
-    let sources = sources.map(|control| Sources::new(&listings, Arc::clone(control), geographies.clone()));
+    let control = |endpoint: Option<&http::Uri>| control_plane(settings, endpoint, (credentials, sessions), clock);
+    let of_discovery = discovery.and_then(|discovery| discovery.endpoint.as_ref());
+    // Sources are asked of Bedrock alone, and so at an endpoint that may be of Bedrock alone.
+    let of_sources = settings.upstream.control_endpoint.as_ref().or(of_discovery);
+    let sources = asks
+        .then(|| Ok::<_, AssemblyError>(Sources::new(&listings, control(of_sources)?, geographies.clone())))
+        .transpose()?;
     let rules = discovery.map(|discovery| discovery.rules.clone()).unwrap_or_default();
-    let discovery = discovery.zip(control).map(|(discovery, control)| Discovery {
-        places: places(settings),
-        control,
-        file: discovery.file.clone(),
-        every: discovery.every,
-        geographies: geographies.clone(),
-    });
+    let discovery = discovery
+        .map(|discovery| {
+            Ok::<_, AssemblyError>(Discovery {
+                places: places(settings),
+                control: control(of_discovery)?,
+                file: discovery.file.clone(),
+                every: discovery.every,
+                geographies: geographies.clone(),
+            })
+        })
+        .transpose()?;
     let live = LiveDirectory::new(listings, sources, rules, discovery, clock.now()).map_err(failed("profiles"))?;
     Ok(Arc::new(live))
 }
@@ -114,6 +121,7 @@ pub(super) fn readings(directory: &LiveDirectory, vending: &Vending, now: System
 
 fn control_plane(
     settings: &Settings,
+    endpoint: Option<&http::Uri>,
     (credentials, sessions): (&Arc<Credentials>, &Arc<Sessions>),
     clock: &Arc<dyn Clock>,
 ) -> Result<SharedControlPlane, AssemblyError> {
@@ -125,10 +133,8 @@ fn control_plane(
         idle_timeout: ANSWER,
         pool_idle_timeout: settings.upstream.pool_idle_timeout,
     };
-    let of_discovery = settings.discovery.as_ref().and_then(|discovery| discovery.endpoint.as_ref());
-    let endpoint = of_discovery.or(settings.upstream.control_endpoint.as_ref());
     let endpoint = endpoint.map(|url| Endpoint::parse(&url.to_string())).transpose();
-    let endpoint = endpoint.map_err(failed("upstream.control_endpoint"))?;
+    let endpoint = endpoint.map_err(failed("the endpoint of the control plane"))?;
     let pool = Pool::new(connector, limits);
     let (credentials, sessions) = (Arc::clone(credentials), Arc::clone(sessions));
     Ok(Arc::new(ControlClient::new(credentials, sessions, pool, endpoint, Arc::clone(clock))))

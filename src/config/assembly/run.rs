@@ -221,7 +221,10 @@ async fn watch_profiles(gateway: Arc<Gateway>, stop: CancellationToken) {
 async fn watch_sources(gateway: Arc<Gateway>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(SOURCES_EVERY);
     while gateway.directory.asks_for_sources() && tick(&mut ticks, &stop).await {
-        gateway.directory.refresh_sources(gateway.signer.now()).await;
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = gateway.directory.refresh_sources(gateway.signer.now()) => {}
+        }
     }
 }
 
