@@ -58,7 +58,7 @@ fn main() {
         Rule { profile_tag: "UserEmail".to_owned(), owner: Match::Tag("UserEmail".to_owned()) },
         Rule { profile_tag: "CostCenter".to_owned(), owner: Match::Group },
     ];
-    let live = LiveDirectory::new(vec![], rules, Some(discovery), std::time::SystemTime::now()).unwrap();
+    let live = LiveDirectory::new(vec![], None, rules, Some(discovery), std::time::SystemTime::now()).unwrap();
     let live = Arc::new(live);
 
     for round in ["first reading", "reading again"] {
@@ -174,7 +174,7 @@ impl Fleet {
                     write!(body, ",\"nextToken\":\"{}\"", start + 1_000).unwrap();
                 }
             }
-            Service::Tagging => {
+            Service::Tagging | Service::Quotas => {
                 let start = token(std::str::from_utf8(&question.body).unwrap(), "PaginationToken\":\"");
                 body += "{\"ResourceTagMappingList\":[";
                 for number in start..(start + 100).min(self.profiles.len()) {

@@ -198,8 +198,10 @@ fn families() -> Families {
                 profiles: 1.0,
                 undetermined: 0.0,
                 age_seconds: 1.0,
+                quota: Some(1.0),
             }]
         }),
+        unsourced: Box::new(|| 1),
         sessions: Box::new(|| {
             let asked = vec![("ok", 2), ("denied", 1)];
             vec![SessionReading { account: "111122223333".to_owned(), sessions: 4, asked }]

@@ -90,6 +90,8 @@ pub struct UpstreamSettings {
     pub endpoint: Option<http::Uri>,
     /// STS, in place of the Region's own endpoint, likewise.
     pub sts_endpoint: Option<http::Uri>,
+    /// Bedrock's control plane, where it is asked what listed profiles were made from, in place of the Region's own, likewise.
+    pub control_endpoint: Option<http::Uri>,
     /// Which of Bedrock's own endpoints, where there is none in their place.
     pub variant: Variant,
     /// PEM certificates trusted in place of the built-in roots.
@@ -117,8 +119,8 @@ pub struct ProfileSettings {
     pub name: String,
     /// Its ARN.
     pub arn: ProfileArn,
-    /// The model or system-defined profile it was copied from; decides its price.
-    pub source: ModelId,
+    /// The model or system-defined profile it was copied from; decides its price. Where it is not said AWS is asked.
+    pub source: Option<ModelId>,
     /// Whose it is.
     pub owners: Owners,
     /// By what names it is reached: those of `[[exact_arns]]` by their ARN alone.

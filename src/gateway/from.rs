@@ -104,6 +104,7 @@ impl From<ResolveError> for Rejection {
             ResolveError::NotYours { .. } => Self::new(Reason::ProfileNotYours, format!("{NO_ACCESS} {text}"), log),
             ResolveError::Unmapped { .. } => Self::new(Reason::ModelUnmapped, format!("{NO_ACCESS} {text}"), log),
             ResolveError::RefusedKind { .. } => Self::new(Reason::ModelRefusedKind, format!("{NO_ACCESS} {text}"), log),
+            ResolveError::Awaited { .. } => Self::new(Reason::ProfilePending, text, log),
             // With these words in it Claude Code shows a 404's own text, without them one of its own.
             ResolveError::NoSuchName { .. } => Self::new(Reason::NoSuchModel, format!("Unknown model id. {text}"), log),
         }

@@ -8,6 +8,7 @@
 mod body;
 mod drains;
 mod exchange;
+mod find;
 mod flow;
 mod forward;
 mod from;
@@ -246,7 +247,7 @@ impl Gateway {
     async fn resolve(&self, principal: &Arc<Principal>, call: &Call) -> Result<Target, Rejection> {
         match call.subject() {
             Subject::Model { name, text } => {
-                let resolved = self.directory.load().resolve(principal, call.operation(), name, text);
+                let resolved = self.find(principal, call.operation(), name, text).await;
                 match resolved {
                     Err(ResolveError::Unmapped { .. }) if !self.vending.is_idle() => {
                         self.may_have(principal, call.operation(), name)?;

@@ -17,7 +17,7 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 
 use super::rule::{Found, Match, Rule};
-use super::{Grant, Profile, Reach};
+use super::{Grant, Profile, Reach, Unsourced};
 use crate::identity::Principal;
 use crate::types::{Owners, ProfileArn};
 
@@ -125,6 +125,25 @@ impl Directory {
         }
         directory.finish();
         Ok(directory)
+    }
+
+    /// Notes profiles of which is not known yet what they were made from, so that a name of theirs does not lead elsewhere meanwhile.
+    #[must_use]
+    pub fn awaiting(mut self, awaited: &[Arc<Unsourced>]) -> Self {
+        for own in awaited {
+            match &own.owners {
+                Owners::Everyone => self.everyone.await_source(own),
+                Owners::Only { principals, groups } => {
+                    for owner in principals {
+                        self.principals.entry(owner.clone()).or_default().await_source(own);
+                    }
+                    for owner in groups {
+                        self.groups.entry(owner.clone()).or_default().await_source(own);
+                    }
+                }
+            }
+        }
+        self
     }
 
     fn grant_exact(&mut self, profile: &Arc<Profile>, owners: &Owners) {

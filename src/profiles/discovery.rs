@@ -18,6 +18,28 @@ use crate::types::{ModelId, ModelName};
 /// The tag that says what a profile was made from, which AWS does not tell.
 pub const SOURCE_TAG: &str = "tollgate:source";
 
+/// Why it is not known what a profile was made from, although AWS has answered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Doubt {
+    /// There is no such profile, or none that can be called.
+    #[error("AWS knows no such profile: {0}")]
+    Absent(String),
+    /// Its models could be those of several sources.
+    #[error("what it was made from is not known, as its models and their Regions leave a doubt: tag it {SOURCE_TAG}")]
+    Models,
+    /// The tag is no model's id.
+    #[error("its tag {SOURCE_TAG} names no model: {0:?}")]
+    NoModel(String),
+    /// The tag and AWS's list of the models cannot both be true.
+    #[error("its tag {SOURCE_TAG} says {tag}, which cannot be true, as AWS lists other models or Regions: {models}")]
+    Contradicted {
+        /// What the tag says.
+        tag: String,
+        /// The models that AWS lists, by ARN.
+        models: String,
+    },
+}
+
 /// Reads one place. `seen` is told now and then how many profiles have been listed.
 pub async fn read_place(
     discovery: &Discovery,
@@ -50,9 +72,21 @@ pub async fn read_place(
     let (mut found, mut undetermined) = (Vec::with_capacity(listed.len()), Vec::new());
     for profile in listed {
         let tags = tags.remove(profile.arn.as_str()).unwrap_or_default();
-        let Some(source) = source(&profile, &tags, geographies) else {
-            undetermined.push(Undetermined { arn: profile.arn, name: profile.name });
-            continue;
+        let source = match source(&profile, &tags, geographies) {
+            Ok(source) => source,
+            Err(doubt) => {
+                let arn = &profile.arn;
+                match doubt {
+                    Doubt::Contradicted { .. } => tracing::warn!(
+                        %arn, %doubt, "the profile is nobody's until the tag is what it was made from, or is taken away",
+                    ),
+                    Doubt::Absent(_) | Doubt::Models | Doubt::NoModel(_) => {
+                        tracing::debug!(%arn, %doubt, "the profile is nobody's");
+                    }
+                }
+                undetermined.push(Undetermined { arn: profile.arn, name: profile.name });
+                continue;
+            }
         };
         found.push(interner.found(profile.arn, profile.name, source, tags));
     }
@@ -61,32 +95,20 @@ pub async fn read_place(
 
 /// What a profile was made from: what its tag says, unless AWS's own list of its models contradicts that; without a tag, what the
 /// models leave no doubt about. Price and residency go by it, so that a wrong one must not be believed.
-fn source(profile: &Listed, tags: &[(String, String)], geographies: &[String]) -> Option<ModelId> {
-    let arn = &profile.arn;
+pub(super) fn source(profile: &Listed, tags: &[(String, String)], geographies: &[String]) -> Result<ModelId, Doubt> {
     let Some((_, text)) = tags.iter().find(|(key, _)| key == SOURCE_TAG) else {
-        let source = profile.source().map(|source| source.with_geographies(geographies));
-        if source.is_none() {
-            tracing::debug!(%arn, "what the profile was made from is not known: tag it {SOURCE_TAG}");
-        }
-        return source;
+        return profile.source().map(|source| source.with_geographies(geographies)).ok_or(Doubt::Models);
     };
     let source = match ModelName::classify(text) {
         ModelName::Model(id) => id.with_geographies(geographies),
         ModelName::ApplicationProfile(_) | ModelName::Word(_) | ModelName::Refused(_) => {
-            tracing::debug!(%arn, tag = text, "the tag {SOURCE_TAG} names no model: the profile is nobody's");
-            return None;
+            return Err(Doubt::NoModel(text.clone()));
         }
     };
     if profile.may_be_of(&source) {
-        return Some(source);
+        return Ok(source);
     }
-    let models = profile.models.join(", ");
-    tracing::warn!(
-        %arn, tag = text, models,
-        "the tag {SOURCE_TAG} cannot be true, as AWS lists other models or Regions: the profile is nobody's until the tag is \
-         what it was made from, or is taken away",
-    );
-    None
+    Err(Doubt::Contradicted { tag: text.clone(), models: profile.models.join(", ") })
 }
 
 /// The tags of every profile, some questions at a time.
@@ -157,7 +179,7 @@ mod tests {
                     "{\"inferenceProfileSummaries\":[{\"inferenceProfileName\":\"n\",\"inferenceProfileArn\":\
                      \"arn:aws:bedrock:us-east-1:111122223333:application-inference-profile/a1\"}]}",
                 ),
-                (Service::Bedrock, _) => {
+                (Service::Bedrock | Service::Quotas, _) => {
                     self.one_by_one.fetch_add(1, Ordering::SeqCst);
                     (200, "{}")
                 }

@@ -6,8 +6,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::Profile;
 use super::directory::{Directory, Fit, Owner};
+use super::{Profile, Unsourced};
 use crate::identity::Principal;
 use crate::types::{ModelName, ProfileArn};
 
@@ -20,6 +20,8 @@ pub struct Step<'d> {
     pub profiles: usize,
     /// The one that fits the name best, and how closely.
     pub fit: Option<(Fit, &'d Arc<Profile>)>,
+    /// One that the name means, or may mean, and of which is not known what it was made from; then nothing else is taken.
+    pub awaited: Option<&'d Arc<Unsourced>>,
 }
 
 /// How a name is resolved for a principal.
@@ -29,15 +31,28 @@ pub struct Explanation<'d> {
     pub steps: Vec<Step<'d>>,
 }
 
+impl Step<'_> {
+    /// Whether nothing further is looked at.
+    pub fn decides(&self) -> bool {
+        self.fit.is_some() || self.awaited.is_some()
+    }
+}
+
 impl<'d> Explanation<'d> {
-    /// The place of the step that decides; nothing where no profile of the principal's fits.
+    /// The place of the step that decides; nothing where no profile of the principal's fits or may fit.
     pub fn decided_at(&self) -> Option<usize> {
-        self.steps.iter().position(|step| step.fit.is_some())
+        self.steps.iter().position(Step::decides)
+    }
+
+    /// What decides, where that is a profile of which is not known what it was made from.
+    pub fn awaited(&self) -> Option<&'d Arc<Unsourced>> {
+        self.steps.iter().find(|step| step.decides())?.awaited
     }
 
     /// The profile that is meant, how closely it fits, and as whose.
     pub fn chosen(&self) -> Option<(Owner<'d>, Fit, &'d Arc<Profile>)> {
-        self.steps.iter().find_map(|step| step.fit.map(|(fit, profile)| (step.owner, fit, profile)))
+        let step = self.steps.iter().find(|step| step.decides())?;
+        step.fit.map(|(fit, profile)| (step.owner, fit, profile))
     }
 }
 
@@ -55,14 +70,15 @@ impl Directory {
         text: &str,
     ) -> impl Iterator<Item = Step<'d>> {
         self.candidates(principal).map(move |(owner, names)| match names {
-            None => Step { owner, profiles: 0, fit: None },
+            None => Step { owner, profiles: 0, fit: None, awaited: None },
             Some(names) => {
                 let fit = match name {
                     // What is no inference profile may have been granted by this very ARN.
                     ModelName::Refused(_) => names.by_arn(text).map(|profile| (Fit::Exact, profile)),
                     ModelName::Model(_) | ModelName::ApplicationProfile(_) | ModelName::Word(_) => names.best(name),
                 };
-                Step { owner, profiles: names.granted().len(), fit }
+                let awaited = names.awaited(name, fit.map(|(fit, _)| fit));
+                Step { owner, profiles: names.granted().len(), fit: fit.filter(|_| awaited.is_none()), awaited }
             }
         })
     }

@@ -3,6 +3,8 @@
 //! A call sees one directory from its start to its end. Reading AWS and building a directory happen beside; a place that cannot be
 //! read keeps what is known of it.
 
+mod sourcing;
+
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
@@ -17,14 +19,16 @@ use tokio::task::JoinSet;
 use super::control::{ControlError, Place, SharedControlPlane, jittered};
 use super::fleet::{self, PlaceFound};
 use super::vending::OWNER_TAG;
-use super::{Directory, DirectoryError, Found, Grant, Rule, discovery};
+use super::{Directory, DirectoryError, Found, Grant, Listing, Rule, Source, Sources, discovery};
 use crate::types::ProfileArn;
 
 /// The directory in force.
 #[derive(Debug)]
 pub struct LiveDirectory {
     live: ArcSwap<Directory>,
-    grants: Vec<Grant>,
+    listings: Vec<Listing>,
+    /// What those were made from that do not say it; nothing where all do.
+    sources: Option<Arc<Sources>>,
     rules: Vec<Rule>,
     discovery: Option<Discovery>,
     known: Mutex<Vec<PlaceFound>>,
@@ -78,10 +82,11 @@ pub struct PlaceReading {
 }
 
 impl LiveDirectory {
-    /// A directory of the configuration's grants, and of what the file knows of an earlier start. A file that cannot be used is
+    /// A directory of what the configuration lists, and of what the file knows of an earlier start. A file that cannot be used is
     /// none: what it says is read again anyway.
     pub fn new(
-        grants: Vec<Grant>,
+        listings: Vec<Listing>,
+        sources: Option<Arc<Sources>>,
         rules: Vec<Rule>,
         discovery: Option<Discovery>,
         now: SystemTime,
@@ -92,10 +97,11 @@ impl LiveDirectory {
                 discovery.places.iter().cloned().map(PlaceFound::nothing).collect()
             })
         });
-        let directory = build(&grants, &rules, &known)?.dated(now);
+        let directory = build(&listings, sources.as_deref(), &rules, &known)?.dated(now);
         Ok(Self {
             live: ArcSwap::from_pointee(directory),
-            grants,
+            listings,
+            sources,
             rules,
             discovery,
             known: Mutex::new(known),
@@ -138,9 +144,14 @@ impl LiveDirectory {
         self.known().clone()
     }
 
-    /// What the configuration grants.
-    pub fn grants(&self) -> &[Grant] {
-        &self.grants
+    /// What the configuration lists.
+    pub fn listings(&self) -> &[Listing] {
+        &self.listings
+    }
+
+    /// Whether the configuration lists a profile.
+    pub fn lists(&self, arn: &ProfileArn) -> bool {
+        self.listings.iter().any(|listing| listing.arn() == arn)
     }
 
     /// Reads every place again, puts in force what was found in each as soon as it has been read, and writes it down. The
@@ -235,7 +246,8 @@ impl LiveDirectory {
                 change(&mut known);
                 known.clone()
             };
-            let directory = build(&own.grants, &own.rules, &known).map_err(|error| error.to_string())?;
+            let directory =
+                build(&own.listings, own.sources.as_deref(), &own.rules, &known).map_err(|error| error.to_string())?;
             let newest = known.iter().filter_map(|known| known.read_at).max();
             own.live.store(Arc::new(match newest {
                 Some(newest) => directory.dated(newest.into()),
@@ -278,6 +290,13 @@ impl LiveDirectory {
         let known = self.known();
         let Some(known) = known.iter().find(|known| known.place == *place) else { return (0, 0) };
         (known.found.iter().filter(|found| holds(found)).count(), known.found.len())
+    }
+
+    /// How many profiles are known in a place, those of unknown source included: AWS's quota counts them all.
+    pub fn used(&self, place: &Place) -> usize {
+        let known = self.known();
+        let known = known.iter().find(|known| known.place == *place);
+        known.map_or(0, |known| known.found.len() + known.undetermined.len())
     }
 
     /// Keeps of what was made here lately what a reading does not have yet: AWS's list may lack it, or the tagging API its tags.
@@ -355,9 +374,25 @@ impl LiveDirectory {
 /// How long AWS may take to list a profile that it has made.
 const LISTED_WITHIN: SignedDuration = SignedDuration::from_mins(10);
 
-fn build(grants: &[Grant], rules: &[Rule], known: &[PlaceFound]) -> Result<Directory, DirectoryError> {
+fn build(
+    listings: &[Listing],
+    sources: Option<&Sources>,
+    rules: &[Rule],
+    known: &[PlaceFound],
+) -> Result<Directory, DirectoryError> {
+    let (mut grants, mut awaited) = (Vec::with_capacity(listings.len()), Vec::new());
+    for listing in listings {
+        match listing {
+            Listing::Grant(grant) => grants.push(Grant::clone(grant)),
+            Listing::Unsourced(own) => match sources.map(|sources| sources.source(&own.arn, known)) {
+                Some(Source::Known(source)) => grants.push(own.grant(source)),
+                Some(Source::Awaited(_)) | None => awaited.push(Arc::clone(own)),
+                Some(Source::Doubtful(_)) => {}
+            },
+        }
+    }
     let found = known.iter().flat_map(|known| known.found.iter().cloned());
-    Directory::build(grants.to_vec(), rules, found)
+    Ok(Directory::build(grants, rules, found)?.awaiting(&awaited))
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub mod look_alike;
 pub mod price;
 mod resolve;
 mod rule;
+mod sources;
 pub mod vending;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ pub use explain::{Explanation, Step};
 pub use live::{Discovery, LiveDirectory, PlaceReading, Seen};
 pub use resolve::ResolveError;
 pub use rule::{Found, Match, Rule};
+pub use sources::{Listing, Source, Sources, Unsourced};
 
 /// An application inference profile and the model behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,10 +18,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::directory::{Directory, Granted};
-use super::{Profile, Target};
+use super::explain::Step;
+use super::{Profile, Target, Unsourced};
 use crate::bedrock::Operation;
 use crate::identity::Principal;
-use crate::types::ModelName;
+use crate::types::{ModelName, ProfileArn};
 
 impl Directory {
     /// Finds where a call on a model goes. `text` is the name as the caller wrote it; it is repeated in a refusal.
@@ -32,7 +33,10 @@ impl Directory {
         name: &ModelName,
         text: &str,
     ) -> Result<Target, ResolveError> {
-        let Some(profile) = self.best(principal, name, text) else {
+        let best = self
+            .best(principal, name, text)
+            .map_err(|own| ResolveError::Awaited { profile: own.name.clone(), arn: own.arn.clone() })?;
+        let Some(profile) = best else {
             let (text, yours) = (clip(text), self.offer(principal));
             return Err(match name {
                 ModelName::ApplicationProfile(_) => ResolveError::NotYours { arn: text, yours },
@@ -48,14 +52,22 @@ impl Directory {
         Ok(Target::Profile(profile))
     }
 
-    /// The profile that a name means for a principal.
-    fn best<'d>(&'d self, principal: &'d Principal, name: &ModelName, text: &str) -> Option<&'d Arc<Profile>> {
-        self.looked_at(principal, name, text).find_map(|step| step.fit).map(|(_, profile)| profile)
+    /// The profile that a name means for a principal. The error is one that may be meant, of which is not known what it was made from.
+    fn best<'d>(
+        &'d self,
+        principal: &'d Principal,
+        name: &ModelName,
+        text: &str,
+    ) -> Result<Option<&'d Arc<Profile>>, &'d Arc<Unsourced>> {
+        match self.looked_at(principal, name, text).find(Step::decides) {
+            Some(Step { awaited: Some(awaited), .. }) => Err(awaited),
+            step => Ok(step.and_then(|step| step.fit).map(|(_, profile)| profile)),
+        }
     }
 
     /// Whether a name leads a principal to a profile.
     pub(super) fn owns(&self, principal: &Principal, name: &ModelName) -> bool {
-        self.best(principal, name, "").is_some()
+        matches!(self.best(principal, name, ""), Ok(Some(_)))
     }
 
     /// The profile of a principal's that has exactly this name, id, ARN or alias.
@@ -106,6 +118,13 @@ pub enum ResolveError {
         /// What to ask for instead.
         yours: Offer,
     },
+    /// A profile of the caller's that is meant, or may be, and of which is not known yet what it was made from.
+    Awaited {
+        /// Its name.
+        profile: String,
+        /// Its ARN.
+        arn: ProfileArn,
+    },
     /// A word that is no model's id and nothing of the caller's.
     NoSuchName {
         /// The word.
@@ -150,6 +169,10 @@ impl ResolveError {
             Self::RefusedKind { kind, yours } => {
                 format!("What you asked for is {kind}, and this gateway calls inference profiles only; {yours}.")
             }
+            Self::Awaited { profile, .. } => format!(
+                "What your inference profile {profile} was made from is not known yet, as AWS is still asked for it. Try again in some \
+                 seconds."
+            ),
             Self::NoSuchName { name, yours } => {
                 format!("There is no model, profile or alias named `{name}` at this gateway; {yours}.")
             }
@@ -162,6 +185,9 @@ impl ResolveError {
             Self::NotYours { arn, .. } => format!("inference profile {arn} is not granted to the caller"),
             Self::Unmapped { model, .. } => format!("no profile of the caller's is for the model {model}"),
             Self::RefusedKind { kind, .. } => format!("the model was named by {kind}"),
+            Self::Awaited { profile, arn } => {
+                format!("what {profile} ({arn}) was made from is not known: AWS has not told it yet")
+            }
             Self::NoSuchName { name, .. } => format!("`{name}` is no model's id and no name of the caller's"),
         }
     }

@@ -6,6 +6,7 @@
 
 mod ask;
 mod making;
+mod quota;
 mod rule;
 
 use std::sync::Arc;
@@ -14,14 +15,16 @@ use std::time::{Duration, SystemTime};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
-use super::control::{ControlError, Creation, bedrock};
+use super::control::{ControlError, Creation, Place, bedrock};
 use super::discovery::SOURCE_TAG;
 use super::{LiveDirectory, Profile};
 use crate::identity::Principal;
 use crate::types::{ModelName, Models, Owners, ProfileArn};
 use making::{Joined, Makings, ProfileKey};
+use quota::Quotas;
 
 pub use ask::Ask;
+pub use quota::{Headroom, QUOTA_CODE, QUOTA_NAME};
 pub use rule::{Geographies, Vend, VendingRule};
 
 /// The tag that says whose a profile is that was made here.
@@ -36,6 +39,7 @@ pub struct Vending {
     live: Arc<LiveDirectory>,
     makings: Arc<Makings>,
     at_once: Semaphore,
+    quotas: Quotas,
 }
 
 /// A profile that there is now.
@@ -78,6 +82,30 @@ pub enum VendError {
     /// The account is as full as it may get.
     #[error("there are {0} profiles in {1} already, which is as many as the rule allows")]
     Full(usize, String),
+    /// AWS lets the account have no more, as far as is known.
+    #[error(
+        "there are {used} inference profiles in {place} already, and AWS's quota \"{QUOTA_NAME}\" ({QUOTA_CODE}) is {quota}: ask \
+         for more in Service Quotas, or delete what nobody needs (`tollgate profile orphans`)"
+    )]
+    NoRoom {
+        /// How many there are.
+        used: usize,
+        /// How many there may be.
+        quota: usize,
+        /// Where.
+        place: String,
+    },
+    /// AWS has said that the account may have no more.
+    #[error(
+        "AWS lets there be no more inference profiles in {place} ({said}): ask for more of \"{QUOTA_NAME}\" ({QUOTA_CODE}) in Service \
+         Quotas, or delete what nobody needs (`tollgate profile orphans`)"
+    )]
+    UsedUp {
+        /// Where.
+        place: String,
+        /// AWS's words.
+        said: String,
+    },
     /// A profile of that name is somebody else's.
     #[error(
         "a profile named {0} is there already, and its tags do not say that it is the caller's: delete it, or retag it"
@@ -106,7 +134,14 @@ pub enum VendError {
 impl Vending {
     /// Makes profiles by `rules`, the first that fits counting, and puts them in force in `live`.
     pub fn new(rules: Vec<Vend>, wait: Duration, live: Arc<LiveDirectory>) -> Arc<Self> {
-        Arc::new(Self { rules, wait, live, makings: Arc::default(), at_once: Semaphore::new(AT_ONCE) })
+        Arc::new(Self {
+            rules,
+            wait,
+            live,
+            makings: Arc::default(),
+            at_once: Semaphore::new(AT_ONCE),
+            quotas: Quotas::default(),
+        })
     }
 
     /// Whether anything is ever made.
@@ -203,6 +238,7 @@ impl Vending {
         let (arn, how) = match bedrock::create(control, place, &creation).await {
             Ok(arn) => (arn, How::Created),
             Err(ControlError::Conflict(_)) => (self.adopted(ask, &creation).await?, How::Adopted),
+            Err(ControlError::Quota(said)) => return Err(VendError::UsedUp { place: place.to_string(), said }),
             Err(error) => return Err(error.into()),
         };
         if !place.holds(&arn) {
@@ -248,10 +284,40 @@ impl Vending {
         if own >= ask.rule.per_principal {
             return Err(VendError::Enough(own));
         }
-        match ask.rule.most {
-            Some(most) if all >= most => Err(VendError::Full(all, ask.rule.place.to_string())),
+        let place = &ask.rule.place;
+        if ask.rule.most.is_some_and(|most| all >= most) {
+            return Err(VendError::Full(all, place.to_string()));
+        }
+        let used = self.live.used(place) + all_planned;
+        match self.quotas.of(place) {
+            Some(quota) if used >= quota => Err(VendError::NoRoom { used, quota, place: place.to_string() }),
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// Reads AWS's own quota again where a rule can make profiles and it is time to: once an hour, or oftener while nothing is left.
+    pub async fn read_quotas(&self, now: SystemTime) {
+        let now = Timestamp::try_from(now).unwrap_or(Timestamp::UNIX_EPOCH);
+        for place in self.places() {
+            self.quotas.read(&self.live, place, now).await;
+        }
+    }
+
+    /// How much room AWS leaves where a rule can make profiles.
+    pub fn headrooms(&self) -> Vec<Headroom> {
+        self.places().into_iter().map(|place| self.quotas.headroom(&self.live, place)).collect()
+    }
+
+    /// Where a rule can make profiles, each once.
+    fn places(&self) -> Vec<&Place> {
+        let mut places: Vec<&Place> = Vec::new();
+        for rule in &self.rules {
+            match rule {
+                Vend::Profile(rule) if !places.contains(&&rule.place) => places.push(&rule.place),
+                Vend::Profile(_) | Vend::Not { .. } => {}
+            }
+        }
+        places
     }
 
     /// Whether a profile is so young that Bedrock's runtime may not know it yet.
@@ -267,9 +333,14 @@ impl VendError {
         match self {
             Self::Control(error) => error.is_passing(),
             Self::Late(_) | Self::Busy | Self::Unread(_) => true,
-            Self::Lacks(_) | Self::Enough(_) | Self::Full(..) | Self::Taken(_) | Self::Often | Self::Unowned(_) => {
-                false
-            }
+            Self::Lacks(_)
+            | Self::Enough(_)
+            | Self::Full(..)
+            | Self::NoRoom { .. }
+            | Self::UsedUp { .. }
+            | Self::Taken(_)
+            | Self::Often
+            | Self::Unowned(_) => false,
         }
     }
 
@@ -277,7 +348,12 @@ impl VendError {
     const fn is_callers(&self) -> bool {
         match self {
             Self::Lacks(_) | Self::Enough(_) | Self::Often | Self::Busy | Self::Late(_) | Self::Unread(_) => true,
-            Self::Full(..) | Self::Taken(_) | Self::Control(_) | Self::Unowned(_) => false,
+            Self::Full(..)
+            | Self::NoRoom { .. }
+            | Self::UsedUp { .. }
+            | Self::Taken(_)
+            | Self::Control(_)
+            | Self::Unowned(_) => false,
         }
     }
 
@@ -294,6 +370,9 @@ impl VendError {
             }
             Self::Enough(_) => {
                 "You have as many inference profiles as may be made for you. Ask the operator of this gateway for another."
+            }
+            Self::NoRoom { .. } | Self::UsedUp { .. } => {
+                "You have no inference profile of this model, and none could be made: the AWS account has as many as AWS lets it have. Ask the operator of this gateway to have the quota raised."
             }
             Self::Lacks(_) | Self::Full(..) | Self::Taken(_) | Self::Control(_) | Self::Often | Self::Unowned(_) => {
                 "You have no inference profile of this model, and none could be made. Ask the operator of this gateway: its log says why."

@@ -23,6 +23,8 @@ pub struct Sources {
     pub upstream: Box<dyn Fn() -> UpstreamReading + Send + Sync>,
     /// What was discovered, place by place.
     pub directory: Box<dyn Fn() -> Vec<DirectoryReading> + Send + Sync>,
+    /// Profiles of the configuration through which nobody can call, because what they were made from is not known.
+    pub unsourced: Box<dyn Fn() -> u64 + Send + Sync>,
     /// Sessions, account by account.
     pub sessions: Box<dyn Fn() -> Vec<SessionReading> + Send + Sync>,
 }
@@ -34,6 +36,7 @@ impl Default for Sources {
             store: Box::new(Health::default),
             upstream: Box::new(UpstreamReading::default),
             directory: Box::new(Vec::new),
+            unsourced: Box::new(u64::default),
             sessions: Box::new(Vec::new),
         }
     }
@@ -58,6 +61,8 @@ pub struct DirectoryReading {
     pub undetermined: f64,
     /// How long ago they were read.
     pub age_seconds: f64,
+    /// How many AWS lets there be; nothing where that is not known.
+    pub quota: Option<f64>,
 }
 
 /// The sessions of a role. The account and the results are from closed sets.
@@ -147,7 +152,7 @@ impl Collector for Sources {
 }
 
 /// What a family says of a place.
-type Read = fn(&DirectoryReading) -> f64;
+type Read = fn(&DirectoryReading) -> Option<f64>;
 
 impl Sources {
     fn encode_store(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
@@ -169,27 +174,36 @@ impl Sources {
     /// Each place's number, family by family.
     fn encode_directory(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let places = (self.directory)();
-        let families: [(&str, &str, Read); 3] = [
-            ("directory_profiles", "Inference profiles that were discovered.", |place| place.profiles),
+        let families: [(&str, &str, Read); 4] = [
+            ("directory_profiles", "Inference profiles that were discovered.", |place| Some(place.profiles)),
             (
                 "directory_undetermined_profiles",
                 "Discovered profiles that are nobody's, because what they were made from is not known.",
-                |place| place.undetermined,
+                |place| Some(place.undetermined),
             ),
             (
                 "directory_age_seconds",
                 "How long ago the profiles of a place were read; infinite where they never were.",
-                |place| place.age_seconds,
+                |place| Some(place.age_seconds),
+            ),
+            (
+                "profile_quota",
+                "How many inference profiles AWS lets the account have in the Region, where that is known.",
+                |place| place.quota,
             ),
         ];
         for (name, help, value) in families {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             for place in &places {
                 let labels = [("account", place.account.as_str()), ("region", place.region.as_str())];
-                family.encode_family(&labels)?.encode_gauge(&value(place))?;
+                if let Some(value) = value(place) {
+                    family.encode_family(&labels)?.encode_gauge(&value)?;
+                }
             }
         }
-        Ok(())
+        let help = "Profiles of the configuration that nobody can call, because what they were made from is not known.";
+        let unsourced = (self.unsourced)();
+        encoder.encode_descriptor("unsourced_profiles", help, None, MetricType::Gauge)?.encode_gauge(&unsourced)
     }
 
     fn encode_sessions(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {

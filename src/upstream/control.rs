@@ -53,6 +53,7 @@ struct Parts {
     endpoints: ControlEndpoints,
     bedrock: Signer,
     tagging: Signer,
+    quotas: Signer,
     clock: Arc<dyn Clock>,
 }
 
@@ -72,6 +73,7 @@ impl ControlClient {
             endpoints,
             bedrock: Signer::for_service(Service::Bedrock.name()),
             tagging: Signer::for_service(Service::Tagging.name()),
+            quotas: Signer::for_service(Service::Quotas.name()),
             clock,
         }))
     }
@@ -134,6 +136,7 @@ impl Parts {
         let signer = match question.service {
             Service::Bedrock => &self.bedrock,
             Service::Tagging => &self.tagging,
+            Service::Quotas => &self.quotas,
         };
         let told = |error: UpstreamError| error.to_string();
         let region = &question.place.region;

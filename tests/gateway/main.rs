@@ -37,6 +37,7 @@ mod proofs;
 mod sdk;
 mod shutdown;
 mod smuggling;
+mod sources;
 mod vending;
 mod vending_limits;
 mod wire;

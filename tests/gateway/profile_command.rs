@@ -566,3 +566,59 @@ async fn what_policy_would_refuse_is_neither_promised_nor_made() {
     desk.say(&["create", "--principal", "alice", "--model", global, "--yes"]).await.has(1, &["[policy] refuses calls"]);
     assert!(desk.changes().is_empty());
 }
+
+#[tokio::test]
+async fn what_the_configuration_does_not_say_is_asked_of_aws_where_that_is_wanted() {
+    let hers = format!("[[profiles]]\nname = \"hers\"\narn = \"{}\"\nprincipals = [\"alice\"]\n", arn("hers"));
+    let desk = Desk::with(&format!("{RULES}{VENDING}{hers}")).await;
+    desk.add("hers", SONNET, &[("tollgate:source", SONNET)]);
+    desk.tollgate("check", &[]).await.has(0, &["asked of AWS"]);
+    desk.say(&["list"]).await.has(0, &["unknown", "nobody can call through hers", "`--live` asks now"]);
+    let explain = ["explain", "--principal", "alice", "--model", SONNET];
+    desk.say(&explain).await.has(0, &["may be hers, of unknown source", "profile_pending", "`--live` asks now"]);
+    let explained = desk.json(&explain).await;
+    assert_eq!((&explained["chosen"], &explained["would_make"]), (&Value::Null, &Value::Null), "{explained}");
+    assert_eq!(explained["steps"][0]["awaited"], json!("hers"));
+    let asked = |scene: &Running| {
+        scene.received().iter().filter(|received| received.operation == Some("GetInferenceProfile")).count()
+    };
+    assert_eq!(asked(&desk.aws), 0);
+    desk.aws.set_actions(MockActions::AllBut(vec!["bedrock:GetInferenceProfile".to_owned()]));
+    let elsewhere = ["create", "--principal", "alice", "--model", HAIKU, "--dry-run"];
+    desk.aws.retag_profile(&arn("hers").parse().unwrap(), &tags(&[("tollgate:source", NOVA)]));
+    desk.say(&elsewhere).await.has(1, &["it may be hers, of which is not known what it was made from"]);
+    desk.aws.set_actions(MockActions::All);
+    desk.aws.retag_profile(&arn("hers").parse().unwrap(), &tags(&[("tollgate:source", SONNET)]));
+    let before = asked(&desk.aws);
+    let live: Vec<_> = explain.iter().chain(&["--live"]).copied().collect();
+    let explained = desk.json(&live).await;
+    assert_eq!((&explained["chosen"]["name"], &explained["chosen"]["source"]), (&json!("hers"), &json!(SONNET)));
+    assert_eq!(asked(&desk.aws), before + 1);
+
+    // AWS contradicts itself.
+    desk.aws.retag_profile(&arn("hers").parse().unwrap(), &tags(&[("tollgate:source", NOVA)]));
+    desk.say(&["list", "--live"]).await.has(0, &["nobody can call through hers", "cannot be true", "with source"]);
+
+    // Without [discovery], and with AWS away.
+    let path = desk.folder.path().join("tollgate.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let url = desk.aws.url();
+    let text = text.split("[[accounts]]").next().unwrap();
+    let text = text.replace("[upstream]\n", &format!("[upstream]\ncontrol_endpoint = \"{url}\"\n"));
+    std::fs::write(&path, text + &hers).unwrap();
+    desk.aws.retag_profile(&arn("hers").parse().unwrap(), &tags(&[]));
+    desk.say(&live).await.has(0, &["hers", SONNET]);
+    desk.aws.set_actions(MockActions::AllBut(vec!["bedrock:GetInferenceProfile".to_owned()]));
+    desk.say(&["list", "--live"]).await.has(0, &["the role needs bedrock:GetInferenceProfile"]);
+}
+
+#[tokio::test]
+async fn sync_tells_how_much_room_awss_quota_leaves() {
+    let desk = Desk::new().await;
+    desk.say(&["sync"]).await.has(0, &["123456789012 in us-east-1: AWS's quota lets there be 1000, and 1000 more."]);
+    let synced = desk.json(&["sync"]).await;
+    let quotas: Vec<_> = synced["places"].as_array().unwrap().iter().map(|place| place["quota"].clone()).collect();
+    assert_eq!(quotas, [json!(1_000), Value::Null], "only where profiles are made");
+    desk.aws.set_actions(MockActions::AllBut(vec!["servicequotas:*".to_owned()]));
+    desk.say(&["sync"]).await.has(0, &["is not known, and not looked at", "servicequotas:ListServiceQuotas"]);
+}

@@ -147,3 +147,65 @@ async fn other_tags_are_another_profile_and_not_the_one_that_was_made_before() {
     assert_eq!(refused.refusal().2, "model_unmapped", "{}", refused.message());
     assert_eq!(first.mock.profiles().len(), 1);
 }
+
+#[tokio::test]
+async fn awss_own_quota_is_known_beforehand_and_named_when_it_is_used_up() {
+    let scene = plan("").mock(|mock| mock.profile_quota = 1).open().await;
+    discovered(&scene, 0).await;
+    let labels = "{account=\"123456789012\",region=\"us-east-1\"}";
+    eventually("the quota is read", async || {
+        scene.metrics().await.contains(&format!("tollgate_profile_quota{labels} 1")).then_some(())
+    })
+    .await;
+    assert_eq!(scene.converse("alice", SONNET, "hello").await.status, StatusCode::OK);
+    let haiku = "us.anthropic.claude-haiku-4-5-20251001-v1:0";
+    let refused = scene.converse("alice", haiku, "hello").await;
+    assert_eq!(refused.refusal(), (403, "AccessDeniedException", "model_unmapped"));
+    assert!(refused.message().contains("as many as AWS lets it have"), "{}", refused.message());
+    assert_eq!(asked(&scene), 1, "AWS is not asked in vain");
+    // What is left is asked about again at every reading once it is nothing, and only then: nobody raises it every five minutes.
+    let questions = || {
+        let received = scene.mock.received();
+        received.iter().filter(|received| received.operation == Some("ListServiceQuotas")).count()
+    };
+    let now = std::time::SystemTime::now();
+    assert_eq!(questions(), 1);
+    scene.gateway.vending.read_quotas(now).await;
+    assert_eq!(questions(), 2);
+    let [room] = &scene.gateway.vending.headrooms()[..] else { panic!("one place") };
+    assert_eq!((room.used, room.quota, room.left(), &room.unread), (1, Some(1), Some(0), &None));
+    let [profile] = &scene.mock.profiles()[..] else { panic!("one profile") };
+    scene.gateway.directory.forget(&profile.1.arn).await.unwrap();
+    scene.gateway.vending.read_quotas(now).await;
+    assert_eq!(questions(), 2, "there is room again");
+    scene.gateway.vending.read_quotas(now + std::time::Duration::from_hours(1)).await;
+    assert_eq!(questions(), 3);
+}
+
+#[tokio::test]
+async fn a_quota_that_cannot_be_read_stops_nothing_and_awss_own_word_is_as_clear() {
+    let denied = MockActions::AllBut(vec!["servicequotas:*".to_owned()]);
+    let first = plan("").mock(|mock| (mock.profile_quota, mock.actions) = (1, denied)).open().await;
+    discovered(&first, 0).await;
+    // Of a second gateway's questions Service Quotas answers none at all.
+    first.mock.fail(MockService::ServiceQuotas, MockFailure::Outage, u32::MAX);
+    let second = plan("").endpoint(first.mock.addr()).open().await;
+    discovered(&second, 0).await;
+    assert_eq!(first.converse("alice", SONNET, "hello").await.status, StatusCode::OK);
+    for scene in [&first, &second] {
+        let refused = scene.converse("alice", "us.anthropic.claude-haiku-4-5-20251001-v1:0", "hello").await;
+        assert_eq!(refused.refusal(), (403, "AccessDeniedException", "model_unmapped"));
+        assert!(refused.message().contains("as many as AWS lets it have"), "{}", refused.message());
+        assert!(!scene.metrics().await.contains("tollgate_profile_quota{"), "nothing is made up");
+    }
+    assert_eq!(asked(&first), 3, "the one, and in vain for either");
+}
+
+#[tokio::test]
+async fn nobody_asks_for_a_quota_where_nothing_is_made() {
+    let none = "[[vending]]\neveryone = true\nmodels = [\"*\"]\non_missing = \"refuse\"\n";
+    let scene = Plan::default().profiles("").with(BY_EMAIL).with(none).mock(|mock| mock.profiles = vec![]).open().await;
+    discovered(&scene, 0).await;
+    scene.gateway.vending.read_quotas(std::time::SystemTime::now()).await;
+    assert!(scene.mock.received().iter().all(|received| received.operation != Some("ListServiceQuotas")));
+}

@@ -67,7 +67,8 @@ struct Access {
 struct ProfileOf {
     name: String,
     aliases: Vec<String>,
-    source: String,
+    /// Nothing where AWS is asked for it.
+    source: Option<String>,
     arn: String,
     region: String,
 }
@@ -213,7 +214,7 @@ fn access(settings: &Settings) -> Vec<Access> {
             row(Some(ProfileOf {
                 name: profile.name.clone(),
                 aliases: profile.aliases.clone(),
-                source: profile.source.to_string(),
+                source: profile.source.as_ref().map(ToString::to_string),
                 arn: profile.arn.to_string(),
                 region: profile.arn.region().to_string(),
             }))
@@ -275,7 +276,7 @@ impl fmt::Display for Summary {
                 row.groups.join(", "),
                 shown(|profile| profile.name.clone()),
                 shown(|profile| profile.aliases.join(", ")),
-                shown(|profile| profile.source.clone()),
+                shown(|profile| profile.source.clone().unwrap_or_else(|| "asked of AWS".to_owned())),
                 shown(|profile| profile.region.clone()),
             ]
         });

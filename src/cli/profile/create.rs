@@ -79,6 +79,7 @@ pub(super) async fn run(
     if let Err(reason) = desk.read_whole(streams).await? {
         return Ok(Err(reason));
     }
+    desk.vending.read_quotas(desk.now).await;
     let (mut orders, mut left) = (Vec::new(), Vec::new());
     for (principal, known) in &people {
         for model in create.models.iter().chain(&create.source) {
@@ -190,10 +191,11 @@ async fn make(
                 made.push(json!({ "name": ask.name, "arn": arn, "principal": order.principal.name(), "how": how }));
             }
             Err(error) => {
-                let (why, given_up) = if let VendError::Control(error) = &error {
-                    (told(error, "bedrock:CreateInferenceProfile and bedrock:TagResource"), true)
+                let given_up = matches!(error, VendError::Control(_) | VendError::UsedUp { .. });
+                let why = if let VendError::Control(error) = &error {
+                    told(error, "bedrock:CreateInferenceProfile and bedrock:TagResource")
                 } else {
-                    (error.to_string(), false)
+                    error.to_string()
                 };
                 writeln!(streams.err, "error: {name}: {why}")?;
                 failed.push(json!({ "name": ask.name, "principal": order.principal.name(), "error": why }));

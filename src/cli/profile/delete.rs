@@ -73,7 +73,7 @@ async fn found(desk: &Desk, text: &str, foreign: bool) -> Result<Doomed, String>
     let listed = listed.ok_or_else(|| format!("{arn} is no application inference profile"))?;
     let tags = bedrock::tags(control, &place, &arn).await.map_err(|error| told(&error, actions))?;
     let owner = tags.get(OWNER_TAG).cloned();
-    let granted = desk.directory.grants().iter().any(|grant| *grant.profile.arn() == arn);
+    let granted = desk.directory.lists(&arn);
     if granted && !foreign {
         return Err(format!("[[profiles]] lists {arn}: take it out there first, or say --foreign"));
     }

@@ -125,20 +125,30 @@ impl Desk {
                         with a rule"
                 .to_owned());
         };
+        self.sign_in().await?;
+        Ok(&discovery.control)
+    }
+
+    async fn sign_in(&self) -> Result<(), String> {
         self.parts.sign_in().await.map_err(|error| {
             format!(
                 "there are no AWS credentials to ask with: {error}; they are looked for as the AWS CLI does, and \
                  [upstream] aws_profile names a profile"
             )
-        })?;
-        Ok(&discovery.control)
+        })
     }
 
     /// Reads every place in AWS, and tells how far it is if that takes more than a second. Nothing is written down.
     pub(super) async fn read(&self, streams: &mut Streams<'_>) -> anyhow::Result<Result<Read, String>> {
-        if let Err(reason) = self.control().await {
+        let asks = self.directory.asks_for_sources();
+        let signed_in = match self.directory.discovery() {
+            None if asks => self.sign_in().await,
+            _ => self.control().await.map(|_| ()),
+        };
+        if let Err(reason) = signed_in {
             return Ok(Err(reason));
         }
+        self.directory.refresh_sources(self.now).await;
         let (seen, of_places) = (Arc::new(AtomicUsize::new(0)), Mutex::new(Vec::<(Place, usize)>::new()));
         let told = Arc::clone(&seen);
         let reading = self.directory.read_all(

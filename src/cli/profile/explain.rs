@@ -5,12 +5,15 @@
 use serde_json::{Value, json};
 
 use super::desk::{Desk, Known, Person};
+use super::list::{awaited, doubtful};
 use crate::bedrock::Operation;
 use crate::cli::stored::{printable, table};
 use crate::cli::{Output, Streams};
 use crate::config::assembly;
 use crate::identity::Principal;
-use crate::profiles::{Directory, Explanation, Fit, Match, Owner, Profile, PromptBounds, ResolveError, Rule, Step};
+use crate::profiles::{
+    Directory, Explanation, Fit, Match, Owner, Profile, PromptBounds, ResolveError, Rule, Source, Step, Unsourced,
+};
 use crate::types::{ModelId, ModelName};
 
 pub(super) async fn run(
@@ -73,6 +76,9 @@ impl Explained<'_> {
         let cells = self.steps.steps.iter().zip(1..).map(|(step, number)| {
             let fit = match (step.fit, decided) {
                 (_, Some(at)) if number > at + 1 => "not looked at any more".to_owned(),
+                (None, _) if let Some(own) = step.awaited => {
+                    format!("may be {}, of unknown source", printable(&own.name))
+                }
                 (Some((fit, profile)), _) => format!("{}: {}", fit_word(fit), printable(profile.name())),
                 (None, _) => "none".to_owned(),
             };
@@ -108,6 +114,9 @@ impl Explained<'_> {
     }
 
     fn show_none(&self, directory: &Directory, streams: &mut Streams<'_>) -> std::io::Result<()> {
+        if let Some(own) = self.steps.awaited() {
+            return writeln!(streams.out, "{}", printable(&self.of_awaited(own)));
+        }
         writeln!(streams.out, "None of them fits.\n")?;
         if let Some(refused) = self.told() {
             writeln!(streams.out, "They are told: {}\n", printable(&refused))?;
@@ -142,14 +151,32 @@ impl Explained<'_> {
         writeln!(streams.out, "{}", printable(&self.remedy(directory)))
     }
 
+    /// What there is to say of one that is meant, or may be.
+    fn of_awaited(&self, own: &Unsourced) -> String {
+        let why = match self.desk.directory.source_of(own) {
+            Source::Awaited(why) => awaited(why.as_ref()),
+            Source::Doubtful(doubt) => doubtful(&doubt),
+            Source::Known(_) => String::new(),
+        };
+        format!(
+            "It means {0}, or may mean it, and what {0} was made from is not known here: {why}. Until it is known, such calls wait for \
+             some seconds and are refused with `profile_pending`.",
+            own.name
+        )
+    }
+
     /// What they read who have none; whoever gets one made reads nothing.
     fn told(&self) -> Option<String> {
-        let made = matches!(self.desk.vending.ask(self.principal, self.name), Some(Ok(_)));
+        let made =
+            self.steps.awaited().is_none() && matches!(self.desk.vending.ask(self.principal, self.name), Some(Ok(_)));
         self.refused.as_ref().filter(|_| !made).map(ResolveError::caller_text)
     }
 
     /// What is to be done where there is none, for the operator.
     fn remedy(&self, directory: &Directory) -> String {
+        if let Some(own) = self.steps.awaited() {
+            return self.of_awaited(own);
+        }
         let who = self.principal.name();
         match self.name {
             ModelName::Model(id) => match self.desk.vending.ask(self.principal, self.name) {
@@ -174,7 +201,7 @@ impl Explained<'_> {
                         let tags: Vec<_> = tags.collect();
                         format!("The profile is there, and its tags make it somebody else's: {}.", tags.join(", "))
                     }
-                    None if self.desk.directory.grants().iter().any(|grant| grant.profile.arn() == arn) => {
+                    None if self.desk.directory.lists(arn) => {
                         "The profile is in [[profiles]], and others' there.".to_owned()
                     }
                     None => "No such profile is known: `tollgate profile sync` reads AWS again.".to_owned(),
@@ -248,7 +275,7 @@ impl Explained<'_> {
                 "endpoint": self.endpoint(profile), "region_denied": outside.map(|outside| outside.to_string()),
             })
         });
-        let would_make = match self.desk.vending.ask(principal, self.name).filter(|_| chosen.is_none()) {
+        let would_make = match self.desk.vending.ask(principal, self.name).filter(|_| decided.is_none()) {
             None => Value::Null,
             Some(Err(error)) => json!({ "error": error.to_string() }),
             Some(Ok(ask)) => {
@@ -274,6 +301,7 @@ fn step_json(step: &Step<'_>, principal: &Principal, looked_at: bool) -> Value {
     json!({
         "owner": owner(&step.owner, principal), "profiles": step.profiles, "looked_at": looked_at,
         "fit": fit.map(|(fit, _)| fit_word(fit)), "profile": fit.map(|(_, profile)| profile.name()),
+        "awaited": step.awaited.filter(|_| looked_at).map(|own| own.name.as_str()),
     })
 }
 

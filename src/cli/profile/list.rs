@@ -6,13 +6,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::desk::Desk;
+use super::desk::{Desk, told};
 use super::explain::{owner, rule_text};
 use crate::cli::stored::{printable, table};
 use crate::cli::{Output, Streams};
 use crate::identity::Principal;
-use crate::profiles::discovery::SOURCE_TAG;
-use crate::profiles::{Found, Grant, Match, Reach, Rule};
+use crate::profiles::control::ControlError;
+use crate::profiles::discovery::{Doubt, SOURCE_TAG};
+use crate::profiles::{Found, Grant, Listing, Match, Reach, Rule, Source};
 use crate::types::{Owners, ProfileArn};
 
 pub(super) async fn run(
@@ -76,13 +77,22 @@ impl Row {
         }
     }
 
-    fn granted(grant: &Grant) -> Self {
-        let whose = match &grant.owners {
-            Owners::Everyone => vec!["everyone".to_owned()],
-            Owners::Only { principals, groups } => {
-                principals.iter().cloned().chain(groups.iter().map(|group| format!("group {group}"))).collect()
-            }
+    fn listed(desk: &Desk, listing: &Listing) -> Self {
+        let own = match listing {
+            Listing::Grant(grant) => return Self::granted(grant),
+            Listing::Unsourced(own) => own,
         };
+        let (source, remedy) = match desk.directory.source_of(own) {
+            Source::Known(source) => (Some(source.to_string()), None),
+            Source::Awaited(why) => (None, Some(awaited(why.as_ref()))),
+            Source::Doubtful(doubt) => (None, Some(doubtful(&doubt))),
+        };
+        let (whose, by) = (owned_by(&own.owners), Some("[[profiles]]".to_owned()));
+        Self { source, whose, by, remedy, ..Self::new(&own.name, &own.arn) }
+    }
+
+    fn granted(grant: &Grant) -> Self {
+        let whose = owned_by(&grant.owners);
         let by = match grant.reach {
             Reach::AnyName => "[[profiles]]",
             Reach::ArnAlone if grant.profile.prompt().is_some() => "[[exact_arns]], a prompt",
@@ -97,6 +107,32 @@ impl Row {
         let source = Some(found.profile.source().to_string());
         Self { source, tags, read_at, ..Self::new(found.profile.name(), found.profile.arn()) }
     }
+}
+
+/// The owners that the configuration names.
+fn owned_by(owners: &Owners) -> Vec<String> {
+    match owners {
+        Owners::Everyone => vec!["everyone".to_owned()],
+        Owners::Only { principals, groups } => {
+            principals.iter().cloned().chain(groups.iter().map(|group| format!("group {group}"))).collect()
+        }
+    }
+}
+
+/// What is to be done about a profile of `[[profiles]]` for whose source AWS is asked.
+pub(super) fn awaited(why: Option<&ControlError>) -> String {
+    let wanted = "bedrock:GetInferenceProfile and bedrock:ListTagsForResource";
+    match why {
+        Some(error) => {
+            format!("what it was made from could not be asked: {}; or say it with source", told(error, wanted))
+        }
+        None => "a gateway that runs asks AWS what it was made from; `--live` asks now, and source says it".to_owned(),
+    }
+}
+
+/// What is to be done about one of which AWS leaves it in doubt.
+pub(super) fn doubtful(doubt: &Doubt) -> String {
+    format!("{doubt}; correct that in AWS, or say in [[profiles]] what it was made from, with source")
 }
 
 /// Who has which value by each rule, so that a hundred thousand profiles are looked up and not searched for.
@@ -140,11 +176,11 @@ impl<'d> Register<'d> {
 fn every_row(desk: &Desk) -> Vec<Row> {
     let directory = &desk.directory;
     let register = Register::of(directory.rules(), &desk.people);
-    let mut rows: Vec<Row> = directory.grants().iter().map(Row::granted).collect();
+    let mut rows: Vec<Row> = directory.listings().iter().map(|listing| Row::listed(desk, listing)).collect();
     for place in directory.places() {
         rows.extend(place.found.iter().map(|found| {
             let (whose, by) = register.whose(found);
-            let listed = directory.grants().iter().any(|grant| grant.profile.arn() == found.profile.arn());
+            let listed = directory.lists(found.profile.arn());
             let remedy = (by.is_empty() && !listed).then(|| nobodys(directory.rules()));
             let by = (!by.is_empty()).then(|| by.join("; "));
             Row { whose, by, remedy, ..Row::found(found, place.read_at) }
@@ -211,7 +247,13 @@ fn show(desk: &Desk, rows: &[Row], streams: &mut Streams<'_>) -> std::io::Result
     let unknown: Vec<_> = rows.iter().filter(|row| row.source.is_none()).collect();
     for row in unknown.iter().take(SHOWN) {
         let remedy = row.remedy.as_deref().unwrap_or_default();
-        writeln!(streams.err, "note: {} is nobody's: {remedy}", printable(&row.name))?;
+        let name = printable(&row.name);
+        // What the configuration lists has an owner, who cannot use it.
+        if row.by.is_some() {
+            writeln!(streams.err, "note: nobody can call through {name}: {remedy}")?;
+        } else {
+            writeln!(streams.err, "note: {name} is nobody's: {remedy}")?;
+        }
     }
     if unknown.len() > SHOWN {
         writeln!(streams.err, "note: and {} more likewise", unknown.len() - SHOWN)?;

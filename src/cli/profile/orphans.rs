@@ -124,7 +124,7 @@ struct Search<'s> {
 impl Search<'_> {
     fn all(&self, places: &[PlaceFound]) -> Vec<Orphan> {
         let mut orphans = Vec::new();
-        let granted = |arn: &ProfileArn| self.desk.directory.grants().iter().any(|grant| grant.profile.arn() == arn);
+        let granted = |arn: &ProfileArn| self.desk.directory.lists(arn);
         for place in places {
             let mine: Vec<_> = place.found.iter().filter(|found| !granted(found.profile.arn())).collect();
             let twice = self.twice(&mine);

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::json;
 
-use super::desk::{Desk, unread};
+use super::desk::{Desk, told, unread};
 use crate::cli::stored::printable;
 use crate::cli::{Output, Streams};
 use crate::profiles::fleet::PlaceFound;
+use crate::profiles::vending::{Headroom, QUOTA_CODE, QUOTA_NAME};
 use crate::types::ProfileArn;
 
 pub(super) async fn run(desk: &Desk, output: Output, streams: &mut Streams<'_>) -> anyhow::Result<Result<(), String>> {
@@ -20,11 +21,16 @@ pub(super) async fn run(desk: &Desk, output: Output, streams: &mut Streams<'_>) 
     let after = desk.directory.places();
     let changes = Changes::between(&before, &after);
     let failed: Vec<_> = read.iter().filter_map(|(place, read)| Some(unread(place, read.as_ref().err()?))).collect();
+    desk.vending.read_quotas(desk.now).await;
+    let headrooms = desk.vending.headrooms();
     let written = desk.keep().await;
     match output {
         Output::Json => {
             let places = after.iter().zip(&read).map(|(place, (_, read))| {
+                let room = headrooms.iter().find(|room| room.place == place.place);
                 json!({
+                    "quota": room.and_then(|room| room.quota),
+                    "quota_error": room.and_then(|room| room.unread.as_ref()).map(ToString::to_string),
                     "account": place.place.account.as_str(), "region": place.place.region.as_str(),
                     "profiles": place.found.len(), "undetermined": place.undetermined.len(),
                     "read_at": place.read_at, "error": read.as_ref().err().map(ToString::to_string),
@@ -44,12 +50,32 @@ pub(super) async fn run(desk: &Desk, output: Output, streams: &mut Streams<'_>) 
                 };
                 writeln!(streams.err, "{}: {found} profiles{more}.", place.place)?;
             }
+            for room in &headrooms {
+                writeln!(streams.err, "{}", quota(room))?;
+            }
         }
     }
     if let Err(reason) = written {
         return Ok(Err(reason));
     }
     Ok(if failed.is_empty() { Ok(()) } else { Err(failed.join("\nerror: ")) })
+}
+
+/// How much room AWS leaves where `[[vending]]` makes profiles.
+fn quota(room: &Headroom) -> String {
+    let Headroom { place, used, quota, unread } = room;
+    match (quota, unread) {
+        (Some(quota), _) if used >= quota => format!(
+            "{place}: AWS's quota \"{QUOTA_NAME}\" ({QUOTA_CODE}) of {quota} is used up: ask for more in Service Quotas, or \
+             delete what nobody needs (`tollgate profile orphans`)."
+        ),
+        (Some(quota), _) => format!("{place}: AWS's quota lets there be {quota}, and {} more.", quota - used),
+        (None, Some(error)) => format!(
+            "{place}: AWS's quota of profiles is not known, and not looked at: {}",
+            told(error, "servicequotas:ListServiceQuotas, if it is to be known,")
+        ),
+        (None, None) => format!("{place}: AWS's quota of profiles has not been asked for."),
+    }
 }
 
 /// What is different from what was known.

@@ -6,10 +6,10 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 
 use super::{AssemblyError, AwsIdentity, accounts, ca_bundle, failed, region, source, stages};
-use crate::config::settings::{DiscoverySettings, Settings, VendingSettings};
+use crate::config::settings::{Settings, VendingSettings};
 use crate::profiles::control::{Place, SharedControlPlane};
 use crate::profiles::vending::{Vend, Vending};
-use crate::profiles::{Discovery, LiveDirectory};
+use crate::profiles::{Discovery, Listing, LiveDirectory, Sources};
 use crate::telemetry::DirectoryReading;
 use crate::types::Clock;
 use crate::upstream::{
@@ -54,21 +54,30 @@ pub(super) fn directory(
     sessions: &Arc<Sessions>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<LiveDirectory>, AssemblyError> {
-    let grants = settings.profiles.iter().filter_map(stages::grant).collect();
+    let listings: Vec<_> = settings.profiles.iter().filter_map(stages::listing).collect();
     let discovery = settings.discovery.as_ref();
+    let asks = listings.iter().any(|listing| matches!(listing, Listing::Unsourced(_)));
+    let geographies = &settings.upstream.geographies;
+    let control = |endpoint: Option<&http::Uri>| control_plane(settings, endpoint, (credentials, sessions), clock);
+    let of_discovery = discovery.and_then(|discovery| discovery.endpoint.as_ref());
+    // Sources are asked of Bedrock alone, and so at an endpoint that may be of Bedrock alone.
+    let of_sources = settings.upstream.control_endpoint.as_ref().or(of_discovery);
+    let sources = asks
+        .then(|| Ok::<_, AssemblyError>(Sources::new(&listings, control(of_sources)?, geographies.clone())))
+        .transpose()?;
     let rules = discovery.map(|discovery| discovery.rules.clone()).unwrap_or_default();
     let discovery = discovery
         .map(|discovery| {
             Ok::<_, AssemblyError>(Discovery {
                 places: places(settings),
-                control: control_plane(settings, discovery, (credentials, sessions), clock)?,
+                control: control(of_discovery)?,
                 file: discovery.file.clone(),
                 every: discovery.every,
-                geographies: settings.upstream.geographies.clone(),
+                geographies: geographies.clone(),
             })
         })
         .transpose()?;
-    let live = LiveDirectory::new(grants, rules, discovery, clock.now()).map_err(failed("profiles"))?;
+    let live = LiveDirectory::new(listings, sources, rules, discovery, clock.now()).map_err(failed("profiles"))?;
     Ok(Arc::new(live))
 }
 
@@ -93,25 +102,28 @@ fn places(settings: &Settings) -> Vec<Place> {
 }
 
 /// How each place stands, for metrics.
-pub(super) fn readings(directory: &LiveDirectory, now: SystemTime) -> Vec<DirectoryReading> {
+pub(super) fn readings(directory: &LiveDirectory, vending: &Vending, now: SystemTime) -> Vec<DirectoryReading> {
     let age = |read_at: Option<Timestamp>| {
         let read_at = read_at.map(SystemTime::from);
         read_at.map_or(f64::INFINITY, |read_at| now.duration_since(read_at).unwrap_or_default().as_secs_f64())
     };
     let count = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+    let headrooms = vending.headrooms();
+    let quota = |place: &Place| headrooms.iter().find(|own| own.place == *place).and_then(|own| own.quota);
     let readings = directory.readings().into_iter().map(|reading| DirectoryReading {
         account: reading.place.account.to_string(),
         region: reading.place.region.to_string(),
         profiles: count(reading.profiles),
         undetermined: count(reading.undetermined),
         age_seconds: age(reading.read_at),
+        quota: quota(&reading.place).map(count),
     });
     readings.collect()
 }
 
 fn control_plane(
     settings: &Settings,
-    discovery: &DiscoverySettings,
+    endpoint: Option<&http::Uri>,
     (credentials, sessions): (&Arc<Credentials>, &Arc<Sessions>),
     clock: &Arc<dyn Clock>,
 ) -> Result<SharedControlPlane, AssemblyError> {
@@ -123,9 +135,9 @@ fn control_plane(
         idle_timeout: ANSWER,
         pool_idle_timeout: settings.upstream.pool_idle_timeout,
     };
-    let endpoints = match &discovery.endpoint {
+    let endpoints = match endpoint {
         Some(url) => {
-            let endpoint = Endpoint::parse(&url.to_string()).map_err(failed("discovery.endpoint"))?;
+            let endpoint = Endpoint::parse(&url.to_string()).map_err(failed("the endpoint of the control plane"))?;
             ControlEndpoints::Fixed(Arc::new(endpoint))
         }
         None => ControlEndpoints::Own(settings.upstream.variant),

@@ -100,6 +100,7 @@ pub async fn assemble(
     let credentials = Credentials::new(source(&settings.upstream, &region, aws).await?, Arc::clone(&clock));
     let sessions = accounts::sessions(settings, &credentials, &region, &clock)?;
     let directory = discovery::directory(settings, &credentials, &sessions, &clock)?;
+    let vending = discovery::vending(settings, &directory);
     let draining = CancellationToken::new();
     let policies = stages::policies(&settings.policy, &region)?;
     let guardrails = stages::guardrails(&settings.guardrails)?;
@@ -123,8 +124,12 @@ pub async fn assemble(
                 UpstreamReading { open: counts.open, opened: counts.opened, reused: counts.reused }
             }),
             directory: Box::new({
-                let (directory, clock) = (Arc::clone(&directory), Arc::clone(&clock));
-                move || discovery::readings(&directory, clock.now())
+                let (directory, vending, clock) = (Arc::clone(&directory), Arc::clone(&vending), Arc::clone(&clock));
+                move || discovery::readings(&directory, &vending, clock.now())
+            }),
+            unsourced: Box::new({
+                let directory = Arc::clone(&directory);
+                move || u64::try_from(directory.unknown_sources()).unwrap_or(u64::MAX)
             }),
             sessions: Box::new({
                 let sessions = Arc::clone(&sessions);
@@ -136,7 +141,7 @@ pub async fn assemble(
         Gateway {
             base_path: settings.server.base_path.clone(),
             identity: Identity::new(principals, Arc::clone(&keys), verification),
-            vending: discovery::vending(settings, &directory),
+            vending: Arc::clone(&vending),
             directory: Arc::clone(&directory),
             policies,
             body_limits,
@@ -247,9 +252,12 @@ fn admin(
             } else {
                 State::Ready
             };
-            let has_profiles = told_profiles.untried().map_or(State::Ready, |place| {
-                State::Waiting(format!("the profiles of {place} have not been read yet"))
-            });
+            let unasked = told_profiles.unasked();
+            let has_profiles = match (told_profiles.untried(), unasked) {
+                (Some(place), _) => State::Waiting(format!("the profiles of {place} have not been read yet")),
+                (None, Some(name)) => State::Waiting(format!("AWS has not been asked yet what {name} was made from")),
+                (None, None) => State::Ready,
+            };
             vec![
                 Check { name: "config", state: State::Ready },
                 Check { name: "credentials", state: has_credentials },

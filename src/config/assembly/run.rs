@@ -107,6 +107,7 @@ impl Bound {
         background.spawn(Arc::clone(gateway.signer.sessions()).keep_fresh(last.clone()));
         background.spawn(watch_keys(Arc::clone(&keys), Arc::clone(&gateway), last.clone()));
         background.spawn(watch_profiles(Arc::clone(&gateway), last.clone()));
+        background.spawn(watch_sources(Arc::clone(&gateway), last.clone()));
         background.spawn(watch_issuers(Arc::clone(&gateway), last.clone()));
         for (tls, _) in doors.iter().filter_map(|(_, welcome)| welcome.tls.as_ref()) {
             background.spawn(watch_tls(Arc::clone(tls), Arc::clone(&gateway), last.clone()));
@@ -207,12 +208,28 @@ async fn watch_profiles(gateway: Arc<Gateway>, stop: CancellationToken) {
                 }
             }
         }
+        // Within the pause: where Service Quotas cannot be reached, profiles are read no less often.
+        let quotas = gateway.vending.read_quotas(gateway.signer.now());
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
+            ((), ()) = async { tokio::join!(quotas, tokio::time::sleep(pause)) } => {}
         }
     }
 }
+
+/// Asks AWS what profiles of the configuration were made from that do not say it.
+async fn watch_sources(gateway: Arc<Gateway>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(SOURCES_EVERY);
+    while gateway.directory.asks_for_sources() && tick(&mut ticks, &stop).await {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = gateway.directory.refresh_sources(gateway.signer.now()) => {}
+        }
+    }
+}
+
+/// How often it is looked at which of them are to be asked for again.
+const SOURCES_EVERY: Duration = Duration::from_secs(5);
 
 /// Fetches the keys of issuers at the start, and again from time to time.
 async fn watch_issuers(gateway: Arc<Gateway>, stop: CancellationToken) {

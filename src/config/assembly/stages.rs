@@ -16,7 +16,7 @@ use crate::identity::Principal;
 use crate::limits::{RateLimit, Rates};
 use crate::policy::{Policies, PolicyRule};
 use crate::profiles::price::{self, ModelPrice, PriceTable};
-use crate::profiles::{Grant, Profile};
+use crate::profiles::{Grant, Listing, Profile, Unsourced};
 use crate::telemetry::BudgetReading;
 use crate::types::{Owners, Region, TokenPrice};
 
@@ -91,23 +91,24 @@ pub(super) fn rate_limit(settings: &RateLimitSettings) -> RateLimit {
     }
 }
 
-/// A profile's grant; `None` where nobody owns it, of which the configuration has warned.
-pub(super) fn grant(settings: &ProfileSettings) -> Option<Grant> {
+/// A profile as it is listed; `None` where nobody owns it, of which the configuration has warned.
+pub(super) fn listing(settings: &ProfileSettings) -> Option<Listing> {
     let owned = match &settings.owners {
         Owners::Everyone => true,
         Owners::Only { principals, groups } => !(principals.is_empty() && groups.is_empty()),
     };
-    owned.then(|| {
-        let profile = Profile::new(settings.name.clone(), settings.arn.clone(), settings.source.clone());
-        Grant {
-            profile: match settings.prompt {
+    let (name, arn) = (settings.name.clone(), settings.arn.clone());
+    let (owners, aliases) = (settings.owners.clone(), settings.aliases.clone());
+    owned.then(|| match &settings.source {
+        Some(source) => {
+            let profile = Profile::new(name, arn, source.clone());
+            let profile = match settings.prompt {
                 Some(bounds) => profile.of_prompt(bounds),
                 None => profile,
-            },
-            owners: settings.owners.clone(),
-            reach: settings.reach,
-            aliases: settings.aliases.clone(),
+            };
+            Listing::from(Grant { profile, owners, reach: settings.reach, aliases })
         }
+        None => Listing::Unsourced(Arc::new(Unsourced { name, arn, owners, aliases })),
     })
 }
 

@@ -95,8 +95,13 @@ impl Whole<'_> {
         for draft in self.profiles {
             let other = *first.entry(&draft.settings.arn).or_insert(draft);
             if other.settings.source != draft.settings.source {
-                let (source, line) = (&other.settings.source, report.line(&other.source));
-                let wrong = Wrong::new(format!("the same ARN has the source {source} on line {line}"));
+                let line = report.line(&other.source);
+                let source = other
+                    .settings
+                    .source
+                    .as_ref()
+                    .map_or_else(|| "no source".to_owned(), |id| format!("the source {id}"));
+                let wrong = Wrong::new(format!("the same ARN has {source} on line {line}"));
                 report.error(&draft.source, wrong.hint("a profile is made from one source: correct the wrong one"));
             }
         }
@@ -125,7 +130,8 @@ impl Whole<'_> {
         let unpriced: Vec<_> = grants
             .iter()
             .filter(|(_, draft)| {
-                let ProfileSettings { source, arn, .. } = &draft.settings;
+                // What AWS tells later is not known here: a call without a price is refused by itself.
+                let ProfileSettings { source: Some(source), arn, .. } = &draft.settings else { return false };
                 let known = match self.table {
                     Some(table) => table.price(source, arn.region()).is_some(),
                     None => (around.price_known)(source, arn.region()),
@@ -137,7 +143,7 @@ impl Whole<'_> {
         for budget in self.budgets.iter().filter(hard).filter(|budget| budget.value.limits.usd.is_some()) {
             let mut reported = HashSet::new();
             for (principal, draft) in &unpriced {
-                let source = &draft.settings.source;
+                let Some(source) = &draft.settings.source else { continue };
                 let counts = budget.value.models.contain(Some(source));
                 if counts && owns(&budget.value.owners, principal) && reported.insert(source) {
                     let (budget, name) = (&budget.value.name, principal.name());
@@ -155,7 +161,8 @@ impl Whole<'_> {
         let mut reported = BTreeSet::new();
         for draft in self.profiles.iter().filter(|draft| draft.settings.reach == Reach::AnyName) {
             for owner in each(&draft.settings.owners) {
-                let other = *first.entry((owner, &draft.settings.source)).or_insert(draft);
+                let Some(source) = &draft.settings.source else { continue };
+                let other = *first.entry((owner, source)).or_insert(draft);
                 if other.place != draft.place && reported.insert(draft.place.offset) {
                     let (name, line) = (&other.settings.name, report.line(&other.place));
                     let wrong =
@@ -189,7 +196,10 @@ impl Whole<'_> {
     }
 
     fn unused_prices(&self, report: &mut Report) {
-        let sources = || self.profiles.iter().map(|draft| draft.settings.source.as_str());
+        if self.profiles.iter().any(|draft| draft.settings.source.is_none()) {
+            return;
+        }
+        let sources = || self.profiles.iter().filter_map(|draft| draft.settings.source.as_ref()).map(ModelId::as_str);
         for price in self.prices.iter().filter(|price| !sources().any(|source| source == price.value.model.as_str())) {
             let hint = suggest::did_you_mean(price.value.model.as_str(), sources());
             let hint =

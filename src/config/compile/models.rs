@@ -32,13 +32,14 @@ fn pattern(text: &str) -> Result<String, Wrong> {
 
 /// A pattern that fits no profile's model limits nothing, and was meant to.
 pub(super) fn unmatched(file: &Entry<'_>, section: &str, profiles: &[Draft], report: &mut Report) {
-    if report.has_errors() {
+    // What AWS tells later may be like anything.
+    if report.has_errors() || profiles.iter().any(|draft| draft.settings.source.is_none()) {
         return;
     }
     for entry in file.tables(section) {
         for pattern in entry.texts("models") {
             let models = Models::Like(vec![pattern.value.to_owned()]);
-            if !profiles.iter().any(|draft| models.contain(Some(&draft.settings.source))) {
+            if !profiles.iter().any(|draft| models.contain(draft.settings.source.as_ref())) {
                 let wrong = Wrong::new(format!("no profile's model is like {}", quoted(pattern.value)));
                 let hint = "patterns are held against the foundation model's id, without a prefix such as `us.`";
                 report.warning(&pattern.place, wrong.hint(hint));

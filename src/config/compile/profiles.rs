@@ -52,7 +52,7 @@ fn exact_arn(entry: &Entry<'_>, roster: &Roster<'_>, further: &[String], report:
     let settings = ProfileSettings {
         name: name?,
         arn: arn?,
-        source: source?,
+        source: Some(source?),
         owners: owners?,
         reach: Reach::ArnAlone,
         prompt,
@@ -85,7 +85,7 @@ const MOST_TOKENS: i64 = 10_000_000;
 /// A call goes through a profile or not at all.
 pub(super) fn some(file: &Entry<'_>, report: &mut Report) {
     if file.tables("profiles").is_empty() && !file.has("discovery") {
-        let hint = "add [[profiles]] with name, arn and source, or [discovery] with [[accounts]]: a call goes through a profile or \
+        let hint = "add [[profiles]] with name and arn, or [discovery] with [[accounts]]: a call goes through a profile or \
                     not at all";
         let what = if file.has("profiles") { "empty" } else { "missing" };
         report.error(&file.place_of("profiles"), Wrong::new(what).hint(hint));
@@ -109,10 +109,14 @@ fn profile(entry: &Entry<'_>, roster: &Roster<'_>, further: &[String], report: &
     values::distinct("alias", texts.iter().cloned(), report);
     let aliases = values::each(texts.clone(), report, alias);
 
+    // One that is said and wrong is no reason to ask AWS.
+    if entry.has("source") && source.is_none() {
+        return None;
+    }
     let settings = ProfileSettings {
         name: name?,
         arn: arn?,
-        source: source?,
+        source,
         owners: owners?,
         reach: Reach::AnyName,
         prompt: None,

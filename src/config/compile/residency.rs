@@ -16,8 +16,15 @@ pub(super) fn check(file: &Entry<'_>, profiles: &[Draft], policy: &PolicySetting
     }
     for draft in profiles {
         let settings = &draft.settings;
-        let profile = Profile::new(settings.name.clone(), settings.arn.clone(), settings.source.clone());
-        let Err(outside) = policy.residency.check_profile(&profile) else { continue };
+        // Where the source is not said, the Region alone can be looked at; the rest is at each call.
+        let checked = match &settings.source {
+            Some(source) => {
+                let profile = Profile::new(settings.name.clone(), settings.arn.clone(), source.clone());
+                policy.residency.check_profile(&profile)
+            }
+            None => policy.residency.check_region(settings.arn.region().as_str()),
+        };
+        let Err(outside) = checked else { continue };
         let wrong = Wrong::new(format!("nobody can call {}: {outside}", settings.name));
         report.warning(&draft.source, wrong.hint(remedy(&outside)));
     }

@@ -17,6 +17,7 @@ pub(super) fn compile(entry: &Entry<'_>, around: &Surroundings<'_>, report: &mut
     });
     let endpoint = report.read(entry.text("endpoint"), endpoint);
     let sts_endpoint = report.read(entry.text("sts_endpoint"), self::endpoint);
+    let control_endpoint = report.read(entry.text("control_endpoint"), self::endpoint);
     let variant = variant(entry, report);
     let ca_bundle = values::existing(entry, "ca_bundle", around.folder, report);
     let connect_timeout = values::span(entry, "connect_timeout", Zero::Refused, report);
@@ -35,6 +36,7 @@ pub(super) fn compile(entry: &Entry<'_>, around: &Surroundings<'_>, report: &mut
         region,
         endpoint,
         sts_endpoint,
+        control_endpoint,
         variant,
         ca_bundle,
         connect_timeout: connect_timeout?,

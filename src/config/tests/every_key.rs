@@ -112,6 +112,7 @@ fn every_key_is_honoured() {
             region: Some("eu-west-1".parse().unwrap()),
             endpoint: Some("http://localhost:8/".parse().unwrap()),
             sts_endpoint: Some("http://localhost:32/".parse().unwrap()),
+            control_endpoint: Some("http://localhost:33/".parse().unwrap()),
             variant: crate::upstream::Variant::default(),
             ca_bundle: Some("/etc/tollgate/b.pem".into()),
             connect_timeout: Duration::from_secs(9),
@@ -142,7 +143,7 @@ fn every_key_is_honoured() {
             ProfileSettings {
                 name: "pr".to_owned(),
                 arn: "arn:aws:bedrock:eu-west-1:012345678901:application-inference-profile/id".parse().unwrap(),
-                source: "eu.newcomer.model-v1:0".parse().unwrap(),
+                source: Some("eu.newcomer.model-v1:0".parse().unwrap()),
                 owners: only(&["n"], &["g"]),
                 reach: crate::profiles::Reach::AnyName,
                 prompt: None,

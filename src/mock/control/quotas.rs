@@ -1,5 +1,7 @@
-//! Service Quotas: the one quota of Bedrock that matters to who makes profiles. AWS's code of it was not to be found; this
-//! one is made up, so look for the quota by its name.
+//! Service Quotas: the one quota of Bedrock that matters to who makes profiles, under the code and the name that it has in AWS's
+//! General Reference.
+//!
+//! <https://docs.aws.amazon.com/general/latest/gr/bedrock.html#limits_bedrock>
 
 use http::StatusCode;
 use serde::Deserialize;
@@ -17,8 +19,8 @@ struct Question {
     quota_code: Option<String>,
 }
 
-const CODE: &str = "L-MOCKAIP1";
-const NAME: &str = "Application inference profiles per account";
+const CODE: &str = "L-40EC9882";
+const NAME: &str = "Inference profiles per account";
 
 impl Calls {
     pub(super) fn get_service_quota(&self, caller: &Caller, body: &[u8]) -> Result<Answer, Refusal> {

@@ -1,10 +1,13 @@
 //! What is asked of AWS's control plane, and what its answers say. Whoever assembles the gateway brings the means to sign and to
-//! send; nothing here is on a call's way but the making of a profile that is missing.
+//! send; nothing here is on a call's way but the making of a profile that is missing,
+//! and the source of one that is listed without it.
 //!
 //! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_Operations_Amazon_Bedrock.html>,
-//! <https://docs.aws.amazon.com/resourcegroupstagging/latest/APIReference/API_GetResources.html>
+//! <https://docs.aws.amazon.com/resourcegroupstagging/latest/APIReference/API_GetResources.html>,
+//! <https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_ListServiceQuotas.html>
 
 pub mod bedrock;
+pub mod quotas;
 pub(super) mod tagging;
 
 use std::fmt;
@@ -50,6 +53,8 @@ pub enum Service {
     Bedrock,
     /// The Resource Groups Tagging API.
     Tagging,
+    /// Service Quotas.
+    Quotas,
 }
 
 impl Service {
@@ -58,6 +63,7 @@ impl Service {
         match self {
             Self::Bedrock => "bedrock",
             Self::Tagging => "tagging",
+            Self::Quotas => "servicequotas",
         }
     }
 }
@@ -212,9 +218,9 @@ fn refused(reply: &Reply) -> ControlError {
         (_, "ThrottlingException" | "TooManyRequestsException" | "Throttling" | "ThrottledException") | (429, _) => {
             ControlError::Throttled(said)
         }
-        (_, "ServiceQuotaExceededException" | "TooManyTagsException") => ControlError::Quota(said),
+        (_, "ServiceQuotaExceededException") => ControlError::Quota(said),
         (_, "ConflictException") | (409, _) => ControlError::Conflict(said),
-        (_, "ResourceNotFoundException") | (404, _) => ControlError::NotFound(said),
+        (_, "ResourceNotFoundException" | "NoSuchResourceException") | (404, _) => ControlError::NotFound(said),
         (_, "AccessDeniedException") | (401 | 403, _) => ControlError::Denied(said),
         (500.., _) => ControlError::Unavailable(said),
         _ => ControlError::Invalid(said),

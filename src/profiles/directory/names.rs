@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::DirectoryError;
-use crate::profiles::Profile;
+use crate::profiles::{Profile, Unsourced};
 use crate::types::{ModelId, ModelName};
 
 /// The profiles of one owner. What came first counts.
@@ -17,6 +17,8 @@ pub(in crate::profiles) struct Names {
     maps: Option<Box<Maps>>,
     /// What is reached by its ARN alone; few have any.
     by_arn: Vec<Arc<Profile>>,
+    /// What may fit more than its own names, once it is known what it was made from; few have any, and not for long.
+    awaited: Vec<Arc<Unsourced>>,
 }
 
 /// A profile as its owner has it.
@@ -90,6 +92,23 @@ impl Names {
     /// What is reached by exactly this ARN and no other name.
     pub(in crate::profiles) fn by_arn(&self, arn: &str) -> Option<&Arc<Profile>> {
         self.by_arn.iter().find(|profile| profile.arn().as_str() == arn)
+    }
+
+    /// Adds a profile of which is not known what it was made from.
+    pub(super) fn await_source(&mut self, own: &Arc<Unsourced>) {
+        self.awaited.push(Arc::clone(own));
+    }
+
+    /// A profile of unknown source that a name means, or may mean where nothing else fits: by its own names, and as any model's.
+    pub(in crate::profiles) fn awaited(&self, name: &ModelName, fit: Option<Fit>) -> Option<&Arc<Unsourced>> {
+        let called = |word: &str| self.awaited.iter().find(|own| own.is_called(word));
+        match (name, fit) {
+            (_, Some(Fit::Exact)) | (ModelName::Refused(_), _) => None,
+            (ModelName::ApplicationProfile(arn), _) => called(arn.as_str()),
+            (ModelName::Word(word), _) => called(word),
+            (ModelName::Model(id), Some(_)) => called(id.as_str()),
+            (ModelName::Model(id), None) => called(id.as_str()).or(self.awaited.first()),
+        }
     }
 
     /// Adds a profile that was found, which cannot be refused: a word that is known already stays what it was.

@@ -56,7 +56,7 @@ impl Aws {
             (Service::Tagging, _) if !self.tagging.load(Ordering::SeqCst) => {
                 (400, json!({"__type": "com.amazonaws#AccessDeniedException", "Message": "no"}))
             }
-            (Service::Tagging, _) => {
+            (Service::Tagging | Service::Quotas, _) => {
                 let list: Vec<_> = profiles
                     .iter()
                     .map(|(id, own)| json!({"ResourceARN": self.arn(id), "Tags": tags(own, ["Key", "Value"])}))
@@ -122,7 +122,7 @@ impl Desk {
             geographies: vec![],
         };
         let rule = Rule { profile_tag: "UserEmail".to_owned(), owner: Match::Tag("UserEmail".to_owned()) };
-        let live = LiveDirectory::new(vec![], vec![rule], Some(discovery), at(0)).unwrap();
+        let live = LiveDirectory::new(vec![], None, vec![rule], Some(discovery), at(0)).unwrap();
         Self { aws, live: Arc::new(live), folder }
     }
 

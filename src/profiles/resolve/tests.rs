@@ -46,6 +46,7 @@ fn found(directory: &Directory, principal: &Principal, text: &str) -> String {
         Err(ResolveError::NotYours { .. }) => "profile-not-yours".to_owned(),
         Err(ResolveError::Unmapped { .. }) => "model-unmapped".to_owned(),
         Err(ResolveError::RefusedKind { .. }) => "model-kind-refused".to_owned(),
+        Err(ResolveError::Awaited { .. }) => "awaited".to_owned(),
         Err(ResolveError::NoSuchName { .. }) => "model-unknown".to_owned(),
     }
 }

@@ -91,8 +91,10 @@ fn budgets_and_connections_are_asked_for_at_every_scrape() {
                 profiles: 3.0,
                 undetermined: 1.0,
                 age_seconds: 2.5,
+                quota: Some(1_000.0),
             }]
         }),
+        unsourced: Box::new(|| 2),
         sessions: Box::new(|| {
             let asked = vec![("ok", 2), ("denied", 1)];
             vec![SessionReading { account: "111122223333".to_owned(), sessions: 4, asked }]
@@ -142,6 +144,8 @@ fn budgets_and_connections_are_asked_for_at_every_scrape() {
         "tollgate_directory_profiles{account=\"111122223333\",region=\"eu-west-1\"} 3.0",
         "tollgate_directory_undetermined_profiles{account=\"111122223333\",region=\"eu-west-1\"} 1.0",
         "tollgate_directory_age_seconds{account=\"111122223333\",region=\"eu-west-1\"} 2.5",
+        "tollgate_unsourced_profiles 2",
+        "tollgate_profile_quota{account=\"111122223333\",region=\"eu-west-1\"} 1000.0",
         "tollgate_sessions{account=\"111122223333\"} 4",
         "tollgate_assume_role_total{account=\"111122223333\",result=\"denied\"} 1",
         "tollgate_upstream_connections_opened_total 2",

@@ -113,8 +113,10 @@ fn bound(budget: &BudgetSettings, settings: &Settings) -> String {
     };
     let prices = assembly::price_table(settings);
     let mut excess: Vec<(Unit, u64)> = Vec::new();
-    for profile in settings.profiles.iter().filter(|profile| budget.models.contain(Some(&profile.source))) {
-        let price = prices.price(&profile.source, profile.arn.region());
+    // What AWS tells later is not known here, as is what is found there.
+    let known = settings.profiles.iter().filter_map(|profile| Some((profile.source.as_ref()?, profile)));
+    for (source, profile) in known.filter(|(source, _)| budget.models.contain(Some(source))) {
+        let price = prices.price(source, profile.arn.region());
         let window = price.as_ref().and_then(|price| price.context_window());
         let body = u64::try_from(settings.server.max_body_bytes).unwrap_or(u64::MAX);
         let facts = |attachments, body_bytes| RequestFacts {
@@ -129,7 +131,7 @@ fn bound(budget: &BudgetSettings, settings: &Settings) -> String {
         // What the model takes bounds the input that can be charged, however long the body is.
         let most = Estimate::model(
             facts(Attachments::None, window.map_or(body, |window| window.min(body))),
-            profile.source.clone(),
+            source.clone(),
             price.as_ref().map(Arc::clone),
         );
         let (worst, held) = (most.hold(budget::Reserve::WorstCase), most.hold(reserve));

@@ -58,7 +58,15 @@ pub(super) fn order(
     let asked_of_rules = desk.vending.ask(principal, &name);
     if !create.is_explicit() {
         let directory = desk.directory.load();
-        if let Some((_, _, profile)) = directory.explain(principal, &name, model).chosen() {
+        let explained = directory.explain(principal, &name, model);
+        if let Some(own) = explained.awaited() {
+            let why = format!(
+                "it may be {}, of which is not known what it was made from: `tollgate profile list --live` says why",
+                own.name
+            );
+            return Err(left(why, false));
+        }
+        if let Some((_, _, profile)) = explained.chosen() {
             return Err(left(format!("{} is theirs already: {}", profile.name(), profile.arn()), true));
         }
         return match asked_of_rules {

@@ -12,7 +12,7 @@ pub(super) fn exact() -> ProfileSettings {
     ProfileSettings {
         name: "ex".to_owned(),
         arn: ProfileArn::of_exact("arn:aws:bedrock:eu-west-1:012345678901:provisioned-model/pm").unwrap(),
-        source: "eu.newcomer.model-v1:0".parse().unwrap(),
+        source: Some("eu.newcomer.model-v1:0".parse().unwrap()),
         owners: Owners::Only { principals: vec!["n".to_owned()], groups: vec!["g".to_owned()] },
         reach: Reach::ArnAlone,
         prompt: None,
