@@ -53,6 +53,7 @@ fn main() -> process::ExitCode {
         .build()
         .map_err(anyhow::Error::from)
         .and_then(|runtime| runtime.block_on(run(arguments.command, &mut streams)));
+    tollgate::telemetry::flush_log();
     match ended {
         Ok(code) => process::ExitCode::from(u8::from(code)),
         Err(error) => {

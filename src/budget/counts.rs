@@ -69,9 +69,11 @@ impl Counts {
             return held.lines.iter().map(|line| self.state(&line.counter, &line.schedule, now)).collect();
         }
         let lines = std::mem::take(&mut booking.lines);
-        let mut shortfalls = Vec::new();
+        let (mut slots, mut shortfalls) = (Vec::with_capacity(lines.len()), Vec::new());
         for (place, line) in lines.iter().enumerate() {
-            let state = self.state(&line.counter, &line.schedule, now)?;
+            let slot = line.schedule.slot(now).ok_or_else(beyond)?;
+            slots.push(slot);
+            let state = self.state_in(&line.counter, slot.window);
             if !fits(line, &state) {
                 shortfalls.push(Shortfall { line: place, state });
             }
@@ -80,17 +82,17 @@ impl Counts {
             return Err(ReserveError::Exhausted(shortfalls));
         }
         let mut held = Vec::with_capacity(lines.len());
-        for Line { counter, schedule, amount, .. } in lines {
-            let slice = schedule.slot(now).ok_or_else(beyond)?.slice;
+        for (Line { counter, schedule, amount, .. }, slot) in lines.into_iter().zip(&slots) {
+            let slice = slot.slice;
             let leaves = schedule.leaves(slice);
             let count = self.slice(&counter, slice, leaves, now);
             count.reserved = count.reserved.saturating_add(amount);
             count.open += 1;
             held.push(HeldLine { counter, schedule, slice, amount });
         }
-        let states = held.iter().map(|line| self.state(&line.counter, &line.schedule, now)).collect();
+        let states = held.iter().zip(slots).map(|(line, slot)| self.state_in(&line.counter, slot.window)).collect();
         self.held.insert(booking.id, Held { booking, lines: held });
-        states
+        Ok(states)
     }
 
     /// Settles an id that is held; `None` where it is not. What is returned had been held.
@@ -170,7 +172,10 @@ impl Counts {
         schedule: &Schedule,
         now: SystemTime,
     ) -> Result<CounterState, ReserveError> {
-        let window = schedule.slot(now).ok_or_else(beyond)?.window;
+        Ok(self.state_in(counter, schedule.slot(now).ok_or_else(beyond)?.window))
+    }
+
+    fn state_in(&self, counter: &CounterId, window: Span) -> CounterState {
         let mut state = CounterState { counter: counter.clone(), span: window, spent: 0, reserved: 0 };
         let slices = self.slices.get(counter).map(Vec::as_slice).unwrap_or_default();
         let mut eases: Option<SystemTime> = None;
@@ -183,7 +188,7 @@ impl Counts {
         }
         // A window that moves has no end of its own: it eases when the oldest of what counts leaves it.
         state.span.end = eases.unwrap_or(window.end);
-        Ok(state)
+        state
     }
 
     /// The count of a slice, made where there is none; what no longer counts of the same counter is dropped on the way.

@@ -3,6 +3,7 @@
 //! A day, week or month starts and ends at local midnight of its time zone, so that a day is 23 or 25 hours long where clocks change
 //! and starts at 01:00 where midnight does not exist. Windows of one schedule touch and never overlap.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -50,6 +51,14 @@ pub struct Schedule {
     pub zone: TimeZone,
 }
 
+thread_local! {
+    /// Windows that instants were in lately. A calendar is asked again when they are over.
+    static RECENT: RefCell<Vec<(Schedule, Span)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// How many windows are remembered: a few budgets have a few windows, and most share a time zone.
+const REMEMBERED: usize = 16;
+
 /// Where an instant lies: what is spent now is written into the slice, and what counts is all slices of the window. They
 /// are the same but for rolling windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +73,7 @@ impl Schedule {
     /// Where an instant lies; `None` only for instants beyond the years that calendars know (±9999).
     pub fn slot(&self, instant: SystemTime) -> Option<Slot> {
         let Window::Rolling(length) = self.window else {
-            return self.at(instant).map(|span| Slot { slice: span, window: span });
+            return self.recent(instant).map(|span| Slot { slice: span, window: span });
         };
         let step = (length.as_secs() / SLICES).max(1);
         let number = instant.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs() / step;
@@ -83,6 +92,22 @@ impl Schedule {
             }
             Window::Hour | Window::Day | Window::Week(_) | Window::Month | Window::Lifetime => slice.end,
         }
+    }
+
+    /// The window of a calendar that holds an instant: most often the one that the last instant was in.
+    fn recent(&self, instant: SystemTime) -> Option<Span> {
+        RECENT.with_borrow_mut(|recent| {
+            let known = recent.iter().find(|(own, span)| span.start <= instant && instant < span.end && own == self);
+            if let Some((_, span)) = known {
+                return Some(*span);
+            }
+            let span = self.at(instant)?;
+            if recent.len() == REMEMBERED {
+                recent.remove(0);
+            }
+            recent.push((self.clone(), span));
+            Some(span)
+        })
     }
 
     /// The window of a calendar that holds an instant.

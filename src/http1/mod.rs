@@ -31,27 +31,22 @@ pub const MOST_HEADERS: usize = 100;
 #[error("{0}")]
 pub struct Malformed(pub(crate) &'static str);
 
-/// Where the header lines of a head lie.
-type Lines = ([(Range<usize>, Range<usize>); MOST_HEADERS], usize);
+/// Where the header lines of a head lie: each name and each value.
+type Lines = Vec<(Range<usize>, Range<usize>)>;
 
 /// Where the lines of `headers`, which lie in `head`, are.
 fn lines(head: &[u8], headers: &[httparse::Header<'_>]) -> Lines {
-    let mut found: Lines = (std::array::from_fn(|_| (0..0, 0..0)), 0);
     let within = |part: &[u8]| {
         let from = (part.as_ptr() as usize).saturating_sub(head.as_ptr() as usize);
         from..from + part.len()
     };
-    for (slot, header) in found.0.iter_mut().zip(headers) {
-        *slot = (within(header.name.as_bytes()), within(header.value));
-        found.1 += 1;
-    }
-    found
+    headers.iter().map(|header| (within(header.name.as_bytes()), within(header.value))).collect()
 }
 
 /// The map of `lines`; the values are slices of `head`, not copies.
-fn map(head: &Bytes, lines: &Lines) -> Result<HeaderMap, Malformed> {
-    let mut headers = HeaderMap::with_capacity(lines.1 + 4);
-    for (name, value) in lines.0.iter().take(lines.1) {
+fn map(head: &Bytes, lines: &[(Range<usize>, Range<usize>)]) -> Result<HeaderMap, Malformed> {
+    let mut headers = HeaderMap::with_capacity(lines.len() + 4);
+    for (name, value) in lines {
         let name = head.get(name.clone()).and_then(|name| HeaderName::from_bytes(name).ok());
         let value = HeaderValue::from_maybe_shared(head.slice(value.clone()));
         let (Some(name), Ok(value)) = (name, value) else { return Err(Malformed("a header that is none")) };

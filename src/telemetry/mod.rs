@@ -5,6 +5,8 @@
 //! and credentials have no way in, because no type here can hold them.
 
 mod conclusion;
+mod gathered;
+mod json_lines;
 mod labels;
 mod metrics;
 mod reason;
@@ -14,6 +16,7 @@ mod sources;
 mod tracing_setup;
 
 pub use conclusion::{Conclusion, Downstream, Ended, Forwarded, Guardrail, Settlement};
+pub use gathered::flush as flush_log;
 pub use labels::{
     FaultKind, FaultName, ModelLabel, Outcome, PrincipalLabel, ProfileLabel, Reloaded, Success, TokenKind,
 };

@@ -54,6 +54,9 @@ const PREFIXES: [(&str, usize); 7] = [
     ("sk-ant-", 1),
 ];
 
+/// No credential of [`PREFIXES`] is shorter.
+const SHORTEST: usize = 8;
+
 /// Words after which a secret follows.
 const NAMES: [&str; 16] = [
     "bearer",
@@ -134,12 +137,13 @@ const fn ends_value(character: char) -> bool {
 
 /// Where in a word a secret begins, judged by its shape alone.
 fn shape(word: &str) -> Option<usize> {
+    if word.len() < SHORTEST {
+        return None;
+    }
     let by_prefix = PREFIXES.iter().filter_map(|&(prefix, least)| {
-        word.match_indices(prefix)
-            .filter(|&(at, _)| {
-                word.get(..at).is_some_and(|before| !before.ends_with(|c: char| c.is_ascii_alphanumeric()))
-            })
-            .map(|(at, _)| at + prefix.len())
+        memchr::memmem::find_iter(word.as_bytes(), prefix)
+            .filter(|&at| word.get(..at).is_some_and(|before| !before.ends_with(|c: char| c.is_ascii_alphanumeric())))
+            .map(|at| at + prefix.len())
             .find(|&secret| word.len() - secret >= least)
     });
     by_prefix.min().or_else(|| looks_random(word).then_some(0))

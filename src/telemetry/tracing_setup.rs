@@ -6,10 +6,13 @@
 use std::io::{self, IsTerminal as _};
 use std::str::FromStr;
 
+use super::gathered::Gathered;
+use super::json_lines::JsonLines;
 use tracing::level_filters::LevelFilter;
 use tracing::{Metadata, Subscriber};
 use tracing_subscriber::filter::{FilterExt as _, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -52,7 +55,7 @@ pub enum LogError {
 /// Sends log lines to standard error from here on. `level` is `off`, `error`, `warn`, `info`, `debug` or `trace`.
 pub fn install_log(format: LogFormat, level: &str) -> Result<(), LogError> {
     let level = level.parse().map_err(|_| LogError::Level)?;
-    subscriber(format, level, io::stderr).try_init().map_err(|_| LogError::Installed)
+    subscriber(format, level, Gathered::begin()).try_init().map_err(|_| LogError::Installed)
 }
 
 fn subscriber<W>(format: LogFormat, level: LevelFilter, writer: W) -> impl Subscriber + Send + Sync
@@ -61,7 +64,7 @@ where
 {
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     let lines = match format {
-        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
+        LogFormat::Json => lines.fmt_fields(JsonFields::new()).event_format(JsonLines::new()).boxed(),
         LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).boxed(),
     };
     let libraries = LevelFilter::WARN.min(level);
@@ -70,7 +73,7 @@ where
     tracing_subscriber::registry().with(lines.with_filter(own.or(others)))
 }
 
-fn is_own(metadata: &Metadata<'_>) -> bool {
+pub(super) fn is_own(metadata: &Metadata<'_>) -> bool {
     metadata.target().split("::").next() == Some("tollgate")
 }
 
@@ -110,6 +113,35 @@ pub(super) mod tests {
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!((&line["status"], &line["message"]), (&200.into(), &"request".into()));
         assert_eq!((&line["target"], &line["level"]), (&"tollgate::access".into(), &"INFO".into()));
+    }
+
+    #[test]
+    fn a_json_line_says_what_the_librarys_own_would() {
+        let act = || {
+            let (some, none) = (Some("x"), None::<u64>);
+            tracing::warn!(
+                target: "tollgate::access",
+                quoted = "a \"b\"\n\u{7}ü", some, none, whole = 7_u64, less = -7, half = 0.5, big = 1e300, odd = f64::NAN,
+                yes = true, shown = %1.5, told = ?Some("two"), error = &io::Error::other("broken") as &dyn std::error::Error,
+                "a message with {} in it", "words"
+            );
+        };
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let theirs =
+            tracing_subscriber::fmt().json().flatten_event(true).with_current_span(false).with_span_list(false);
+        tracing::subscriber::with_default(theirs.with_writer(move || writer.clone()).finish(), act);
+        let theirs = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let [own, theirs] = [logged(LogFormat::Json, "info", act), theirs].map(|line| {
+            let mut line: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&line).unwrap();
+            let at = line.remove("timestamp").unwrap();
+            assert!(
+                at.as_str().unwrap().parse::<jiff::Timestamp>().is_ok() && at.as_str().unwrap().len() == 27,
+                "{at}"
+            );
+            line
+        });
+        assert_eq!(own, theirs);
     }
 
     #[test]

@@ -2,14 +2,21 @@
 //! headers come through unchanged, both ways, and the bill has Bedrock's own counts.
 
 use std::fmt::Write as _;
+use std::future::poll_fn;
+use std::io;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use tokio::io::AsyncWrite;
 use tollgate::eventstream;
+use tollgate::gateway::Body;
 use tollgate::identity::{Origin, Source};
 
 use crate::client::{Answer, Wire, send};
@@ -347,5 +354,54 @@ async fn pieces_of_an_answer_are_slices_of_the_buffer_that_was_read_and_no_copie
         // Between two pieces lies what frames them on the wire, and nothing else.
         let framing = format!("\r\n{:x}\r\n", next.len()).len();
         assert_eq!(pair[1].as_ptr() as usize, pair[0].as_ptr() as usize + pair[0].len() + framing);
+    }
+}
+
+/// Takes a few bytes at a time and notes where they lay.
+#[derive(Default)]
+struct Places {
+    taken: Vec<u8>,
+    at: Vec<(usize, usize)>,
+}
+
+impl AsyncWrite for Places {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let few = &bytes[..bytes.len().min(97)];
+        self.taken.extend_from_slice(few);
+        self.at.push((few.as_ptr() as usize, few.len()));
+        Poll::Ready(Ok(few.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_written_from_the_buffer_into_which_it_was_read_framing_included() {
+    let messages: Vec<_> =
+        (0..9).map(|n| message("contentBlockDelta", &json!({"delta": {"text": "a".repeat(n)}}))).collect();
+    let mut body = Vec::new();
+    for message in &messages {
+        body.extend([format!("{:x}\r\n", message.len()).as_bytes(), message, b"\r\n"].concat());
+    }
+    body.extend(b"0\r\n\r\n");
+    let head =
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let upstream = Canned::start(vec![[head.as_slice(), &body].concat()], Then::KeepAlive).await;
+    let scene = Plan::default().endpoint(upstream.address).open().await;
+    let request = scene.post("alice", "/model/sonnet/converse-stream", crate::harness::converse("hello"));
+    let answer = Arc::clone(&scene.gateway).handle(request, &Origin::from(Source::Local)).await.into_body();
+    let Body::Metered(metered) = answer else { panic!("{answer:?}") };
+    let (mut places, mut no_head) = (Places::default(), Bytes::new());
+    poll_fn(|cx| metered.poll_pass(cx, &mut no_head, &mut places)).await.unwrap();
+    assert!(places.taken == body);
+    // One read of the socket held all of it: every piece begins where the last one ended.
+    for pair in places.at.windows(2) {
+        assert_eq!(pair[1].0, pair[0].0 + pair[0].1);
     }
 }

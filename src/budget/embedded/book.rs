@@ -54,14 +54,14 @@ pub(super) enum NotYet {
     /// It does not fit.
     Refused(ReserveError),
     /// The owner has to write it down.
-    Unwritten(Booking),
+    Unwritten(Box<Booking>),
 }
 
 impl Book {
     /// Holds what a booking asks for and writes it into the journal.
     pub(super) fn grant(&mut self, booking: Booking, now: SystemTime) -> Result<Vec<CounterState>, NotYet> {
         if self.journal.is_none() || self.failing {
-            return Err(NotYet::Unwritten(booking));
+            return Err(NotYet::Unwritten(Box::new(booking)));
         }
         let (id, costs, hard) = (booking.id, booking.can_cost(), booking.is_under_a_hard_limit());
         let known = self.counts.held(id).is_some();

@@ -16,7 +16,7 @@ use crate::types::{Money, TokenUsage};
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Ended<'a> {
     /// The id of its reservation.
-    ended: Cow<'a, str>,
+    reservation: Cow<'a, str>,
     at_ms: i64,
     charge: Charged,
     entry: Option<Billed<'a>>,
@@ -53,12 +53,12 @@ impl<'a> Ended<'a> {
             },
         };
         let entry = entry.as_ref().map(Billed::of);
-        Self { ended: rows::id(*id).into(), at_ms: millis(at), charge, entry }
+        Self { reservation: rows::id(*id).into(), at_ms: millis(at), charge, entry }
     }
 
     /// Whose end it is; the reservation that stood in the file for it is taken from there.
     pub(super) fn reservation(&self, connection: &Connection) -> rusqlite::Result<Option<StoredReservation>> {
-        rows::take_reservation(connection, &self.ended)
+        rows::take_reservation(connection, &self.reservation)
     }
 
     /// What the lines of its reservation become.
@@ -79,8 +79,8 @@ impl<'a> Ended<'a> {
         let Some(billed) = &self.entry else { return Ok(()) };
         let at = instant(self.at_ms);
         let heading = words::heading_of(billed.heading.clone().map(Cow::into_owned));
-        let [input, output, cache_read, cache_write_5m, cache_write_1h] = billed.usage.map(unsigned);
-        let usage = TokenUsage { input, output, cache_read, cache_write_5m, cache_write_1h };
+        let [input, output, read, short, long] = billed.usage.map(unsigned);
+        let usage = TokenUsage { input, output, cache_read: read, cache_write_5m: short, cache_write_1h: long };
         let cost = billed.nanodollars.map(Money::from_nanos);
         if let Settled::AtReservation(reason) = heading.settled {
             let (request_id, principal) = (billed.request_id.clone().into_owned(), heading.principal.clone());
@@ -95,12 +95,13 @@ impl<'a> Ended<'a> {
 impl<'a> Billed<'a> {
     fn of(entry: &'a Entry) -> Self {
         let heading = entry.heading();
-        let TokenUsage { input, output, cache_read, cache_write_5m, cache_write_1h } = entry.usage;
+        let usage = entry.usage;
         Self {
             heading: words::heading(&heading).map(|word| word.to_owned().into()),
             group: entry.group.as_str().into(),
             request_id: entry.item.request_id.as_str().into(),
-            usage: [input, output, cache_read, cache_write_5m, cache_write_1h].map(signed),
+            usage: [usage.input, usage.output, usage.cache_read, usage.cache_write_5m, usage.cache_write_1h]
+                .map(signed),
             nanodollars: entry.cost.map(Money::nanos),
         }
     }

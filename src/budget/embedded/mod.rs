@@ -194,9 +194,7 @@ impl Store for EmbeddedStore {
             Err(NotYet::Refused(error)) => return Box::pin(std::future::ready(Err(error))),
             Err(NotYet::Unwritten(booking)) => booking,
         };
-        Box::pin(async move {
-            self.ask(|answer| Work::Reserve(Box::new(booking), answer)).await.map_err(ReserveError::Store)?
-        })
+        Box::pin(async move { self.ask(|answer| Work::Reserve(booking, answer)).await.map_err(ReserveError::Store)? })
     }
 
     fn settle(&self, settlement: Settlement) {
