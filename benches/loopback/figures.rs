@@ -62,6 +62,7 @@ pub(crate) struct Memory {
 
 /// Kilobytes resident.
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "units stand in names")]
 pub(crate) struct MemoryRow {
     pub(crate) idle_kb: u64,
     /// With so many slow streams open.

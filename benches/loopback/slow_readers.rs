@@ -3,6 +3,7 @@
 //! Two processes of each proxy run at once, one of them with a thousand clients that have stopped in the middle of a stream; paced
 //! streams go through either in turn.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -11,7 +12,7 @@ use crate::figures::{ByProxy, Rounds, SlowReaders, SlowReadersRow, quantile_ms};
 use crate::load::{self, Caller, Route};
 use crate::memory;
 use crate::proxies::{Bench, Kind, Result, Security};
-use crate::work::{Answer, FLOOD, SHORT_STREAM as OTHERS};
+use crate::work::{FLOOD, FLOOD_BYTES, SHORT_STREAM as OTHERS};
 
 const STALLED: u32 = 1_000;
 const ROUNDS: usize = 4;
@@ -44,10 +45,7 @@ async fn one(bench: &Bench, kind: Kind) -> Result<SlowReadersRow> {
         stalled_kb: 0,
         sent_median_bytes: 0,
         sent_most_bytes: 0,
-        flood_bytes: match FLOOD.answer {
-            Answer::Flood { bytes } => bytes,
-            _ => 0,
-        },
+        flood_bytes: FLOOD_BYTES,
     };
     for _ in 0..ROUNDS {
         let (first_byte, gap) = paced(bench, &alone.route).await?;
@@ -87,7 +85,7 @@ async fn stall(route: &Route) -> Result<Vec<Caller>> {
     for _ in 0..STALLED.div_ceil(50) {
         let mut opening = JoinSet::new();
         for _ in 0..50 {
-            let (request, route) = (request.clone(), route.clone());
+            let (request, route) = (Arc::clone(&request), route.clone());
             opening.spawn(async move {
                 let mut caller = Caller::connect_narrow(&route).await?;
                 caller.begin(&request).await?;

@@ -40,43 +40,34 @@ pub(crate) fn full(report: &Report) -> String {
 
 /// What the README shows.
 pub(crate) fn short(report: &Report) -> String {
-    let mut text =
-        "| | tollgate | nginx | tollgate / nginx | bare hyper |\n| --- | --- | --- | --- | --- |\n".to_owned();
-    for (rows, security) in [(&report.cpu, ""), (&report.cpu_tls, ", TLS")] {
-        for row in rows {
+    let mut text = "| CPU per call, µs | tollgate | nginx | ratio | bare hyper | with TLS: tollgate | nginx | ratio | bare hyper |\n\
+                    | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
+        .to_owned();
+    for (clear, tls) in report.cpu.iter().zip(&report.cpu_tls) {
+        let cells = [clear, tls].map(|row| {
             let cell = |proxy: &str| value(least(&row.cpu_us, proxy), digits);
-            let (ours, nginx, hyper) = (cell(OURS), cell(NGINX), cell(HYPER));
-            let ratio = ratio(&row.cpu_us);
-            let _ = writeln!(text, "| {}{security}: CPU, µs | {ours} | {nginx} | {ratio} | {hyper} |", row.work);
+            format!("{} | {} | {} | {}", cell(OURS), cell(NGINX), ratio(&row.cpu_us), cell(HYPER))
+        });
+        let _ = writeln!(text, "| {} | {} |", clear.work, cells.join(" | "));
+    }
+    text += "\n| | tollgate | nginx | bare hyper |\n| --- | --- | --- | --- |\n";
+    let mut row = |what: &str, of: &dyn Fn(&str) -> Option<f64>, decimals: usize| {
+        let cells = PROXIES.map(|proxy| value(of(proxy), |value| format!("{value:.decimals$}"))).join(" | ");
+        let _ = writeln!(text, "| {what} | {cells} |");
+    };
+    for latency in &report.latency {
+        for (name, percentile) in [("p50", &latency.p50_ms), ("p99", &latency.p99_ms)] {
+            row(&format!("{}: added {name}, ms", latency.what), &|proxy| added(percentile, proxy), 2);
         }
     }
     if let Some(memory) = &report.memory {
         for (at, streams) in streams(memory).into_iter().enumerate() {
-            let over = |proxy: &str| {
-                let row = memory.proxies.get(proxy)?;
-                Some(number(row.held_kb.get(at)?.1.saturating_sub(row.idle_kb)) / 1e3)
-            };
-            let cell = |proxy: &str| value(over(proxy), digits);
-            let ratio = quotient(over(OURS), over(NGINX));
-            let _ = writeln!(
-                text,
-                "| {streams} slow streams: memory over idle, MB | {} | {} | {ratio} | {} |",
-                cell(OURS),
-                cell(NGINX),
-                cell(HYPER)
-            );
-        }
-    }
-    for row in &report.latency {
-        for (name, percentile) in [("p50", &row.p50_ms), ("p99", &row.p99_ms)] {
-            let cell = |proxy: &str| value(added(percentile, proxy), |ms| format!("{ms:.2}"));
-            let (ours, nginx, hyper) = (cell(OURS), cell(NGINX), cell(HYPER));
-            let _ = writeln!(text, "| {}: added {name}, ms | {ours} | {nginx} | {NONE} | {hyper} |", row.what);
+            let over = |proxy: &str| over_idle_mb(memory, proxy, at);
+            row(&format!("{} slow streams: memory over idle, MB", digits(streams.into())), &over, 1);
         }
     }
     if let Some(start) = &report.start {
-        let cell = |proxy: &str| value(start.ready_ms.get(proxy).and_then(Rounds::median), digits);
-        let _ = writeln!(text, "| start, ms | {} | {} | {NONE} | {} |", cell(OURS), cell(NGINX), cell(HYPER));
+        row("from exec to ready, ms", &|proxy| start.ready_ms.get(proxy)?.median(), 0);
     }
     let _ = write!(text, "\n{}\n", report.machine.sentence());
     text
@@ -84,7 +75,7 @@ pub(crate) fn short(report: &Report) -> String {
 
 pub(crate) fn soak(soaked: &Soaked, place: &str) -> String {
     let mut text = format!(
-        "{place}\n\n| over {} minutes | idle before | first third, median | last third, median | most | 30 s after the end |\n\
+        "{place}\n\n| over {} minutes | idle before | first third, median | last third, median | most | 60 s after the end |\n\
          | --- | --- | --- | --- | --- | --- |\n",
         soaked.minutes
     );
@@ -152,7 +143,7 @@ fn latency(rows: &[LatencyRow]) -> String {
 fn memory(memory: &Memory) -> String {
     let mut head = "| MB resident | idle |".to_owned();
     for streams in streams(memory) {
-        let _ = write!(head, " {streams} slow streams (over idle) |");
+        let _ = write!(head, " {} slow streams (over idle) |", digits(streams.into()));
     }
     head += " after they ended | idle, another process | after 8 bodies of 25 MB | at its most |";
     let columns = head.matches('|').count() - 1;
@@ -207,6 +198,12 @@ fn start(start: &Start) -> String {
         let _ = write!(text, "; {count} packages are linked in, its own among them");
     }
     text + ".\n"
+}
+
+/// What the streams of a step take, in MB.
+pub(crate) fn over_idle_mb(memory: &Memory, proxy: &str, step: usize) -> Option<f64> {
+    let row = memory.proxies.get(proxy)?;
+    Some(number(row.held_kb.get(step)?.1.saturating_sub(row.idle_kb)) / 1e3)
 }
 
 fn streams(memory: &Memory) -> Vec<u32> {

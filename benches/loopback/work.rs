@@ -73,7 +73,9 @@ pub(crate) const PACED_STREAM: Work = Work {
 pub(crate) const SHORT_STREAM: Work =
     Work { name: "stream 40x100 B, a chunk every 5 ms", answer: stream(40, 100, 5), calls: 320, ..PACED_STREAM };
 pub(crate) const HELD: Work = Work { name: "held stream", answer: Answer::Held, ..FAST_STREAM };
-pub(crate) const FLOOD: Work = Work { name: "flood", answer: Answer::Flood { bytes: 16_000_000 }, ..FAST_STREAM };
+pub(crate) const FLOOD: Work = Work { name: "flood", answer: Answer::Flood { bytes: FLOOD_BYTES }, ..FAST_STREAM };
+/// More than all buffers on the way hold.
+pub(crate) const FLOOD_BYTES: u64 = 64_000_000;
 pub(crate) const FAULT: Work = Work { name: "fault", answer: Answer::Fault, ..FAST_STREAM };
 pub(crate) const CUT: Work = Work { name: "cut stream", answer: Answer::Cut, ..FAST_STREAM };
 
@@ -147,18 +149,17 @@ impl Canned {
                 canned
             }
             Answer::Stream { chunks, chunk_bytes, every } => {
-                let messages = (0..chunks).map(|n| event(Part::of(n, chunks), chunk_bytes)).collect();
-                Self::streamed(work, messages, !every.is_zero())
+                let messages: Vec<_> = (0..chunks).map(|n| event(Part::of(n, chunks), chunk_bytes)).collect();
+                Self::streamed(work, &messages, !every.is_zero())
             }
             Answer::Held => {
-                Self::streamed(work, [Part::Start, Part::Delta, Part::Stop].map(|part| event(part, 100)).into(), true)
+                Self::streamed(work, &[Part::Start, Part::Delta, Part::Stop].map(|part| event(part, 100)), true)
             }
             Answer::Flood { .. } => {
-                Self::streamed(work, [Part::Start, Part::Delta].map(|part| event(part, 4_000)).into(), true)
+                Self::streamed(work, &[Part::Start, Part::Delta].map(|part| event(part, 4_000)), true)
             }
             Answer::Cut => {
-                let mut canned =
-                    Self::streamed(work, [Part::Start, Part::Delta].map(|part| event(part, 100)).into(), true);
+                let mut canned = Self::streamed(work, &[Part::Start, Part::Delta].map(|part| event(part, 100)), true);
                 if let Some(last) = canned.pieces.get_mut(1) {
                     last.truncate(60);
                 }
@@ -177,7 +178,7 @@ impl Canned {
         Self { work, head: head.into_bytes(), pieces: vec![body.into_bytes()], payload_bytes, crc, ends: Vec::new() }
     }
 
-    fn streamed(work: Work, messages: Vec<Vec<u8>>, one_by_one: bool) -> Self {
+    fn streamed(work: Work, messages: &[Vec<u8>], one_by_one: bool) -> Self {
         let head = "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\n\
                     X-Amzn-Bedrock-Content-Type: application/json\r\nx-amzn-RequestId: 1\r\n\
                     Transfer-Encoding: chunked\r\n\r\n";

@@ -4,11 +4,11 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::figures::{CpuRow, Memory, Report, number};
+use crate::figures::{CpuRow, Memory, Report};
 use crate::plot::{Bar, Group, Plot};
 use crate::proxies::Result;
 use crate::soak::Soaked;
-use crate::table::{self, added, digits, least};
+use crate::table::{self, added, digits, least, over_idle_mb};
 
 const PLOTS: &str = "docs/performance";
 
@@ -90,10 +90,7 @@ fn memory(memory: &Memory) -> Plot {
     let mut groups = Vec::new();
     let streams = memory.proxies.values().next().map(|row| row.held_kb.clone()).unwrap_or_default();
     for (at, (streams, _)) in streams.into_iter().enumerate() {
-        let over = |proxy: &str| {
-            let row = memory.proxies.get(proxy)?;
-            Some(number(row.held_kb.get(at)?.1.saturating_sub(row.idle_kb)) / 1e3)
-        };
+        let over = |proxy: &str| over_idle_mb(memory, proxy, at);
         let shown = |_: &str, mb: f64| format!("{mb:.1} MB");
         let label = format!("{} slow streams", digits(f64::from(streams)));
         groups.push(Group { label, bars: bars(&["tollgate", "nginx", "bare hyper"], over, shown) });
