@@ -10,7 +10,7 @@ use crate::proxies::{Bench, Result, Security};
 use crate::work::{MEASURED, Work};
 
 /// Rounds that count; one before them warms up connections, pages and branch predictors.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 4;
 /// From here on the cost per byte is the call's cost, and SHA-256 of the body stands beside it.
 const LARGE_BYTES: usize = 400_000;
 
@@ -46,7 +46,7 @@ pub(crate) async fn measure(bench: &Bench, security: Security, wanted: impl Fn(&
     Ok(rows)
 }
 
-/// How long SHA-256 of as many bytes takes, at its best: it is computed until 50 MB have been through.
+/// How long SHA-256 of as many bytes takes, at its best of several times.
 fn sha256(bytes: usize) -> Duration {
     let body = vec![b'w'; bytes];
     let once = || {
@@ -54,5 +54,5 @@ fn sha256(bytes: usize) -> Duration {
         std::hint::black_box(Sha256::digest(std::hint::black_box(&body)));
         start.elapsed()
     };
-    (0..(50_000_000 / bytes).max(2)).map(|_| once()).min().unwrap_or_default()
+    (0..(50_000_000 / bytes).max(8)).map(|_| once()).min().unwrap_or_default()
 }

@@ -55,7 +55,11 @@ impl Plot {
                     body,
                     r#"<rect class="{class}" x="{LEFT}" y="{y:.1}" width="{width:.1}" height="{height}" rx="1"/>"#
                 );
-                text(&mut body, (x(bar.value) + 5.0, y + 11.0), "small", "start", &bar.shown);
+                // Beside the bar, or beyond the line where the number would stand across it.
+                let line = self.line.map_or(0.0, |(at, _)| x(at));
+                let end = x(bar.value);
+                let at = if (end..end + RIGHT).contains(&line) { line } else { end };
+                text(&mut body, (at + 5.0, y + 11.0), "small", "start", &bar.shown);
                 y += BAR;
             }
             y += GAP;

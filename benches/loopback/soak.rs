@@ -22,7 +22,7 @@ use crate::work::{CUT, FAST_STREAM, FAULT, FLOOD, MEASURED, PACED_STREAM, SHORT_
 const WORKERS: u64 = 48;
 const EVERY: Duration = Duration::from_secs(5);
 /// Before the last sample nothing is asked for so long: what was read on has ended by then, and idle connections are closed.
-const QUIET: Duration = Duration::from_secs(60);
+const QUIET: Duration = Duration::from_mins(1);
 
 /// What came of it, sample by sample.
 pub(crate) struct Soaked {
