@@ -54,12 +54,20 @@ fn main() -> Result<()> {
     proxies::prepare_self()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let bench = prepare().await?;
-        match asked.soak {
-            Some(minutes) => soaked(&bench, minutes, &machine, &asked).await,
-            None => measured(&bench, machine, &asked).await,
+        // Returning ends the proxies; dying would leave them.
+        tokio::select! {
+            done = run(machine, &asked) => done,
+            _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
         }
     })
+}
+
+async fn run(machine: Machine, asked: &Asked) -> Result<()> {
+    let bench = prepare().await?;
+    match asked.soak {
+        Some(minutes) => soaked(&bench, minutes, &machine, asked).await,
+        None => measured(&bench, machine, asked).await,
+    }
 }
 
 /// What the command line asks for.
