@@ -1,162 +1,174 @@
-//! The load generator: keep-alive HTTP/1.1 connections that send prepared requests and check each answer for completeness.
+//! The load generator: keep-alive HTTP/1.1 connections that send prepared requests, time the answers and check that they are
+//! complete, byte for byte.
 
 use std::io;
-use std::ops::Range;
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use bytes::BytesMut;
+use rustls::pki_types::ServerName;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio_rustls::TlsConnector;
 
-use crate::proxies::Proxy;
+use crate::upstream::Upstream;
+use crate::wire::{self, Framing, Io};
+use crate::work::{Canned, Work};
 
-/// What is asked of a proxy, again and again.
-#[derive(Clone, Copy)]
-pub(crate) struct Work {
-    pub(crate) name: &'static str,
-    pub(crate) request_bytes: usize,
-    pub(crate) answer: Answer,
-    pub(crate) calls: u32,
-    pub(crate) connections: u32,
+/// How something is reached: a proxy, or the upstream itself.
+#[derive(Clone)]
+pub(crate) struct Route {
+    pub(crate) address: SocketAddr,
+    pub(crate) key: String,
+    pub(crate) tls: Option<TlsConnector>,
 }
 
-#[derive(Clone, Copy)]
-pub(crate) enum Answer {
-    Json { bytes: usize },
-    Stream { chunks: usize, chunk_bytes: usize, every: Duration },
+impl Route {
+    pub(crate) fn request(&self, work: &Work) -> Arc<[u8]> {
+        work.request(&self.address.to_string(), &self.key)
+    }
 }
 
-pub(crate) const WORKS: [Work; 5] = [
-    Work {
-        name: "2 KB invoke",
-        request_bytes: 2_000,
-        answer: Answer::Json { bytes: 1_000 },
-        calls: 6_000,
-        connections: 16,
-    },
-    Work {
-        name: "100 KB invoke",
-        request_bytes: 100_000,
-        answer: Answer::Json { bytes: 1_000 },
-        calls: 2_000,
-        connections: 16,
-    },
-    Work {
-        name: "stream 200x100 B, as fast as it goes",
-        request_bytes: 2_000,
-        answer: Answer::Stream { chunks: 200, chunk_bytes: 100, every: Duration::ZERO },
-        calls: 1_500,
-        connections: 16,
-    },
-    Work {
-        name: "stream 2000x200 B, as fast as it goes",
-        request_bytes: 2_000,
-        answer: Answer::Stream { chunks: 2_000, chunk_bytes: 200, every: Duration::ZERO },
-        calls: 240,
-        connections: 16,
-    },
-    Work {
-        name: "stream 200x100 B, a chunk every 5 ms",
-        request_bytes: 2_000,
-        answer: Answer::Stream { chunks: 200, chunk_bytes: 100, every: Duration::from_millis(5) },
-        calls: 128,
-        connections: 32,
-    },
-];
+/// How an answer came.
+#[derive(Default)]
+pub(crate) struct Seen {
+    /// From the sending of the request to the first byte of the answer's body.
+    pub(crate) first_byte: Duration,
+    /// To its end.
+    pub(crate) whole: Duration,
+    /// Between the chunks of a paced stream.
+    pub(crate) gaps: Vec<Duration>,
+}
 
-impl Work {
-    pub(crate) const fn is_stream(&self) -> bool {
-        matches!(self.answer, Answer::Stream { .. })
+/// A connection that makes one call after another.
+pub(crate) struct Caller {
+    io: Box<dyn Io>,
+    buffer: BytesMut,
+    answer: Option<Framing>,
+    status: u16,
+    payload_bytes: u64,
+    crc: crc32fast::Hasher,
+}
+
+impl Caller {
+    pub(crate) async fn connect(route: &Route) -> io::Result<Self> {
+        Self::over(TcpStream::connect(route.address).await?, route).await
     }
 
-    /// Payload bytes of the answer, nominally.
-    pub(crate) const fn response_bytes(&self) -> usize {
-        match self.answer {
-            Answer::Json { bytes } => bytes,
-            Answer::Stream { chunks, chunk_bytes, .. } => chunks * chunk_bytes,
+    /// With little room in its socket, so that what it does not read stays with the proxy.
+    pub(crate) async fn connect_narrow(route: &Route) -> io::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(16 * 1_024)?;
+        Self::over(socket.connect(route.address).await?, route).await
+    }
+
+    async fn over(tcp: TcpStream, route: &Route) -> io::Result<Self> {
+        tcp.set_nodelay(true)?;
+        let io: Box<dyn Io> = match &route.tls {
+            None => Box::new(tcp),
+            Some(tls) => Box::new(tls.connect(ServerName::from(route.address.ip()), tcp).await?),
+        };
+        let (buffer, crc) = (BytesMut::new(), crc32fast::Hasher::new());
+        Ok(Self { io, buffer, answer: None, status: 0, payload_bytes: 0, crc })
+    }
+
+    /// Sends a request and reads the head of its answer: the status.
+    pub(crate) async fn begin(&mut self, request: &[u8]) -> io::Result<u16> {
+        self.io.write_all(request).await?;
+        self.io.flush().await?;
+        let head = wire::head(&mut self.io, &mut self.buffer).await?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        (self.status, self.answer) = (head.status, Some(head.framing));
+        (self.payload_bytes, self.crc) = (0, crc32fast::Hasher::new());
+        Ok(self.status)
+    }
+
+    /// Reads more of the answer's body, once; `true` when it has ended.
+    pub(crate) async fn more(&mut self) -> io::Result<bool> {
+        let Some(answer) = &mut self.answer else { return Ok(true) };
+        if self.buffer.is_empty() && !wire::fill(&mut self.io, &mut self.buffer).await? {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        let (payload_bytes, crc) = (&mut self.payload_bytes, &mut self.crc);
+        let before = self.buffer.len();
+        let seen = |payload: &[u8]| {
+            *payload_bytes += payload.len() as u64;
+            crc.update(payload);
+        };
+        let ended = answer.take(&mut self.buffer, seen)?;
+        if ended {
+            self.answer = None;
+        } else if self.buffer.len() == before && !wire::fill(&mut self.io, &mut self.buffer).await? {
+            // A chunk's size line that has come in part.
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(ended)
     }
 
-    fn request(&self, proxy: &Proxy) -> Vec<u8> {
-        let verb = if self.is_stream() { "invoke-with-response-stream" } else { "invoke" };
-        let opening = format!(
-            r#"{{"bench":"{}","anthropic_version":"bedrock-2023-05-31","max_tokens":100,"messages":[{{"role":"user","content":""#,
-            self.name
-        );
-        let text = "w".repeat(self.request_bytes.saturating_sub(opening.len() + 4));
-        let body = format!("{opening}{text}\"}}]}}");
-        format!(
-            "POST /model/us.anthropic.claude-sonnet-4-5-20250929-v1%3A0/{verb} HTTP/1.1\r\nHost: {}\r\n\
-             Authorization: Bearer {}\r\nContent-Type: application/json\r\nAccept: application/json\r\n\
-             User-Agent: loopback-bench\r\nContent-Length: {}\r\n\r\n{body}",
-            proxy.address,
-            proxy.key,
-            body.len()
-        )
-        .into_bytes()
+    /// Payload bytes of the answer so far.
+    pub(crate) fn payload_bytes(&self) -> u64 {
+        self.payload_bytes
+    }
+
+    /// Reads a held stream to its end: the payload bytes that came in all.
+    pub(crate) async fn finish(&mut self) -> io::Result<u64> {
+        while !self.more().await? {}
+        Ok(self.payload_bytes)
+    }
+
+    /// One whole call, whose answer has to be the canned one to the byte.
+    pub(crate) async fn call(&mut self, request: &[u8], canned: &Canned) -> io::Result<Seen> {
+        let start = Instant::now();
+        let status = self.begin(request).await?;
+        let mut seen = Seen::default();
+        let mut ends = canned.ends.iter().peekable();
+        let mut last = None;
+        loop {
+            let ended = self.more().await?;
+            let now = Instant::now();
+            if seen.first_byte.is_zero() && self.payload_bytes > 0 {
+                seen.first_byte = now - start;
+            }
+            while ends.next_if(|end| **end <= self.payload_bytes).is_some() {
+                if let Some(last) = last.replace(now) {
+                    seen.gaps.push(now - last);
+                }
+            }
+            if ended {
+                seen.whole = now - start;
+                break;
+            }
+        }
+        let crc = std::mem::take(&mut self.crc).finalize();
+        if status != 200 || self.payload_bytes != canned.payload_bytes || crc != canned.crc {
+            return Err(io::Error::other(format!(
+                "{}: not the answer that was sent: status {status}, {} bytes of {}",
+                canned.work.name, self.payload_bytes, canned.payload_bytes
+            )));
+        }
+        Ok(seen)
     }
 }
 
-/// Makes all the calls of `work` through `proxy`.
-pub(crate) async fn run(work: &Work, proxy: &Proxy) -> io::Result<()> {
-    let request = work.request(proxy);
+/// Makes all the calls of a round over one route and tells how each answer came. One that is not complete is an error.
+pub(crate) async fn run(work: &Work, route: &Route, upstream: &Upstream) -> io::Result<Vec<Seen>> {
+    let (request, canned) = (route.request(work), upstream.canned(work)?);
     let mut callers = tokio::task::JoinSet::new();
     for _ in 0..work.connections {
-        let (request, address, work) = (request.clone(), proxy.address, *work);
+        let (request, canned, route, calls) =
+            (Arc::clone(&request), Arc::clone(&canned), route.clone(), work.calls / work.connections);
         callers.spawn(async move {
-            let mut tcp = TcpStream::connect(address).await?;
-            tcp.set_nodelay(true)?;
-            let mut buffer = Vec::with_capacity(1 << 20);
-            for _ in 0..work.calls / work.connections {
-                tcp.write_all(&request).await?;
-                let answer = read_message(&mut tcp, &mut buffer).await?.ok_or(io::ErrorKind::UnexpectedEof)?;
-                let got = answer.body.len();
-                let head = buffer.get(..answer.body.start).unwrap_or_default();
-                if !head.starts_with(b"HTTP/1.1 200") || got < work.response_bytes() {
-                    let shown =
-                        String::from_utf8_lossy(buffer.get(..answer.end.min(400)).unwrap_or_default()).into_owned();
-                    return Err(io::Error::other(format!("incomplete ({got} bytes): {shown}")));
-                }
-                buffer.drain(..answer.end);
+            let mut caller = Caller::connect(&route).await?;
+            let mut seen = Vec::new();
+            for _ in 0..calls {
+                seen.push(caller.call(&request, &canned).await?);
             }
-            Ok(())
+            io::Result::Ok(seen)
         });
     }
+    let mut seen = Vec::new();
     while let Some(caller) = callers.join_next().await {
-        caller.map_err(io::Error::other)??;
+        seen.extend(caller.map_err(io::Error::other)??);
     }
-    Ok(())
-}
-
-/// Where a message lies in the buffer. A chunked body's range holds its framing too.
-pub(crate) struct Found {
-    pub(crate) body: Range<usize>,
-    pub(crate) end: usize,
-}
-
-/// Reads one HTTP/1.1 message, or `None` at the end of the connection.
-pub(crate) async fn read_message(tcp: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Option<Found>> {
-    let mut scanned = 0;
-    loop {
-        if let Some(found) = find(buffer, &mut scanned) {
-            return Ok(Some(found));
-        }
-        if tcp.read_buf(buffer).await? == 0 {
-            return if buffer.is_empty() { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
-        }
-    }
-}
-
-fn find(buffer: &[u8], scanned: &mut usize) -> Option<Found> {
-    let head = memchr::memmem::find(buffer, b"\r\n\r\n")? + 4;
-    let text = String::from_utf8_lossy(buffer.get(..head)?).to_ascii_lowercase();
-    if text.contains("transfer-encoding: chunked") {
-        // The bench's own payloads never hold this sequence, so looking for the last chunk is enough.
-        let from = (*scanned).max(head).saturating_sub(5).max(head - 2);
-        let last = memchr::memmem::find(buffer.get(from..)?, b"\r\n0\r\n\r\n");
-        *scanned = buffer.len().saturating_sub(8);
-        let end = from + last? + 7;
-        return Some(Found { body: head..end, end });
-    }
-    let length: usize = text.split("content-length: ").nth(1)?.split("\r\n").next()?.parse().ok()?;
-    (buffer.len() >= head + length).then_some(Found { body: head..head + length, end: head + length })
+    Ok(seen)
 }

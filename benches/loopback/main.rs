@@ -1,116 +1,149 @@
-//! CPU per call of the gateway beside nginx, over loopback, in one run.
+//! What the gateway costs beside nginx and beside a bare proxy on hyper, over loopback, in one run. docs/performance.md says what
+//! each figure means.
 //!
-//! `cargo bench --bench loopback` starts a canned upstream and a load generator (this process, on the last core), the gateway
-//! with the whole way on (key, profile, guardrail, budgets, SigV4, metering, metrics, log) and nginx as a plain reverse proxy
-//! with buffering off (one after the other, on the first core), and runs them interleaved. It measures the CPU time that the
-//! kernel accounts to each process, not wall time, and checks every response for completeness. Without nginx on the path it
-//! says so and measures the gateway alone. Numbers are printed as a table, or as JSON with `-- --json`.
+//! `cargo bench --bench loopback` starts a canned upstream and a load generator (this process, on the last core) and the proxies
+//! (on the first, only one of them under load at a time): the gateway with the whole way on (key, profile, guardrail, budgets in
+//! the embedded store, SigV4, metering, metrics, log), nginx as a plain reverse proxy with buffering off, and hyper's server and
+//! client with nothing between them. CPU is what the kernel accounts to a process, in interleaved rounds of which the least
+//! counts. Every response is compared with what was sent; one that differs ends the run. Without nginx on the path the bench
+//! says so and measures the others.
+//!
+//! `-- --json` prints the rounds, `-- --only WORDS` measures what has the words in its name (sections are `cpu`, `tls`, `memory`,
+//! `latency`, `slow readers`, `start`), `-- --write` puts tables and plots where README.md and docs/performance.md have them, and
+//! `-- --soak MINUTES` churns instead. `TOLLGATE` names another binary than the one that was built along.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
+mod bare;
+mod cpu;
+mod figures;
+mod latency;
 mod load;
+mod machine;
+mod memory;
+mod plot;
 mod proxies;
+mod slow_readers;
+mod soak;
+mod start;
+mod table;
+mod tls;
 mod upstream;
+mod wire;
+mod work;
+mod written;
 
-use std::collections::BTreeMap;
-use std::error::Error;
+use figures::Report;
+use machine::Machine;
+use proxies::{Bench, Kind, Result, Security};
+use tls::Certificate;
 
-use load::Work;
-use proxies::Proxy;
-
-/// Interleaved rounds; the least of them is the figure, the greatest shows the noise.
-const ROUNDS: usize = 3;
-
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some((first, rest)) = arguments.split_first()
+        && first == bare::ARGUMENT
+    {
+        return bare::main(rest);
+    }
     // `cargo bench` says so; `cargo test --all-targets` runs benches too, without a word, and there is nothing to test here.
-    let arguments: Vec<String> = std::env::args().collect();
     if !arguments.iter().any(|argument| argument == "--bench") {
         return Ok(());
     }
-    proxies::pin_self()?;
+    let asked = Asked::of(&arguments)?;
+    let machine = Machine::here(&arguments);
+    proxies::prepare_self()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let rows = runtime.block_on(measure())?;
-    if arguments.iter().any(|argument| argument == "--json") {
-        println!("{}", serde_json::to_string_pretty(&rows.iter().map(Row::json).collect::<Vec<_>>())?);
+    runtime.block_on(async {
+        // Returning ends the proxies; dying would leave them.
+        tokio::select! {
+            done = run(machine, &asked) => done,
+            _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
+        }
+    })
+}
+
+async fn run(machine: Machine, asked: &Asked) -> Result<()> {
+    let bench = prepare().await?;
+    match asked.soak {
+        Some(minutes) => soaked(&bench, minutes, &machine, asked).await,
+        None => measured(&bench, machine, asked).await,
+    }
+}
+
+/// What the command line asks for.
+#[derive(Default)]
+struct Asked {
+    json: bool,
+    write: bool,
+    only: Option<String>,
+    soak: Option<u64>,
+}
+
+impl Asked {
+    fn of(arguments: &[String]) -> Result<Self> {
+        let mut asked = Self::default();
+        let mut arguments = arguments.iter();
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--bench" => {}
+                "--json" => asked.json = true,
+                "--write" => asked.write = true,
+                "--only" => asked.only = Some(arguments.next().ok_or("--only takes words")?.to_lowercase()),
+                "--soak" => asked.soak = Some(arguments.next().ok_or("--soak takes minutes")?.parse()?),
+                other => {
+                    return Err(format!("{other} is not known: --json, --write, --only WORDS, --soak MINUTES").into());
+                }
+            }
+        }
+        if asked.write && asked.only.is_some() {
+            return Err("--write is for whole runs".into());
+        }
+        Ok(asked)
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| name.to_lowercase().contains(only))
+    }
+}
+
+async fn prepare() -> Result<Bench> {
+    let folder = tempfile::tempdir()?;
+    let certificate = Certificate::make(folder.path())?;
+    let upstream = upstream::start(certificate.acceptor()?).await?;
+    let mut bench = Bench { folder, upstream, certificate, kinds: vec![Kind::Tollgate, Kind::Nginx, Kind::BareHyper] };
+    if let Err(error) = bench.start(Kind::Nginx, Security::Clear) {
+        eprintln!("nginx is not measured: {error} (on Debian: apt-get install nginx-light)");
+        bench.kinds.retain(|kind| *kind != Kind::Nginx);
+    }
+    Ok(bench)
+}
+
+async fn measured(bench: &Bench, machine: Machine, asked: &Asked) -> Result<()> {
+    let wanted = |section: &str| asked.wants(section);
+    let cpu = cpu::measure(bench, Security::Clear, |work| asked.wants(&format!("cpu {}", work.name))).await?;
+    let cpu_tls = cpu::measure(bench, Security::Tls, |work| asked.wants(&format!("tls {}", work.name))).await?;
+    let latency = if wanted("latency") { latency::measure(bench).await? } else { Vec::new() };
+    let memory = if wanted("memory") { Some(memory::measure(bench).await?) } else { None };
+    let slow_readers = if wanted("slow readers") { Some(slow_readers::measure(bench).await?) } else { None };
+    let start = if wanted("start") { Some(start::measure(bench)?) } else { None };
+    let report = Report { machine, cpu, cpu_tls, memory, latency, slow_readers, start };
+    if asked.write {
+        written::report(&report)?;
+    }
+    if asked.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
-        print_table(&rows);
+        println!("{}", table::full(&report));
     }
     Ok(())
 }
 
-struct Row {
-    work: Work,
-    /// Microseconds of CPU per call, round by round, by proxy.
-    cpu_us: BTreeMap<&'static str, Vec<f64>>,
-}
-
-impl Row {
-    fn least(&self, proxy: &str) -> Option<f64> {
-        self.cpu_us.get(proxy)?.iter().copied().reduce(f64::min)
+async fn soaked(bench: &Bench, minutes: u64, machine: &Machine, asked: &Asked) -> Result<()> {
+    let soaked = soak::run(bench, minutes).await?;
+    let place = machine.sentence();
+    if asked.write {
+        written::soak(&soaked, &place)?;
     }
-
-    fn most(&self, proxy: &str) -> Option<f64> {
-        self.cpu_us.get(proxy)?.iter().copied().reduce(f64::max)
-    }
-
-    fn json(&self) -> serde_json::Value {
-        serde_json::json!({ "work": self.work.name, "response_bytes": self.work.response_bytes(), "cpu_us_per_call": self.cpu_us })
-    }
-}
-
-async fn measure() -> Result<Vec<Row>, Box<dyn Error>> {
-    let upstream = upstream::start().await?;
-    let folder = tempfile::tempdir()?;
-    let mut proxies = vec![Proxy::gateway(folder.path(), upstream)?];
-    match Proxy::nginx(folder.path(), upstream) {
-        Ok(nginx) => proxies.push(nginx),
-        Err(error) => eprintln!("nginx is not measured: {error} (on Debian: apt-get install nginx-light)"),
-    }
-    let mut rows = Vec::new();
-    let only = std::env::var("ONLY").unwrap_or_default();
-    for work in load::WORKS.into_iter().filter(|work| work.name.contains(&only)) {
-        eprintln!("{} …", work.name);
-        let mut cpu_us: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
-        for round in 0..=ROUNDS {
-            for proxy in &proxies {
-                let before = proxy.cpu()?;
-                load::run(&work, proxy).await?;
-                let spent = proxy.cpu()?.saturating_sub(before);
-                // The first round warms up: connections, pages, branch predictors.
-                if round > 0 {
-                    let per_call = spent.as_secs_f64() * 1e6 / f64::from(work.calls);
-                    cpu_us.entry(proxy.name).or_default().push(per_call);
-                }
-            }
-        }
-        rows.push(Row { work, cpu_us });
-    }
-    for proxy in &proxies {
-        eprintln!("{}: {} MB resident after the run", proxy.name, proxy.resident_mb()?);
-    }
-    Ok(rows)
-}
-
-fn print_table(rows: &[Row]) {
-    println!(
-        "| CPU per call (µs, least of {ROUNDS} rounds, most in brackets) | tollgate | nginx | ratio | tollgate, µs per streamed MB |"
-    );
-    println!("| --- | --- | --- | --- | --- |");
-    for row in rows {
-        let shown = |proxy: &str| match (row.least(proxy), row.most(proxy)) {
-            (Some(least), Some(most)) => format!("{least:.0} ({most:.0})"),
-            _ => "not measured".to_owned(),
-        };
-        let ratio = match (row.least("tollgate"), row.least("nginx")) {
-            (Some(ours), Some(theirs)) => format!("{:.2}", ours / theirs),
-            _ => "–".to_owned(),
-        };
-        #[expect(clippy::cast_precision_loss, reason = "a table for people")]
-        let megabytes = row.work.response_bytes() as f64 / 1e6;
-        let per_megabyte = match row.least("tollgate") {
-            Some(least) if row.work.is_stream() => format!("{:.0}", least / megabytes),
-            _ => "–".to_owned(),
-        };
-        println!("| {} | {} | {} | {ratio} | {per_megabyte} |", row.work.name, shown("tollgate"), shown("nginx"));
-    }
+    println!("{}", table::soak(&soaked, &place));
+    Ok(())
 }

@@ -3,116 +3,197 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use aws_smithy_eventstream::frame::write_message_to;
-use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
-use base64::Engine;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use bytes::BytesMut;
+use socket2::SockRef;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
-use crate::load::{Answer, WORKS, Work};
+use crate::wire::{self, Framing, Io};
+use crate::work::{self, Answer, Canned, Catalogue};
 
-/// Starts it on a free port.
-pub(crate) async fn start() -> io::Result<SocketAddr> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
-    let canned: Arc<Vec<(Work, Canned)>> = Arc::new(WORKS.into_iter().map(|work| (work, Canned::of(&work))).collect());
+/// Where it listens, and what its answers are.
+#[derive(Clone)]
+pub(crate) struct Upstream {
+    pub(crate) clear: SocketAddr,
+    pub(crate) tls: SocketAddr,
+    pub(crate) control: Arc<Control>,
+    pub(crate) catalogue: Arc<Catalogue>,
+}
+
+impl Upstream {
+    pub(crate) fn canned(&self, work: &work::Work) -> io::Result<Arc<Canned>> {
+        self.catalogue.get(work.name).cloned().ok_or_else(|| io::Error::other("no such work"))
+    }
+}
+
+/// What the bench tells its upstream while it runs, and hears of it.
+pub(crate) struct Control {
+    release: watch::Sender<u64>,
+    /// Payload bytes written to held streams.
+    held_bytes: AtomicU64,
+    /// Bytes that each flood has handed to its socket.
+    floods: Mutex<Vec<Arc<AtomicU64>>>,
+}
+
+impl Control {
+    /// Has all held streams come to their end.
+    pub(crate) fn release(&self) {
+        self.release.send_modify(|epoch| *epoch += 1);
+    }
+
+    /// Payload bytes written to held streams since this was asked last.
+    pub(crate) fn take_held_bytes(&self) -> u64 {
+        self.held_bytes.swap(0, Ordering::Relaxed)
+    }
+
+    /// What each flood since this was asked last has handed to its socket.
+    pub(crate) fn take_floods(&self) -> Vec<u64> {
+        let floods = std::mem::take(&mut *self.floods.lock().unwrap_or_else(PoisonError::into_inner));
+        floods.iter().map(|bytes| bytes.load(Ordering::Relaxed)).collect()
+    }
+
+    fn flood(&self) -> Arc<AtomicU64> {
+        let bytes = Arc::new(AtomicU64::new(0));
+        self.floods.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&bytes));
+        bytes
+    }
+}
+
+/// Starts it on two free ports, one in clear and one with TLS.
+pub(crate) async fn start(tls: TlsAcceptor) -> io::Result<Upstream> {
+    let (in_clear, with_tls) = (TcpListener::bind("127.0.0.1:0").await?, TcpListener::bind("127.0.0.1:0").await?);
+    let control =
+        Control { release: watch::Sender::new(0), held_bytes: AtomicU64::new(0), floods: Mutex::new(Vec::new()) };
+    let upstream = Upstream {
+        clear: in_clear.local_addr()?,
+        tls: with_tls.local_addr()?,
+        control: Arc::new(control),
+        catalogue: work::catalogue(),
+    };
+    let shared = upstream.clone();
     tokio::spawn(async move {
-        while let Ok((tcp, _)) = listener.accept().await {
-            let canned = Arc::clone(&canned);
-            tokio::spawn(async move {
-                let _ = serve(tcp, &canned).await;
-            });
+        while let Ok((tcp, _)) = in_clear.accept().await {
+            let upstream = shared.clone();
+            tokio::spawn(async move { serve(tcp, &upstream).await });
         }
     });
-    Ok(address)
+    let shared = upstream.clone();
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = with_tls.accept().await {
+            let (upstream, tls) = (shared.clone(), tls.clone());
+            tokio::spawn(async move { serve(tls.accept(tcp).await?, &upstream).await });
+        }
+    });
+    Ok(upstream)
 }
 
-/// A response: its head, and its body in the pieces that are written one at a time.
-struct Canned {
-    head: Vec<u8>,
-    pieces: Vec<Vec<u8>>,
-    every: Duration,
-}
-
-impl Canned {
-    fn of(work: &Work) -> Self {
-        match work.answer {
-            Answer::Json { bytes } => {
-                let usage = r#""usage":{"input_tokens":10,"output_tokens":20}}"#;
-                let opening = r#"{"type":"message","content":[{"type":"text","text":""#;
-                let text = "x".repeat(bytes.saturating_sub(opening.len() + usage.len() + 4));
-                let body = format!("{opening}{text}\"}}],{usage}");
-                let head = format!(
-                    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nx-amzn-RequestId: 1\r\n\
-                     X-Amzn-Bedrock-Input-Token-Count: 10\r\nX-Amzn-Bedrock-Output-Token-Count: 20\r\nContent-Length: {}\r\n\r\n",
-                    body.len()
-                );
-                Self { head: head.into_bytes(), pieces: vec![body.into_bytes()], every: Duration::ZERO }
+/// Answers what comes over one connection. Whoever called sees how it ended; nobody else needs to.
+async fn serve(mut io: impl Io, upstream: &Upstream) -> io::Result<()> {
+    io.tcp().set_nodelay(true)?;
+    let mut buffer = BytesMut::with_capacity(128 * 1_024);
+    while let Some(head) = wire::head(&mut io, &mut buffer).await? {
+        let mut framing = head.framing;
+        let Framing::Length(length) = framing else { return Err(io::Error::other("a chunked request")) };
+        let mut opening = Vec::with_capacity(128);
+        loop {
+            let keep = |payload: &[u8]| {
+                let room = 128_usize.saturating_sub(opening.len()).min(payload.len());
+                opening.extend_from_slice(payload.get(..room).unwrap_or_default());
+            };
+            if framing.take(&mut buffer, keep)? {
+                break;
             }
-            Answer::Stream { chunks, chunk_bytes, every } => {
-                let head = "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\n\
-                            X-Amzn-Bedrock-Content-Type: application/json\r\nx-amzn-RequestId: 1\r\n\
-                            Transfer-Encoding: chunked\r\n\r\n";
-                let mut framed: Vec<Vec<u8>> = (0..chunks).map(|n| in_chunk(&event(n, chunks, chunk_bytes))).collect();
-                framed.push(b"0\r\n\r\n".to_vec());
-                let pieces = if every.is_zero() { vec![framed.concat()] } else { framed };
-                Self { head: head.as_bytes().to_vec(), pieces, every }
+            if !wire::fill(&mut io, &mut buffer).await? {
+                return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
-    }
-}
-
-/// One event of an Anthropic stream, its payload padded to `bytes`.
-fn event(number: usize, of: usize, bytes: usize) -> Vec<u8> {
-    let json = if number == 0 {
-        r#"{"type":"message_start","message":{"usage":{"input_tokens":10,"output_tokens":1}}}"#.to_owned()
-    } else if number + 1 == of {
-        r#"{"type":"message_stop","amazon-bedrock-invocationMetrics":{"inputTokenCount":10,"outputTokenCount":20,"invocationLatency":1,"firstByteLatency":1}}"#.to_owned()
-    } else {
-        r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a"}}"#.to_owned()
-    };
-    let encoded = base64::engine::general_purpose::STANDARD.encode(json);
-    let padding = "p".repeat(bytes.saturating_sub(encoded.len() + 19));
-    let payload = format!(r#"{{"bytes":"{encoded}","p":"{padding}"}}"#);
-    let message = Message::new(payload.into_bytes())
-        .add_header(Header::new(":event-type", HeaderValue::String("chunk".into())))
-        .add_header(Header::new(":content-type", HeaderValue::String("application/json".into())))
-        .add_header(Header::new(":message-type", HeaderValue::String("event".into())));
-    let mut encoded = Vec::new();
-    if let Err(error) = write_message_to(&message, &mut encoded) {
-        unreachable!("a small message can be written: {error}");
-    }
-    encoded
-}
-
-fn in_chunk(bytes: &[u8]) -> Vec<u8> {
-    [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()
-}
-
-async fn serve(mut tcp: TcpStream, canned: &[(Work, Canned)]) -> io::Result<()> {
-    tcp.set_nodelay(true)?;
-    let mut buffer = Vec::with_capacity(128 * 1_024);
-    while let Some(request) = crate::load::read_message(&mut tcp, &mut buffer).await? {
-        let body = String::from_utf8_lossy(buffer.get(request.body).unwrap_or_default()).into_owned();
-        let (_, answer) = canned
-            .iter()
-            .find(|(work, _)| body.contains(&format!("\"bench\":\"{}\"", work.name)))
-            .ok_or_else(|| io::Error::other("no such work"))?;
-        if answer.every.is_zero() && answer.pieces.len() == 1 {
-            tcp.write_all(&[answer.head.as_slice(), &answer.pieces.concat()].concat()).await?;
-        } else {
-            tcp.write_all(&answer.head).await?;
-            let mut ticks = tokio::time::interval(answer.every);
-            for piece in &answer.pieces {
-                ticks.tick().await;
-                tcp.write_all(piece).await?;
-            }
+        let canned = work::name_in(&opening).and_then(|name| upstream.catalogue.get(name));
+        let canned = canned.ok_or_else(|| io::Error::other("no such work"))?;
+        if length != canned.work.request_bytes as u64 {
+            return Err(io::Error::other("a request's body came with another length"));
         }
-        buffer.drain(..request.end);
+        answer(&mut io, canned, &upstream.control).await?;
     }
-    let _ = tcp.read(&mut [0]).await;
     Ok(())
+}
+
+async fn answer(io: &mut impl Io, canned: &Canned, control: &Control) -> io::Result<()> {
+    match canned.work.answer {
+        Answer::Stream { every, .. } if !every.is_zero() => {
+            io.write_all(&canned.head).await?;
+            let mut ticks = tokio::time::interval(every);
+            for piece in &canned.pieces {
+                ticks.tick().await;
+                io.write_all(piece).await?;
+                io.flush().await?;
+            }
+            Ok(())
+        }
+        Answer::Json { .. } | Answer::Stream { .. } | Answer::Fault => {
+            let whole = [canned.head.as_slice(), &canned.pieces.concat()].concat();
+            io.write_all(&whole).await?;
+            io.flush().await
+        }
+        Answer::Held => hold(io, canned, control).await,
+        Answer::Flood { bytes } => flood(io, canned, control, bytes).await,
+        Answer::Cut => {
+            io.write_all(&canned.head).await?;
+            for piece in canned.pieces.iter().take(2) {
+                io.write_all(piece).await?;
+            }
+            io.flush().await?;
+            Err(io::Error::other("cut, as was asked"))
+        }
+    }
+}
+
+async fn hold(io: &mut impl Io, canned: &Canned, control: &Control) -> io::Result<()> {
+    let [start, delta, stop, end] = canned.pieces.as_slice() else { return Err(io::Error::other("not held")) };
+    let mut released = control.release.subscribe();
+    let sizes: Vec<u64> =
+        canned.ends.iter().scan(0, |before, end| Some(end - std::mem::replace(before, *end))).collect();
+    let size = |part: usize| sizes.get(part).copied().unwrap_or_default();
+    io.write_all(&[canned.head.as_slice(), start].concat()).await?;
+    io.flush().await?;
+    let mut written = size(0);
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    ticks.tick().await;
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {
+                io.write_all(delta).await?;
+                io.flush().await?;
+                written += size(1);
+            }
+            _ = released.changed() => break,
+        }
+    }
+    io.write_all(&[stop.as_slice(), end].concat()).await?;
+    io.flush().await?;
+    control.held_bytes.fetch_add(written + size(2), Ordering::Relaxed);
+    Ok(())
+}
+
+/// Writes on while somebody reads. The socket's own buffer is kept small, so that what has been taken is with the proxy.
+async fn flood(io: &mut impl Io, canned: &Canned, control: &Control, bytes: u64) -> io::Result<()> {
+    let [start, delta, end] = canned.pieces.as_slice() else { return Err(io::Error::other("no flood")) };
+    SockRef::from(io.tcp()).set_send_buffer_size(16 * 1_024)?;
+    let taken = control.flood();
+    io.write_all(&[canned.head.as_slice(), start].concat()).await?;
+    let block = delta.repeat(16);
+    while taken.load(Ordering::Relaxed) < bytes {
+        let mut rest = block.as_slice();
+        while !rest.is_empty() {
+            let count = io.write(rest).await?;
+            rest = rest.get(count..).unwrap_or_default();
+            taken.fetch_add(count as u64, Ordering::Relaxed);
+        }
+    }
+    io.write_all(end).await
 }
