@@ -12,12 +12,12 @@ use std::sync::Arc;
 use aws_smithy_eventstream::frame::write_message_to;
 use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use tokio_util::sync::CancellationToken;
 use tollgate::config::assembly::{AwsIdentity, assemble};
 use tollgate::config::{Settings, Surroundings};
 use tollgate::identity::keys::{Key, KeyFile, KeyRecord};
 use tollgate::sigv4::AwsCredentials;
 use tollgate::types::{Secret, SystemClock};
-use tokio_util::sync::CancellationToken;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -28,7 +28,8 @@ const WARM_UP: usize = 64;
 const COUNTED: usize = 200;
 const TIMES: usize = 5;
 
-const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\nTransfer-Encoding: chunked\r\n\r\n";
+const HEAD: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 /// One message of a model's stream, in a chunk of its own.
 fn piece() -> Vec<u8> {
@@ -113,7 +114,8 @@ fn gateway(folder: &Path, upstream: SocketAddr) -> (SocketAddr, String) {
                 secret_access_key: Secret::new("secret"),
                 session_token: None,
             };
-            let assembled = Box::pin(assemble(&settings, AwsIdentity::Fixed(aws), Arc::new(SystemClock))).await.unwrap();
+            let assembled =
+                Box::pin(assemble(&settings, AwsIdentity::Fixed(aws), Arc::new(SystemClock))).await.unwrap();
             let bound = assembled.bind().await.unwrap();
             told.send(bound.data_address().unwrap()).unwrap();
             bound.run(CancellationToken::new()).await;
@@ -131,7 +133,8 @@ fn a_streamed_piece_is_passed_on_and_metered_without_an_allocation() {
     let (address, key) = gateway(folder.path(), upstream(door.accept().unwrap().0));
 
     let mut caller = TcpStream::connect(address).unwrap();
-    let body = r#"{"anthropic_version":"bedrock-2023-05-31","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}"#;
+    let body =
+        r#"{"anthropic_version":"bedrock-2023-05-31","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}"#;
     let request = format!(
         "POST /model/sonnet/invoke-with-response-stream HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {key}\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",

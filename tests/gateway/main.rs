@@ -37,6 +37,8 @@ mod proofs;
 mod sdk;
 mod shutdown;
 mod smuggling;
+mod strange;
+mod strange_pairs;
 mod vending;
 mod vending_limits;
 mod wire;
