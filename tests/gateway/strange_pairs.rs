@@ -1,12 +1,7 @@
 //! One answer, three ways to the caller: as it stands on the wire, and by hyper in HTTP/1.1 and HTTP/2. Whatever its chunks are and
 //! wherever it is cut on its way here, the bytes and the bill are the same.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
 use bytes::Bytes;
-use http_body::{Body, Frame};
-use http_body_util::Full;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -17,18 +12,7 @@ use crate::client::{Answer, Wire, send};
 use crate::harness::{Plan, Scene, converse};
 use crate::strange::{STREAMED, chunk};
 use crate::upstream::{Canned, Then};
-
-/// A body that does not say how long it is: a client sends it in chunks, and the gateway leaves it to hyper.
-struct Unsized(Full<Bytes>);
-
-impl Body for Unsized {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Pin::new(&mut self.0).poll_frame(cx)
-    }
-}
+use crate::wire::Unsized;
 
 /// How an answer ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +90,11 @@ async fn ask(scene: &Scene, who: &str) -> Answer {
     let request = scene.post(who, "/model/llama/converse-stream", converse("hello"));
     match who {
         "alice" => send(scene.data, Wire::Http1, request).await,
-        "bob" => send(scene.data, Wire::Http1, request.map(Unsized)).await,
+        // In chunks, which the gateway leaves to hyper.
+        "bob" => {
+            let chunks = Unsized([Bytes::from(converse("hello"))].into());
+            send(scene.data, Wire::Http1, request.map(|_| chunks)).await
+        }
         _ => send(scene.data, Wire::Http2, request).await,
     }
 }
