@@ -110,7 +110,7 @@ async fn goes_wrong(name: &str, body: &[u8], whole_messages: usize, own: Seen) {
         assert_eq!(events.len(), whole_messages, "{name} {wire:?}");
         match (own, wire) {
             (Seen::Exception, _) => {
-                assert!(exception.is_some() && answer.broke.is_none(), "{name} {wire:?}: {answer:?}")
+                assert!(exception.is_some() && answer.broke.is_none(), "{name} {wire:?}: {answer:?}");
             }
             (Seen::Cut, Wire::Http1) => assert!(exception.is_none() && answer.broke.is_some(), "{name}: {answer:?}"),
             (Seen::Cut, Wire::Http2) => assert!(exception.is_some() || answer.broke.is_some(), "{name}: {answer:?}"),
