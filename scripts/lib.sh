@@ -1,4 +1,4 @@
-# What scripts/test, scripts/chaos and scripts/agents share: installing tools into .cache, and system packages where they are missing.
+# What scripts/test, scripts/instructions, scripts/chaos and scripts/agents share: installing tools into .cache, and system packages where they are missing.
 # To be sourced from the root of the repository.
 # shellcheck shell=bash
 

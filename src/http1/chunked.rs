@@ -46,6 +46,8 @@ pub enum Next {
     Trailers,
     /// The end of the body.
     End,
+    /// What stands there is no chunk, nor a part of one. What framing came before it has been taken.
+    Wrong(Malformed),
 }
 
 impl Default for Chunks {
@@ -56,16 +58,16 @@ impl Default for Chunks {
 
 impl Chunks {
     /// Looks at `input`, which follows what was taken before, and takes the framing and the data that it tells of.
-    pub fn step(&mut self, input: &[u8]) -> Result<Step, Malformed> {
+    pub fn step(&mut self, input: &[u8]) -> Step {
         for (at, &byte) in input.iter().enumerate() {
             self.state = match (self.state, byte) {
                 (State::Data(left), _) => {
                     let here = u64::try_from(input.len() - at).unwrap_or(u64::MAX).min(left);
                     self.state = if here == left { State::DataCr } else { State::Data(left - here) };
-                    return Ok(Step { framing: at, next: Next::Data(usize::try_from(here).unwrap_or(usize::MAX)) });
+                    return Step { framing: at, next: Next::Data(usize::try_from(here).unwrap_or(usize::MAX)) };
                 }
                 (State::Size(_, 16), b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
-                    return Err(Malformed("a chunk's size is too long"));
+                    return wrong(at, "a chunk's size is too long");
                 }
                 (State::Size(size, digits), b'0'..=b'9') => State::Size(size << 4 | u64::from(byte - b'0'), digits + 1),
                 (State::Size(size, digits), b'a'..=b'f') => {
@@ -77,7 +79,7 @@ impl Chunks {
                 (State::Size(size, 1..), b'\r') => State::SizeLf(size),
                 (State::SizeLf(0), b'\n') => {
                     self.state = State::Trailer(0);
-                    return Ok(Step { framing: at + 1, next: Next::Trailers });
+                    return Step { framing: at + 1, next: Next::Trailers };
                 }
                 (State::SizeLf(size), b'\n') => State::Data(size),
                 (State::DataCr, b'\r') => State::DataLf,
@@ -85,14 +87,14 @@ impl Chunks {
                 (State::Trailer(_), b'\r') => State::LastLf,
                 (State::LastLf, b'\n') => {
                     self.state = State::End;
-                    return Ok(Step { framing: at + 1, next: Next::End });
+                    return Step { framing: at + 1, next: Next::End };
                 }
                 (State::Trailer(seen) | State::TrailerLine(seen), _) if seen == LARGEST_TRAILERS => {
-                    return Err(Malformed("a trailer section is too long"));
+                    return wrong(at, "a trailer section is too long");
                 }
                 (State::TrailerLine(seen), b'\n') => State::Trailer(seen + 1),
                 (State::Trailer(seen), b'!'..=b'~') | (State::TrailerLine(seen), _) => State::TrailerLine(seen + 1),
-                (State::End, _) => return Ok(Step { framing: 0, next: Next::End }),
+                (State::End, _) => return Step { framing: 0, next: Next::End },
                 (
                     State::Size(..)
                     | State::SizeLf(_)
@@ -101,11 +103,11 @@ impl Chunks {
                     | State::Trailer(_)
                     | State::LastLf,
                     _,
-                ) => return Err(Malformed("no chunk")),
+                ) => return wrong(at, "no chunk"),
             };
         }
         let next = if self.state == State::End { Next::End } else { Next::More };
-        Ok(Step { framing: input.len(), next })
+        Step { framing: input.len(), next }
     }
 
     /// Whether the last chunk is through.
@@ -117,4 +119,8 @@ impl Chunks {
     pub const fn is_between(&self) -> bool {
         matches!(self.state, State::Size(_, 0))
     }
+}
+
+const fn wrong(framing: usize, what: &'static str) -> Step {
+    Step { framing, next: Next::Wrong(Malformed(what)) }
 }

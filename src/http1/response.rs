@@ -63,8 +63,13 @@ pub fn response(buffer: &mut BytesMut) -> Result<Option<ResponseHead>, Malformed
         parts.version = version;
         parts.headers = map(&head, &lines)?;
         let framing = framing(&parts)?;
-        let both = framing == Framing::Chunked && parts.headers.contains_key(header::CONTENT_LENGTH);
-        let keep_alive = framing != Framing::UntilClose && !both && is_kept(&parts);
+        let keep_alive = framing != Framing::UntilClose && !is_doubtful(&parts, framing) && is_kept(&parts);
+        if let (Framing::Length(_), Some(told)) = (framing, parts.headers.remove(header::CONTENT_LENGTH))
+            && parts.status != StatusCode::NO_CONTENT
+        {
+            // Once, however often it was said.
+            parts.headers.insert(header::CONTENT_LENGTH, told);
+        }
         return Ok(Some(ResponseHead { parts, framing, keep_alive }));
     }
 }
@@ -91,6 +96,18 @@ fn framing(parts: &Parts) -> Result<Framing, Malformed> {
             Ok(Framing::Length(told))
         }
         (None, None) => Ok(Framing::UntilClose),
+    }
+}
+
+/// Whether somebody could see another end of the body: then nothing that follows on the connection is believed.
+fn is_doubtful(parts: &Parts, framing: Framing) -> bool {
+    let (length, coding) = (header::CONTENT_LENGTH, header::TRANSFER_ENCODING);
+    match framing {
+        Framing::Chunked => parts.headers.contains_key(length),
+        Framing::Length(_) if parts.status == StatusCode::NO_CONTENT => {
+            parts.headers.contains_key(coding) || parts.headers.get(length).is_some_and(|told| told != "0")
+        }
+        Framing::Length(_) | Framing::UntilClose => false,
     }
 }
 

@@ -37,8 +37,7 @@ pub(super) async fn serve<I>(
 where
     I: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let largest = gateway.body_limits.max_bytes;
-    let mut caller = Mutex::new(Caller { io, buffer: BytesMut::new(), left: 0, largest });
+    let mut caller = Mutex::new(Caller { io, buffer: BytesMut::new(), left: 0 });
     let mut clock = pin!(sleep(limits.header_timeout));
     let mut stopped = pin!(stop.cancelled());
     let mut stopping = false;
@@ -89,7 +88,7 @@ where
                 let whole = whole.unwrap_or_default();
                 let head = on_wire(&parts, Framing::Length(whole.len() as u64), keep_alive);
                 drop(parts);
-                timeout(IDLE, own.write(head, whole)).await.map_err(|_| late("the answer was not taken"))??;
+                own.write(head, whole).await?;
                 keep_alive
             }
             Body::Metered(body) => {
@@ -120,8 +119,6 @@ struct Caller<I> {
     buffer: BytesMut,
     /// How much of the request's body has not been taken yet.
     left: u64,
-    /// A body of up to so many bytes is read into one piece.
-    largest: usize,
 }
 
 /// What has come.
@@ -134,11 +131,16 @@ enum Arrived {
 impl<I: AsyncRead + AsyncWrite + Unpin> Caller<I> {
     /// Waits for a request's head.
     async fn head(&mut self) -> io::Result<Arrived> {
+        let mut looked = 0;
         loop {
-            match Request::take(&mut self.buffer) {
-                Request::Plain(head) => return Ok(Arrived::Head(head)),
-                Request::Unusual => return Ok(Arrived::Unusual),
-                Request::Partial => {}
+            // A head that comes byte by byte is not read anew for each of them: only the end of a line can complete it.
+            let fresh = self.buffer.get(looked..).unwrap_or_default();
+            if looked == 0 || self.buffer.len() >= LARGEST_HEAD || memchr::memchr(b'\n', fresh).is_some() {
+                match Request::take(&mut self.buffer) {
+                    Request::Plain(head) => return Ok(Arrived::Head(head)),
+                    Request::Unusual => return Ok(Arrived::Unusual),
+                    Request::Partial => looked = self.buffer.len(),
+                }
             }
             if poll_fn(|cx| self.poll_read(cx, ROOM)).await? == 0 {
                 return Ok(Arrived::End);
@@ -164,15 +166,18 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Caller<I> {
         false
     }
 
-    /// Writes an answer of our own.
+    /// Writes an answer of our own, or a chunk.
     async fn write(&mut self, head: Bytes, body: Bytes) -> io::Result<()> {
         let mut answer = head.chain(body);
-        while answer.has_remaining() {
-            if poll_fn(|cx| poll_write_buf(Pin::new(&mut self.io), cx, &mut answer)).await? == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
+        let writing = async {
+            while answer.has_remaining() {
+                if poll_fn(|cx| poll_write_buf(Pin::new(&mut self.io), cx, &mut answer)).await? == 0 {
+                    return Err(io::ErrorKind::WriteZero.into());
+                }
             }
-        }
-        self.io.flush().await
+            self.io.flush().await
+        };
+        timeout(IDLE, writing).await.map_err(|_| late("the answer was not taken"))?
     }
 
     /// Passes on an answer that Bedrock ends by closing. The caller's connection is not closed for that: what came is put in chunks.
@@ -227,7 +232,7 @@ async fn next(body: &mut MeteredBody) -> io::Result<Option<Bytes>> {
     Ok(frame.and_then(|frame| frame.into_data().ok()))
 }
 
-/// The body of a request: in one piece where it may be read at all, so that nobody has to put it together.
+/// The body of a request, in pieces of [`PIECE`]: most are one, and nobody has to put them together.
 struct Incoming<'a, I>(&'a Mutex<Caller<I>>);
 
 impl<I: AsyncRead + AsyncWrite + Unpin> HttpBody for Incoming<'_, I> {
@@ -239,9 +244,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin> HttpBody for Incoming<'_, I> {
         if own.left == 0 {
             return Poll::Ready(None);
         }
-        let whole = usize::try_from(own.left).ok().filter(|left| *left <= own.largest);
-        let want = whole.unwrap_or(ROOM);
-        while own.buffer.len() < want && (whole.is_some() || own.buffer.is_empty()) {
+        let want = usize::try_from(own.left).unwrap_or(usize::MAX).min(PIECE);
+        while own.buffer.len() < want {
             let room = want - own.buffer.len();
             match ready!(own.poll_read(cx, room)) {
                 Ok(0) => return Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into()))),
@@ -249,9 +253,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin> HttpBody for Incoming<'_, I> {
                 Err(error) => return Poll::Ready(Some(Err(error))),
             }
         }
-        let take = own.buffer.len().min(usize::try_from(own.left).unwrap_or(usize::MAX));
-        own.left -= take as u64;
-        Poll::Ready(Some(Ok(Frame::data(own.buffer.split_to(take).freeze()))))
+        own.left -= want as u64;
+        Poll::Ready(Some(Ok(Frame::data(own.buffer.split_to(want).freeze()))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -312,5 +315,12 @@ fn on_wire(parts: &Parts, framing: Framing, keep_alive: bool) -> Bytes {
 /// The room of a read: most requests of a person's fit.
 const ROOM: usize = 4 * 1_024;
 
+/// The most of a body that is read at a time. It is all that a caller who is refused can have the gateway hold: what they send is forgotten
+/// piece by piece.
+const PIECE: usize = 256 * 1_024;
+
 /// The room for what is sent ahead: most often nothing is.
 const AHEAD: usize = 64;
+
+#[cfg(test)]
+mod tests;

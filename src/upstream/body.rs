@@ -146,7 +146,7 @@ impl UpstreamBody {
                 let mut trailers = false;
                 while self.seen < buffer.len() {
                     let come = unseen(self.seen);
-                    let step = chunks.step(come)?;
+                    let step = chunks.step(come);
                     self.seen += step.framing;
                     match step.next {
                         Next::Data(bytes) => {
@@ -168,6 +168,13 @@ impl UpstreamBody {
                             }
                             self.left = Left::Nothing;
                             return Ok(());
+                        }
+                        // What was right up to there is passed on: a message of our own may follow it.
+                        Next::Wrong(fault) => {
+                            if !chunks.is_in_trailers() {
+                                self.ready = self.seen;
+                            }
+                            return Err(fault);
                         }
                     }
                 }
@@ -240,12 +247,13 @@ impl UpstreamBody {
                 take
             }
             Left::Chunks(chunks) => loop {
-                let step = chunks.step(buffer)?;
+                let step = chunks.step(buffer);
                 buffer.advance(step.framing);
                 match step.next {
                     Next::Data(bytes) => break bytes,
                     Next::More => break 0,
                     Next::Trailers => {}
+                    Next::Wrong(fault) => return Err(fault),
                     Next::End => {
                         self.left = Left::Nothing;
                         break 0;

@@ -7,11 +7,12 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::buf::Chain;
 use bytes::{Buf, Bytes, BytesMut};
 use http::Request;
+use tokio::io::AsyncWrite;
 use tokio_util::io::{poll_read_buf, poll_write_buf};
 
 use super::connector::Connection;
@@ -27,9 +28,20 @@ pub(super) struct Line {
     room: usize,
     /// What is left to write of the request.
     unsent: Chain<Bytes, Bytes>,
-    holds_request: bool,
     /// Whether a byte of the request has been written.
     begun: bool,
+    writing: Writing,
+}
+
+/// How far a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Writing {
+    /// Some of it is not written, or TLS may hold back what it has encrypted of it.
+    Open,
+    /// All of it has left.
+    Done,
+    /// The rest of it could not be written.
+    Broken,
 }
 
 /// Why there is no answer.
@@ -48,15 +60,15 @@ impl Line {
             buffer: BytesMut::new(),
             room: SMALL,
             unsent: nothing(),
-            holds_request: false,
             begun: false,
+            writing: Writing::Done,
         }
     }
 
     /// Sends a request and waits for the response's head.
     pub(super) async fn send(&mut self, request: &Request<Bytes>) -> Result<ResponseHead, SendError> {
         self.unsent = head(request).chain(request.body().clone());
-        (self.holds_request, self.begun) = (true, false);
+        (self.writing, self.begun) = (Writing::Open, false);
         poll_fn(|cx| {
             loop {
                 match response(&mut self.buffer) {
@@ -79,59 +91,54 @@ impl Line {
     /// Reads what has come, at least a byte; none at the connection's end. What is left of the request is written before: an answer may
     /// begin while its request is still on the way.
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        while self.unsent.has_remaining() {
-            match poll_write_buf(Pin::new(&mut self.io), cx, &mut self.unsent) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(_)) => self.begun = true,
-                // Bedrock may have answered before it closed.
-                Poll::Ready(Err(error)) if self.begun => {
-                    self.unsent = nothing();
+        if self.writing == Writing::Open
+            && let Poll::Ready(written) = self.poll_write(cx)
+        {
+            // The body is no longer needed, and may be large.
+            self.unsent = nothing();
+            match written {
+                Ok(()) => self.writing = Writing::Done,
+                Err(error) => {
+                    self.writing = Writing::Broken;
+                    // Bedrock may have answered before it closed.
                     return match self.poll_read(cx) {
-                        Poll::Ready(Ok(0)) | Poll::Pending => Poll::Ready(Err(error)),
-                        read @ Poll::Ready(_) => read,
+                        read @ Poll::Ready(Ok(1..)) if self.begun => read,
+                        Poll::Ready(_) | Poll::Pending => Poll::Ready(Err(error)),
                     };
                 }
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => return self.poll_read(cx),
-            }
-        }
-        if self.holds_request {
-            // The body is no longer needed, and may be large.
-            (self.unsent, self.holds_request) = (nothing(), false);
-        }
-        if self.is_flushing() {
-            // TLS may hold back what it has encrypted.
-            if let Poll::Ready(Err(error)) = self.poll_flush(cx) {
-                return Poll::Ready(Err(error));
             }
         }
         self.poll_read(cx)
     }
 
+    /// Writes what is left of the request, down to the socket.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.unsent.has_remaining() {
+            if ready!(poll_write_buf(Pin::new(&mut self.io), cx, &mut self.unsent))? == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.begun = true;
+        }
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         self.buffer.reserve(self.room);
         let room = self.buffer.capacity() - self.buffer.len();
-        let read = std::task::ready!(poll_read_buf(Pin::new(&mut self.io), cx, &mut self.buffer))?;
+        let read = ready!(poll_read_buf(Pin::new(&mut self.io), cx, &mut self.buffer))?;
         if read == room {
             self.room = (self.room * 4).min(LARGE);
         }
         Poll::Ready(Ok(read))
     }
 
-    const fn is_flushing(&self) -> bool {
-        matches!(self.io, Connection::Tls(_))
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        tokio::io::AsyncWrite::poll_flush(Pin::new(&mut self.io), cx)
-    }
-
     /// Makes it ready for another call, if it can take one: the whole request was written and nothing more than the answer came.
     pub(super) fn rest(&mut self) -> bool {
+        let fit = self.writing == Writing::Done && self.buffer.is_empty();
         if self.room > SMALL {
             (self.buffer, self.room) = (BytesMut::new(), SMALL);
         }
-        !self.unsent.has_remaining() && self.buffer.is_empty()
+        fit
     }
 
     /// Whether it can take a request: it is still open, and nothing has come that nobody has asked for.

@@ -15,6 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::task::unconstrained;
 use tokio::time::{Instant, timeout};
 
 use super::body::UpstreamBody;
@@ -156,7 +157,8 @@ impl Pool {
             // Listened for before looking, so that one which comes back in between is not missed.
             let mut returned = pin!(self.returned.notified());
             returned.as_mut().enable();
-            if let Some(lease) = poll_fn(|cx| Poll::Ready(self.kept(cx, endpoint))).await {
+            // Unconstrained, because a task that has used its turn up would take every connection for one on which nothing has come.
+            if let Some(lease) = unconstrained(poll_fn(|cx| Poll::Ready(self.kept(cx, endpoint)))).await {
                 return Ok((lease, Origin::Kept));
             }
             let permit = if let Some(permit) = self.permit() {

@@ -38,6 +38,8 @@ mod sdk;
 mod shutdown;
 mod smuggling;
 mod sources;
+mod strange;
+mod strange_pairs;
 mod vending;
 mod vending_limits;
 mod wire;

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use http_body_util::BodyExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::client::{Wire, collect, in_time, open};
+use crate::client::{Wire, collect, in_time, open, read_until};
 use crate::harness::{Plan, Scene, converse, eventually};
 
 async fn streaming(scene: &Scene, wire: Wire, directives: &str) -> http::Response<hyper::body::Incoming> {
@@ -88,4 +89,44 @@ async fn idle_connections_do_not_hold_it_up() {
     scene.stop.cancel();
     in_time(&mut scene.running).await.unwrap();
     drop(idle);
+}
+
+#[tokio::test]
+async fn what_has_begun_of_a_request_is_heard_to_its_end_and_answered_and_then_the_connection_closes() {
+    let mut scene = Scene::new().await;
+    let body = converse("hello");
+    let head = format!(
+        "POST /model/sonnet/converse HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n\r\n",
+        scene.key("alice"),
+        body.len()
+    );
+    let request = head.clone() + &body;
+    // Half a head, half a body, and after a whole request half of another.
+    let cuts = [(request.clone(), 9), (request.clone(), head.len() + 5), (request.repeat(2), request.len() + 9)];
+    let mut open = Vec::new();
+    for (sent, cut) in &cuts {
+        let mut tcp = TcpStream::connect(scene.data).await.unwrap();
+        tcp.write_all(&sent.as_bytes()[..*cut]).await.unwrap();
+        if *cut > request.len() {
+            read_until(&mut tcp, |seen| seen.ends_with(b"}")).await;
+        }
+        open.push(tcp);
+    }
+    eventually("they are open", async || scene.sample("tollgate_open_connections").await.filter(|open| *open >= 3.0))
+        .await;
+    // What was sent is on this machine: it has come once a call that was made later has been answered.
+    assert_eq!(scene.converse("alice", "sonnet", "hello").await.status.as_u16(), 200);
+    scene.stop.cancel();
+    eventually("new connections are refused", async || TcpStream::connect(scene.data).await.err()).await;
+    for (mut tcp, (sent, cut)) in open.into_iter().zip(&cuts) {
+        tcp.write_all(&sent.as_bytes()[*cut..]).await.unwrap();
+        let mut answer = Vec::new();
+        in_time(tcp.read_to_end(&mut answer)).await.unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("\r\nconnection: close\r\n"), "{answer}");
+        assert!(answer.ends_with('}'), "{answer}");
+    }
+    in_time(&mut scene.running).await.unwrap();
+    let bill = scene.gateway.ledger.bill().await.unwrap();
+    assert_eq!((bill.calls(), bill.at_reservation.len()), (5, 0));
 }

@@ -1,10 +1,12 @@
 //! An upstream that says exactly what it is told to, byte for byte, and keeps what it received.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 
 /// A request as it came.
 #[derive(Clone, Debug)]
@@ -27,44 +29,70 @@ pub(crate) enum Then {
 /// Answers the first request with the first answer, and so on; the last one goes on for ever.
 pub(crate) struct Canned {
     pub(crate) address: SocketAddr,
-    received: Arc<Mutex<Vec<Request>>>,
+    play: Arc<Play>,
+}
+
+struct Play {
+    answers: Vec<Vec<Vec<u8>>>,
+    then: Then,
+    received: Mutex<Vec<Request>>,
+    connections: AtomicUsize,
+    next: Semaphore,
 }
 
 impl Canned {
     pub(crate) async fn start(answers: Vec<Vec<u8>>, then: Then) -> Self {
+        Self::in_pieces(answers.into_iter().map(|answer| vec![answer]).collect(), then).await
+    }
+
+    /// Answers in pieces, of which each but the first waits for [`Canned::go_on`].
+    pub(crate) async fn in_pieces(answers: Vec<Vec<Vec<u8>>>, then: Then) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let received = Arc::new(Mutex::new(Vec::new()));
-        let (kept, answers) = (Arc::clone(&received), Arc::new(answers));
+        let (received, connections) = (Mutex::default(), AtomicUsize::new(0));
+        let play = Arc::new(Play { answers, then, received, connections, next: Semaphore::new(0) });
+        let played = Arc::clone(&play);
         tokio::spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
-                tokio::spawn(serve(tcp, Arc::clone(&answers), Arc::clone(&kept), then));
+                tcp.set_nodelay(true).unwrap();
+                played.connections.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(serve(tcp, Arc::clone(&played)));
             }
         });
-        Self { address, received }
+        Self { address, play }
     }
 
     pub(crate) fn received(&self) -> Vec<Request> {
-        self.received.lock().unwrap().clone()
+        self.play.received.lock().unwrap().clone()
+    }
+
+    /// How many connections there have been.
+    pub(crate) fn connections(&self) -> usize {
+        self.play.connections.load(Ordering::Relaxed)
+    }
+
+    /// Lets so many more pieces leave.
+    pub(crate) fn go_on(&self, pieces: usize) {
+        self.play.next.add_permits(pieces);
     }
 }
 
-async fn serve(
-    mut tcp: TcpStream,
-    answers: Arc<Vec<Vec<u8>>>,
-    kept: Arc<Mutex<Vec<Request>>>,
-    then: Then,
-) -> Option<()> {
+async fn serve(mut tcp: TcpStream, play: Arc<Play>) -> Option<()> {
     let mut buffer = Vec::new();
     loop {
         let request = read(&mut tcp, &mut buffer).await?;
         let answer = {
-            let mut kept = kept.lock().unwrap();
-            kept.push(request);
-            answers.get(kept.len() - 1).or(answers.last())?.clone()
+            let mut received = play.received.lock().unwrap();
+            received.push(request);
+            play.answers.get(received.len() - 1).or(play.answers.last())?
         };
-        tcp.write_all(&answer).await.ok()?;
-        if then == Then::Close || !is_framed(&answer) {
+        for (index, piece) in answer.iter().enumerate() {
+            if index > 0 {
+                play.next.acquire().await.unwrap().forget();
+            }
+            tcp.write_all(piece).await.ok()?;
+        }
+        if play.then == Then::Close || !is_framed(&answer.concat()) {
             return tcp.shutdown().await.ok();
         }
     }

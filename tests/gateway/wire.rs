@@ -311,7 +311,7 @@ async fn a_body_without_a_length_that_grows_too_long_is_refused_in_words() {
 }
 
 /// A body of these pieces, its length unsaid.
-struct Unsized(std::collections::VecDeque<bytes::Bytes>);
+pub(crate) struct Unsized(pub(crate) std::collections::VecDeque<bytes::Bytes>);
 
 impl http_body::Body for Unsized {
     type Data = bytes::Bytes;

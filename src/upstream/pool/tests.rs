@@ -106,3 +106,73 @@ async fn what_follows_an_answer_uncalled_for_is_never_taken_for_the_next_one() {
         assert_eq!(call(&pool, &endpoint).await.unwrap(), "ok");
     }
 }
+
+#[tokio::test]
+async fn what_follows_a_large_answer_is_not_forgotten_with_its_buffer() {
+    let large = format!("HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n{}HTTP/1.1 200", "a".repeat(100_000));
+    let endpoint = upstream(large.leak().as_bytes(), Arc::new(Semaphore::new(9))).await;
+    let pool = pool(2, Duration::from_mins(1));
+    for _ in 0..2 {
+        assert_eq!(call(&pool, &endpoint).await.unwrap().len(), 100_000);
+    }
+    assert_eq!(pool.counts(), PoolCounts { open: 0, opened: 2, reused: 0 });
+}
+
+#[tokio::test]
+async fn a_connection_whose_request_was_answered_half_written_is_not_used_again() {
+    // An upstream that answers what it has read the head of, and reads no more: once it waits, once it has shut the door.
+    for closes in [false, true] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Arc::new(Endpoint::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap());
+        tokio::spawn(async move {
+            let mut open = Vec::new();
+            while let Ok((mut tcp, _)) = listener.accept().await {
+                let _ = tcp.read(&mut [0; 1_024]).await;
+                tcp.write_all(ANSWER).await.unwrap();
+                if !closes {
+                    open.push(tcp);
+                }
+            }
+        });
+        let pool = pool(2, Duration::from_mins(1));
+        for opened in 1..3 {
+            let request = Request::post("/").body(Bytes::from(vec![b'a'; 32 << 20])).unwrap();
+            if let Ok(response) = pool.send(&endpoint, request).await {
+                assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "ok");
+            }
+            assert_eq!(pool.counts(), PoolCounts { open: 0, opened, reused: 0 }, "closes: {closes}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_task_that_has_used_its_turn_up_still_sees_that_a_connection_was_closed() {
+    const ONCE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = Arc::new(Endpoint::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap());
+    let closed = Arc::new(Notify::new());
+    let told = Arc::clone(&closed);
+    tokio::spawn(async move {
+        while let Ok((mut tcp, _)) = listener.accept().await {
+            let _ = tcp.read(&mut [0; 1_024]).await;
+            tcp.write_all(ONCE).await.unwrap();
+            drop(tcp);
+            told.notify_one();
+        }
+    });
+    let pool = pool(2, Duration::from_mins(1));
+    call(&pool, &endpoint).await.unwrap();
+    closed.notified().await;
+    // The driver sees the end of the connection.
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    poll_fn(|cx| {
+        while tokio::task::coop::has_budget_remaining() {
+            if let Poll::Ready(turn) = tokio::task::coop::poll_proceed(cx) {
+                turn.made_progress();
+            }
+        }
+        Poll::Ready(())
+    })
+    .await;
+    assert_eq!(call(&pool, &endpoint).await.unwrap(), "ok");
+}
