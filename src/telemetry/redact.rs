@@ -12,6 +12,9 @@
 //! secrets, and stay, because an operator needs them to find whose key it was.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 /// The text with everything that looks like a credential replaced by `[redacted]`; a known prefix stays in front of it, so
 /// that a reader sees what kind of thing was there.
@@ -53,6 +56,10 @@ const PREFIXES: [(&str, usize); 7] = [
     ("eyJ", 16),
     ("sk-ant-", 1),
 ];
+
+/// [`PREFIXES`], ready to be looked for: every text from outside that is logged is looked through.
+static FINDERS: LazyLock<[(Finder<'static>, usize); 7]> =
+    LazyLock::new(|| PREFIXES.map(|(prefix, least)| (Finder::new(prefix), least)));
 
 /// No credential of [`PREFIXES`] is shorter.
 const SHORTEST: usize = 8;
@@ -140,11 +147,12 @@ fn shape(word: &str) -> Option<usize> {
     if word.len() < SHORTEST {
         return None;
     }
-    let by_prefix = PREFIXES.iter().filter_map(|&(prefix, least)| {
-        memchr::memmem::find_iter(word.as_bytes(), prefix)
+    let by_prefix = FINDERS.iter().filter_map(|(finder, least)| {
+        finder
+            .find_iter(word.as_bytes())
             .filter(|&at| word.get(..at).is_some_and(|before| !before.ends_with(|c: char| c.is_ascii_alphanumeric())))
-            .map(|at| at + prefix.len())
-            .find(|&secret| word.len() - secret >= least)
+            .map(|at| at + finder.needle().len())
+            .find(|&secret| word.len() - secret >= *least)
     });
     by_prefix.min().or_else(|| looks_random(word).then_some(0))
 }
