@@ -160,7 +160,7 @@ def test_the_tagging_api_finds_what_has_a_tag(aws, bedrock):
 
 def test_the_quota_is_told(aws):
     quotas = aws.client("service-quotas").list_service_quotas(ServiceCode="bedrock")["Quotas"]
-    assert [quota["Value"] for quota in quotas if "inference profiles" in quota["QuotaName"]] == [1000.0]
+    assert [quota["Value"] for quota in quotas if quota["QuotaCode"] == "L-40EC9882"] == [1000.0]
 
 
 def test_a_session_has_the_profiles_of_its_roles_account(aws):
