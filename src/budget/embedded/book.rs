@@ -74,6 +74,8 @@ impl Book {
             && hard
         {
             self.counts.settle(id, Charge::Nothing);
+            // The next one asks the owner, whose transaction tells operators what is wrong, or that it is over.
+            self.failing = true;
             let error = StoreError(format!("its journal cannot be written: {error}"));
             return Err(NotYet::Refused(ReserveError::Store(error)));
         }

@@ -50,6 +50,10 @@ impl Journal {
 
     /// Notes a settlement, to be written with what comes next.
     pub(super) fn end(&mut self, settlement: &Settlement, at: SystemTime) {
+        // While nothing can be written, nothing is granted that could rest on it, and memory must not grow.
+        if self.pending.len() >= MOST_PENDING {
+            return;
+        }
         // Writing to memory does not fail.
         drop(serde_json::to_writer(&mut self.pending, &Ended::of(settlement, at)));
         self.pending.push(b'\n');
@@ -77,6 +81,9 @@ impl Journal {
         Ok(self.number - 1)
     }
 }
+
+/// What waits to be written is a tenth of a second's settlements, unless the disk is full.
+const MOST_PENDING: usize = 1 << 20;
 
 /// A line of a journal.
 #[derive(Debug, Deserialize)]
@@ -137,7 +144,7 @@ mod tests {
 
     use super::*;
     use crate::budget::counts::Counts;
-    use crate::budget::tests::calls::booking;
+    use crate::budget::tests::calls::{booking, settlement};
 
     fn cost(line: &Line) -> i64 {
         match line {
@@ -173,6 +180,19 @@ mod tests {
         assert_eq!(costs(9), (vec![], 9));
         delete(&store, 7);
         assert_eq!(costs(0), (vec![20, 30], 8));
+    }
+
+    #[test]
+    fn what_cannot_be_written_does_not_grow_without_end() {
+        let folder = TempDir::new().unwrap();
+        let mut journal = Journal::begin(&folder.path().join("tollgate.db"), 1).unwrap();
+        journal.file = File::open(name(&journal.store, 1)).unwrap();
+        let call = held(10).booking;
+        for _ in 0..2 * MOST_PENDING / 100 {
+            journal.end(&settlement(&call, 10), SystemTime::UNIX_EPOCH);
+        }
+        assert!(journal.put(&held(20), SystemTime::UNIX_EPOCH).is_err());
+        assert!((MOST_PENDING..MOST_PENDING + 1_024).contains(&journal.pending.len()));
     }
 
     #[test]
