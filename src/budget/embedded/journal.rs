@@ -82,6 +82,14 @@ impl Journal {
     }
 }
 
+#[cfg(test)]
+impl Journal {
+    /// From now on nothing can be written.
+    pub(super) fn spoil(&mut self) {
+        self.file = File::open(name(&self.store, self.number)).unwrap();
+    }
+}
+
 /// What waits to be written is a tenth of a second's settlements, unless the disk is full.
 const MOST_PENDING: usize = 1 << 20;
 
@@ -186,7 +194,7 @@ mod tests {
     fn what_cannot_be_written_does_not_grow_without_end() {
         let folder = TempDir::new().unwrap();
         let mut journal = Journal::begin(&folder.path().join("tollgate.db"), 1).unwrap();
-        journal.file = File::open(name(&journal.store, 1)).unwrap();
+        journal.spoil();
         let call = held(10).booking;
         for _ in 0..2 * MOST_PENDING / 100 {
             journal.end(&settlement(&call, 10), SystemTime::UNIX_EPOCH);
