@@ -214,7 +214,7 @@ fn families() -> Families {
         record.asks(Operation::Converse, None);
         record.is_from(&Principal::new("alice", Vec::new(), Tags::default()));
         let source = "us.amazon.nova-lite-v1:0".parse().unwrap();
-        record.goes_through(ProfileLabel::configured("alice-nova"), ModelLabel::of_profile(&source));
+        record.goes_through(ProfileLabel::configured(&"alice-nova".into()), ModelLabel::of_profile(&source));
         record.sent(1);
         record
     };

@@ -1,6 +1,7 @@
 //! The bill: who called what, how it ended, what it cost.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::bedrock::Operation;
@@ -10,13 +11,13 @@ use crate::types::{ModelId, Money, TokenUsage};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
     /// The request's id, by which a single call is found in logs.
-    pub request_id: String,
+    pub request_id: Arc<str>,
     /// The operation.
     pub operation: Operation,
     /// The source of the profile it goes through; `None` for operations without a model.
     pub model: Option<ModelId>,
     /// The profile's name; `None` for operations without one.
-    pub profile: Option<String>,
+    pub profile: Option<Arc<str>>,
 }
 
 /// How a call ended whose usage is known.
@@ -135,9 +136,9 @@ impl Settled {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Who made it.
-    pub principal: String,
+    pub principal: Arc<str>,
     /// The first of their groups; empty where there is none.
-    pub group: String,
+    pub group: Arc<str>,
     /// What it was.
     pub item: Item,
     /// How it was settled.
@@ -152,11 +153,11 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Heading {
     /// Who called.
-    pub principal: String,
+    pub principal: Arc<str>,
     /// The source of the profile.
     pub model: Option<ModelId>,
     /// The profile's name.
-    pub profile: Option<String>,
+    pub profile: Option<Arc<str>>,
     /// The operation.
     pub operation: Operation,
     /// How the calls were settled.
@@ -182,9 +183,9 @@ pub struct BillRow {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReservedCall {
     /// The request's id.
-    pub request_id: String,
+    pub request_id: Arc<str>,
     /// Who made it.
-    pub principal: String,
+    pub principal: Arc<str>,
     /// Why its usage is not known.
     pub reason: ReservedReason,
     /// What it was charged with; `None` where the model has no price.
@@ -220,7 +221,7 @@ pub struct UsageRow {
     /// The hour's first instant.
     pub hour: SystemTime,
     /// The first of the principal's groups; empty where there is none.
-    pub group: String,
+    pub group: Arc<str>,
     /// What the calls of that hour come to.
     pub row: BillRow,
 }
@@ -234,14 +235,14 @@ pub(super) fn hour_of(instant: SystemTime) -> SystemTime {
 /// The bill while it grows: bounded by the number of hours and headings, and a fixed list.
 #[derive(Debug, Default)]
 pub(super) struct Book {
-    rows: BTreeMap<(SystemTime, String, Heading), BillRow>,
+    rows: BTreeMap<(SystemTime, Arc<str>, Heading), BillRow>,
     at_reservation: VecDeque<ReservedCall>,
     unlisted: u64,
 }
 
 impl Entry {
     /// A call whose gateway died while it ran.
-    pub(super) fn crashed(principal: String, group: String, item: Item, held_cost: Option<Money>) -> Self {
+    pub(super) fn crashed(principal: Arc<str>, group: Arc<str>, item: Item, held_cost: Option<Money>) -> Self {
         let settled = Settled::AtReservation(ReservedReason::Crashed);
         Self { principal, group, item, settled, usage: TokenUsage::default(), cost: held_cost }
     }
@@ -249,7 +250,7 @@ impl Entry {
     /// The row that this entry is added to.
     pub(super) fn heading(&self) -> Heading {
         Heading {
-            principal: self.principal.clone(),
+            principal: Arc::clone(&self.principal),
             model: self.item.model.clone(),
             profile: self.item.profile.clone(),
             operation: self.item.operation,
@@ -260,7 +261,7 @@ impl Entry {
     /// The line in the list of calls settled at the reservation, if it belongs there.
     pub(super) fn reserved_call(&self) -> Option<ReservedCall> {
         let Settled::AtReservation(reason) = self.settled else { return None };
-        let (request_id, principal) = (self.item.request_id.clone(), self.principal.clone());
+        let (request_id, principal) = (Arc::clone(&self.item.request_id), Arc::clone(&self.principal));
         Some(ReservedCall { request_id, principal, reason, cost: self.cost })
     }
 }
@@ -312,7 +313,7 @@ impl Book {
             self.rows.pop_first();
         }
         let heading = entry.heading();
-        let key = (hour, entry.group.clone(), heading);
+        let key = (hour, Arc::clone(&entry.group), heading);
         self.rows.entry(key).or_insert_with_key(|(_, _, heading)| BillRow::empty(heading.clone())).add(entry);
     }
 

@@ -65,9 +65,8 @@ impl Ledger {
         let lines = self.lines(principal, item.model.as_ref(), estimate)?;
         let held_cost = held_cost(&lines, estimate);
         let id = ReservationId::random();
-        let name = principal.name().to_owned();
-        let group = principal.groups().first().cloned().unwrap_or_default();
-        let caller = Caller { principal: name.clone(), group: group.clone(), item: item.clone() };
+        let (name, group) = (Arc::clone(principal.shared_name()), Arc::clone(principal.first_group()));
+        let caller = Caller { principal: Arc::clone(&name), group: Arc::clone(&group), item: item.clone() };
         // Whoever drops this future while the store decides has sent nothing: what is granted then is given back.
         let undecided = Undecided { store: Some(&self.store), id };
         let booking = Booking { id, principal: name, group, item, held_cost, lines: lines.clone() };
@@ -112,7 +111,7 @@ impl Ledger {
                 };
                 for (part, unit) in parts.iter().flat_map(|part| Unit::ALL.map(|unit| (part, unit))) {
                     let Some(limit) = rule.limits.of(unit) else { continue };
-                    for subject in rule.subjects(principal.name(), principal.groups()) {
+                    for subject in rule.subjects(principal.shared_name(), principal.groups()) {
                         let counter = CounterId { budget: Arc::clone(budget), subject, model: part.clone(), unit };
                         let own = slices.get(&counter).map(Vec::as_slice).unwrap_or_default();
                         if seen.insert(counter.clone()) && (part.is_none() || !own.is_empty()) {
@@ -244,7 +243,7 @@ impl Ledger {
                     (None, None, Enforcement::Hard) => u64::MAX,
                 };
                 let amount = rule.caps.of(unit).map_or(amount, |cap| amount.min(cap));
-                for subject in rule.subjects(principal.name(), principal.groups()) {
+                for subject in rule.subjects(principal.shared_name(), principal.groups()) {
                     let counter = CounterId { budget: Arc::clone(budget), subject, model: rule.part(model), unit };
                     let limit = adjustments.as_ref().map_or(limit, |changed| changed.limit(&counter, limit, now));
                     let (schedule, enforcement) = (rule.schedule(), rule.enforcement);

@@ -23,8 +23,8 @@ pub struct Reservation {
 /// Who made a call, and what it is.
 #[derive(Debug)]
 pub(super) struct Caller {
-    pub(super) principal: String,
-    pub(super) group: String,
+    pub(super) principal: Arc<str>,
+    pub(super) group: Arc<str>,
     pub(super) item: Item,
 }
 

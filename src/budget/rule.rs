@@ -107,7 +107,7 @@ impl BudgetRule {
     }
 
     /// Whose counts of this rule a call of a principal counts in.
-    pub fn subjects(&self, name: &str, groups: &[String]) -> Vec<Subject> {
+    pub fn subjects(&self, name: &Arc<str>, groups: &[String]) -> Vec<Subject> {
         self.per.subjects(&self.owners, name, groups)
     }
 

@@ -93,9 +93,9 @@ pub struct Booking {
     /// The reservation's id.
     pub id: ReservationId,
     /// Who calls.
-    pub principal: String,
+    pub principal: Arc<str>,
     /// The first of their groups; empty where there is none.
-    pub group: String,
+    pub group: Arc<str>,
     /// What it is.
     pub item: Item,
     /// What the bill shows where the truth stays unknown.

@@ -73,9 +73,9 @@ pub(super) fn heading(heading: &Heading) -> [&str; 6] {
 /// The heading of the words of [`heading`].
 pub(super) fn heading_of([principal, model, profile, by, basis, outcome]: [String; 6]) -> Heading {
     Heading {
-        principal,
+        principal: principal.into(),
         model: model.parse().ok(),
-        profile: Some(profile).filter(|profile| !profile.is_empty()),
+        profile: (!profile.is_empty()).then(|| profile.into()),
         operation: operation(&by),
         settled: settled(&basis, &outcome),
     }

@@ -102,10 +102,10 @@ impl By {
             hour.to_zoned(TimeZone::UTC).strftime(form).to_string()
         };
         match self {
-            Self::Principal => heading.principal.clone(),
-            Self::Group => row.group.clone(),
+            Self::Principal => heading.principal.to_string(),
+            Self::Group => row.group.to_string(),
             Self::Model => heading.model.as_ref().map(ToString::to_string).unwrap_or_default(),
-            Self::Profile => heading.profile.clone().unwrap_or_default(),
+            Self::Profile => heading.profile.as_deref().unwrap_or_default().to_owned(),
             Self::Operation => heading.operation.name().to_owned(),
             Self::Outcome => heading.settled.as_str().to_owned(),
             Self::Day => time("%Y-%m-%d"),

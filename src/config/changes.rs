@@ -146,9 +146,9 @@ impl Asking<'_> {
     fn may_be_counted(&self, rule: &BudgetRule, named: &Subject) -> bool {
         let (name, mut groups) = match named {
             Subject::Principal(name) if self.principals.iter().all(|known| known.name() != name.as_ref()) => {
-                (name.as_ref(), vec![])
+                (Arc::clone(name), vec![])
             }
-            Subject::Group(group) => ("", vec![group.to_string()]),
+            Subject::Group(group) => (Arc::from(""), vec![group.to_string()]),
             Subject::Principal(_) | Subject::Everyone => return false,
         };
         if let (Subject::Principal(_), Per::Principal, Owners::Only { groups: own, .. }) =
@@ -156,8 +156,8 @@ impl Asking<'_> {
         {
             groups.clone_from(own);
         }
-        let is_for = rule.owners.rank(name, &groups).is_some();
-        self.open && is_for && rule.subjects(name, &groups).contains(named)
+        let is_for = rule.owners.rank(&name, &groups).is_some();
+        self.open && is_for && rule.subjects(&name, &groups).contains(named)
     }
 
     /// The subject that is named, if the budget counts for it.
@@ -173,7 +173,7 @@ impl Asking<'_> {
         };
         let own = self.principals.iter().filter(|principal| rule.is_for(principal));
         let mut counted: Vec<_> =
-            own.flat_map(|principal| rule.subjects(principal.name(), principal.groups())).collect();
+            own.flat_map(|principal| rule.subjects(principal.shared_name(), principal.groups())).collect();
         counted.sort();
         counted.dedup();
         if counted.contains(&named) || self.may_be_counted(rule, &named) {

@@ -112,7 +112,7 @@ impl Gateway {
 fn failed(error: UpstreamError, admitted: Admitted, reservation: Reservation, record: Record) -> Response<Body> {
     let (reached, kind) = (error.reached(), fault(&error));
     let rejection = Rejection::from(error);
-    tracing::warn!(request_id = record.request_id(), why = %rejection, "Bedrock did not answer");
+    tracing::warn!(request_id = &**record.request_id(), why = %rejection, "Bedrock did not answer");
     if reached == Reached::No {
         admitted.release();
         reservation.release();

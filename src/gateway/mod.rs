@@ -149,7 +149,7 @@ impl Gateway {
         unambiguous(&head.headers)?;
         let target = self.resolve(&principal, &call).await?;
         if let Some(profile) = target.profile() {
-            record.goes_through(ProfileLabel::configured(profile.name()), ModelLabel::of_profile(profile.source()));
+            record.goes_through(ProfileLabel::configured(profile.shared_name()), ModelLabel::of_profile(profile.source()));
         }
         let permitted = self.policies.authorize(Arc::clone(&principal), target, call.operation())?;
         let body = if let Some(payload) = &hashed {
@@ -325,14 +325,14 @@ impl Gateway {
     }
 }
 
-fn item(guarded: &Guarded, request_id: &str) -> Item {
+fn item(guarded: &Guarded, request_id: &Arc<str>) -> Item {
     let permitted = guarded.permitted();
     let profile = permitted.target().profile();
     Item {
-        request_id: request_id.to_owned(),
+        request_id: Arc::clone(request_id),
         operation: permitted.operation(),
         model: profile.map(|profile| profile.source().clone()),
-        profile: profile.map(|profile| profile.name().to_owned()),
+        profile: profile.map(|profile| Arc::clone(profile.shared_name())),
     }
 }
 
@@ -369,7 +369,7 @@ fn rejected(rejection: &Rejection, mut record: Record) -> Response<Body> {
     if rejection.reason().is_of_identity() {
         record.refused(&rejection.to_string());
     }
-    tracing::debug!(request_id = record.request_id(), reason = rejection.reason().as_str(), why = %rejection, "refused");
+    tracing::debug!(request_id = &**record.request_id(), reason = rejection.reason().as_str(), why = %rejection, "refused");
     record.finish(&Conclusion::Refused { status: response.status(), reason: rejection.reason() });
     response
 }

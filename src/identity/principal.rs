@@ -8,15 +8,17 @@ use crate::types::Tags;
 /// Who is asking. Only the identity stage makes one for a request; configuration makes the list of those there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
-    name: String,
+    name: Arc<str>,
     groups: Vec<String>,
+    first_group: Arc<str>,
     tags: Tags,
 }
 
 impl Principal {
     /// A principal as configuration describes it.
-    pub fn new(name: impl Into<String>, groups: Vec<String>, tags: Tags) -> Self {
-        Self { name: name.into(), groups, tags }
+    pub fn new(name: impl Into<Arc<str>>, groups: Vec<String>, tags: Tags) -> Self {
+        let first_group = groups.first().map(String::as_str).unwrap_or_default().into();
+        Self { name: name.into(), groups, first_group, tags }
     }
 
     /// The name, unique among principals; it labels metrics, logs and the ledger.
@@ -24,9 +26,19 @@ impl Principal {
         &self.name
     }
 
+    /// The name, to be kept.
+    pub const fn shared_name(&self) -> &Arc<str> {
+        &self.name
+    }
+
     /// The groups the principal belongs to, in the order configured.
     pub fn groups(&self) -> &[String] {
         &self.groups
+    }
+
+    /// The first of the groups; empty where there is none.
+    pub const fn first_group(&self) -> &Arc<str> {
+        &self.first_group
     }
 
     /// IAM's principal tags, such as `UserEmail`.

@@ -99,7 +99,7 @@ impl Limits {
         }
         let mut comer = Comer {
             state: Arc::clone(&self.state),
-            principal: Arc::from(principal.name()),
+            principal: Arc::clone(principal.shared_name()),
             call: self.state.calls.fetch_add(1, Ordering::Relaxed),
             tokens,
             since: Instant::now(),
@@ -135,7 +135,7 @@ impl Limits {
         let mut keys: Vec<Key> = Vec::new();
         for (rule, limit) in self.rules.iter().enumerate() {
             if limit.owners.rank(name, groups).is_some() && limit.models.contain(model) {
-                let subjects = limit.per.subjects(&limit.owners, name, groups);
+                let subjects = limit.per.subjects(&limit.owners, principal.shared_name(), groups);
                 keys.extend(subjects.into_iter().map(|subject| Key { rule, subject }));
             }
         }

@@ -32,7 +32,7 @@ pub use sources::{Listing, Source, Sources, Unsourced};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
     arn: ProfileArn,
-    name: String,
+    name: Arc<str>,
     source: ModelId,
     base_model: ModelId,
     prompt: Option<PromptBounds>,
@@ -53,7 +53,7 @@ pub struct PromptBounds {
 impl Profile {
     /// A profile by its name, its ARN, and what it was made from: a system-defined profile's id (`us.anthropic.…`) or a
     /// foundation model's. AWS does not tell the source afterwards, so whoever lists the profile must.
-    pub fn new(name: impl Into<String>, arn: ProfileArn, source: ModelId) -> Self {
+    pub fn new(name: impl Into<Arc<str>>, arn: ProfileArn, source: ModelId) -> Self {
         let base_model = source.base();
         Self { arn, name: name.into(), source, base_model, prompt: None }
     }
@@ -77,6 +77,11 @@ impl Profile {
     /// The name; it labels metrics and logs. Those of the configuration are unique, and AWS's in an account and Region: found ones of
     /// two places may be called alike.
     pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The name, to be kept.
+    pub const fn shared_name(&self) -> &Arc<str> {
         &self.name
     }
 

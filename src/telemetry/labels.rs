@@ -85,7 +85,7 @@ impl PrincipalLabel {
 
 impl From<&Principal> for PrincipalLabel {
     fn from(principal: &Principal) -> Self {
-        Self(Arc::from(principal.name()))
+        Self(Arc::clone(principal.shared_name()))
     }
 }
 
@@ -103,8 +103,8 @@ impl ProfileLabel {
 
     /// A profile's name. It must come from the directory of profiles, which configuration bounds, and what AWS has where profiles
     /// are discovered.
-    pub fn configured(name: &str) -> Self {
-        Self(Arc::from(name))
+    pub fn configured(name: &Arc<str>) -> Self {
+        Self(Arc::clone(name))
     }
 }
 
@@ -121,7 +121,7 @@ impl ModelLabel {
 
     /// The source model of a profile. It must come from the directory of profiles, which names no more models than it has profiles.
     pub fn of_profile(source: &ModelId) -> Self {
-        Self(Arc::from(source.as_str()))
+        Self(Arc::clone(source.text()))
     }
 }
 

@@ -34,7 +34,7 @@ pub struct Client {
 #[derive(Debug)]
 pub struct Record {
     metrics: Arc<Metrics>,
-    request_id: String,
+    request_id: Arc<str>,
     client: Client,
     operation: OperationLabel,
     requested_model: Option<String>,
@@ -56,7 +56,7 @@ struct Traffic {
 
 impl Record {
     /// Opens the record of a request whose head has just arrived.
-    pub fn begin(metrics: Arc<Metrics>, request_id: impl Into<String>, client: Client) -> Self {
+    pub fn begin(metrics: Arc<Metrics>, request_id: impl Into<Arc<str>>, client: Client) -> Self {
         let user_agent = client.user_agent.map(|text| excerpt(&text, USER_AGENT_BYTES));
         Self {
             metrics,
@@ -78,7 +78,7 @@ impl Record {
     }
 
     /// The id that the answer carries as well.
-    pub fn request_id(&self) -> &str {
+    pub const fn request_id(&self) -> &Arc<str> {
         &self.request_id
     }
 
@@ -203,7 +203,7 @@ impl Record {
             call.and_then(|call| call.upstream_request_id.as_deref()).map(|text| excerpt(text, REQUEST_ID_BYTES));
         tracing::info!(
             target: "tollgate::access",
-            request_id = self.request_id,
+            request_id = &*self.request_id,
             principal = self.spend.principal.as_str(),
             operation = self.operation.as_str(),
             requested_model = self.requested_model,

@@ -7,6 +7,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::arn::Arn;
 use super::geography::Geography;
@@ -18,13 +19,18 @@ use super::geography::Geography;
 /// geographies, and no part of it.
 #[derive(Clone, Debug)]
 pub struct ModelId {
-    text: String,
+    text: Arc<str>,
     base_at: usize,
 }
 
 impl ModelId {
     /// The id as written.
     pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The id as written, to be kept.
+    pub const fn text(&self) -> &Arc<str> {
         &self.text
     }
 
@@ -63,7 +69,7 @@ impl ModelId {
     /// The id without its geographic prefix: the foundation model's own.
     #[must_use]
     pub fn base(&self) -> Self {
-        Self { text: self.base_str().to_owned(), base_at: 0 }
+        Self { text: self.base_str().into(), base_at: 0 }
     }
 
     /// [`ModelId::base`] as a part of this id.
@@ -107,7 +113,7 @@ impl FromStr for ModelId {
                 .split_once('.')
                 .filter(|(prefix, rest)| Geography::from_prefix(prefix).is_some() && rest.contains('.'));
             let base_at = known.map_or(0, |(prefix, _)| prefix.len() + 1);
-            Ok(Self { text: text.to_owned(), base_at })
+            Ok(Self { text: text.into(), base_at })
         } else {
             Err(ModelIdError)
         }

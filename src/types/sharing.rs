@@ -19,8 +19,8 @@ pub enum Per {
 
 impl Per {
     /// Every count of a rule with these owners that a call of a principal counts in.
-    pub fn subjects(self, owners: &Owners, name: &str, groups: &[String]) -> Vec<Subject> {
-        let principal = || Subject::Principal(Arc::from(name));
+    pub fn subjects(self, owners: &Owners, name: &Arc<str>, groups: &[String]) -> Vec<Subject> {
+        let principal = || Subject::Principal(Arc::clone(name));
         match self {
             Self::Principal => vec![principal()],
             Self::Everyone => vec![Subject::Everyone],

@@ -2,6 +2,7 @@
 //! moments: by whoever reserves or settles, and by the owner while it takes what is to be written.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::journal::Journal;
@@ -33,7 +34,7 @@ pub(super) struct Unwritten {
     pub(super) made: HashMap<ReservationId, SystemTime>,
     pub(super) ended: Vec<ReservationId>,
     pub(super) changed: HashSet<(CounterId, Span)>,
-    pub(super) usage: BTreeMap<(SystemTime, String, Heading), BillRow>,
+    pub(super) usage: BTreeMap<(SystemTime, Arc<str>, Heading), BillRow>,
     pub(super) listed: Vec<(SystemTime, ReservedCall)>,
     pub(super) done: HashSet<u64>,
     /// How many settlements are among it.
@@ -142,7 +143,7 @@ impl Unwritten {
         if let Some(call) = entry.reserved_call() {
             self.list(now, call);
         }
-        let key = (hour_of(now), entry.group.clone(), entry.heading());
+        let key = (hour_of(now), Arc::clone(&entry.group), entry.heading());
         self.usage.entry(key).or_insert_with_key(|(_, _, heading)| BillRow::empty(heading.clone())).add(entry);
     }
 

@@ -1,6 +1,7 @@
 //! The end of a call as the journal tells it, and what a start makes of it.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use rusqlite::Connection;
@@ -83,12 +84,12 @@ impl<'a> Ended<'a> {
         let usage = TokenUsage { input, output, cache_read: read, cache_write_5m: short, cache_write_1h: long };
         let cost = billed.nanodollars.map(Money::from_nanos);
         if let Settled::AtReservation(reason) = heading.settled {
-            let (request_id, principal) = (billed.request_id.clone().into_owned(), heading.principal.clone());
+            let (request_id, principal) = (Arc::from(&*billed.request_id), Arc::clone(&heading.principal));
             rows::list(connection, &ReservedCall { request_id, principal, reason, cost }, at)?;
         }
         let unpriced = u64::from(cost.is_none());
         let row = BillRow { heading, calls: 1, unpriced, usage, cost: cost.unwrap_or_default() };
-        rows::add_usage(connection, &UsageRow { hour: hour_of(at), group: billed.group.clone().into_owned(), row })
+        rows::add_usage(connection, &UsageRow { hour: hour_of(at), group: Arc::from(&*billed.group), row })
     }
 }
 
@@ -98,8 +99,8 @@ impl<'a> Billed<'a> {
         let usage = entry.usage;
         Self {
             heading: words::heading(&heading).map(|word| word.to_owned().into()),
-            group: entry.group.as_str().into(),
-            request_id: entry.item.request_id.as_str().into(),
+            group: entry.group.as_ref().into(),
+            request_id: entry.item.request_id.as_ref().into(),
             usage: [usage.input, usage.output, usage.cache_read, usage.cache_write_5m, usage.cache_write_1h]
                 .map(signed),
             nanodollars: entry.cost.map(Money::nanos),

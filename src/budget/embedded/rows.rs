@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -108,9 +109,9 @@ impl<'a> Reserved<'a> {
         Self {
             id: self::id(*id).into(),
             made_ms: millis(made),
-            request_id: item.request_id.as_str().into(),
-            principal: principal.as_str().into(),
-            principal_group: group.as_str().into(),
+            request_id: item.request_id.as_ref().into(),
+            principal: principal.as_ref().into(),
+            principal_group: group.as_ref().into(),
             operation: item.operation.name().into(),
             model: item.model.as_ref().map(|model| model.as_str().into()),
             profile: item.profile.as_deref().map(Cow::from),
@@ -191,8 +192,8 @@ fn lines(text: &str) -> Vec<StoredLine> {
 /// A reservation that is in the file.
 pub(super) struct StoredReservation {
     pub(super) made: SystemTime,
-    pub(super) principal: String,
-    pub(super) group: String,
+    pub(super) principal: Arc<str>,
+    pub(super) group: Arc<str>,
     pub(super) item: Item,
     pub(super) held_cost: Option<Money>,
     pub(super) lines: Vec<StoredLine>,

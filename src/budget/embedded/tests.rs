@@ -73,7 +73,7 @@ async fn what_was_settled_is_there_again_after_an_orderly_end() {
     let bill = store.bill().await.unwrap();
     let usage = store.usage(place.clock.now()).await.unwrap();
     assert_eq!((bill.calls(), bill.cost().nanos(), usage.len()), (1, 70, 1));
-    assert_eq!((usage[0].group.as_str(), usage[0].row.usage.output), ("eng", 2));
+    assert_eq!((usage[0].group.as_ref(), usage[0].row.usage.output), ("eng", 2));
     store.close().await;
     drop(store);
     let (store, recovered) = place.open();
@@ -99,7 +99,7 @@ async fn what_ran_at_a_kill_is_settled_at_the_reservation_once_and_listed() {
         assert_eq!(usd(&store, "alice").await, (370, 0));
         let bill = store.bill().await.unwrap();
         assert_eq!((bill.calls(), bill.cost().nanos()), (2, 370));
-        let listed: Vec<_> = bill.at_reservation.iter().map(|call| (call.request_id.as_str(), call.reason)).collect();
+        let listed: Vec<_> = bill.at_reservation.iter().map(|call| (call.request_id.as_ref(), call.reason)).collect();
         assert_eq!(listed, [("alice-300", ReservedReason::Crashed)]);
         drop(store);
     }

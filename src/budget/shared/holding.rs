@@ -1,5 +1,6 @@
 //! What runs here, and the row by which the others know it.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
@@ -72,8 +73,8 @@ pub(super) fn countable(amount: u64) -> u64 {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) made: SystemTime,
-    pub(super) principal: String,
-    pub(super) group: String,
+    pub(super) principal: Arc<str>,
+    pub(super) group: Arc<str>,
     pub(super) item: Item,
     pub(super) held_cost: Option<Money>,
     pub(super) placed: Vec<Placed>,
@@ -101,7 +102,7 @@ impl Row {
     /// What a row tells; `None` where it is none of ours.
     pub(super) fn of_text(text: &str, keys: &Keys) -> Option<Self> {
         let row: Value = serde_json::from_str(text).ok()?;
-        let word = |key: &str| row.get(key).and_then(Value::as_str).map(str::to_owned);
+        let word = |key: &str| row.get(key).and_then(Value::as_str).map(Arc::<str>::from);
         let placed = row.get("lines")?.as_array()?.iter().map(|line| {
             let key = line.get(0)?.as_str()?;
             let CounterId { unit, .. } = keys.counter(key)?;

@@ -1,6 +1,7 @@
 //! Reading: how counts stand, what was used, what operators changed.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
@@ -256,7 +257,7 @@ fn adjustment(place: usize, text: &str) -> Option<Adjustment> {
 
 /// The rows of an hour.
 fn usage_rows(hour: SystemTime, fields: &[(String, String)]) -> Vec<UsageRow> {
-    let mut rows: BTreeMap<(String, Heading), BillRow> = BTreeMap::new();
+    let mut rows: BTreeMap<(Arc<str>, Heading), BillRow> = BTreeMap::new();
     for (name, amount) in fields {
         let Some((what, told)) = name.split_once(' ') else { continue };
         let (Ok((group, principal, model, profile, operation, basis, outcome)), Ok(amount)) =
@@ -264,7 +265,7 @@ fn usage_rows(hour: SystemTime, fields: &[(String, String)]) -> Vec<UsageRow> {
         else {
             continue;
         };
-        let group: String = group;
+        let group: Arc<str> = group;
         let heading = words::heading_of([principal, model, profile, operation, basis, outcome]);
         let row = rows.entry((group, heading)).or_insert_with_key(|(_, heading)| BillRow::empty(heading.clone()));
         add(row, what, amount);
@@ -295,8 +296,8 @@ fn reserved_call(text: &str) -> Option<ReservedCall> {
     let row: Value = serde_json::from_str(text).ok()?;
     let word = |key: &str| row.get(key).and_then(Value::as_str);
     Some(ReservedCall {
-        request_id: word("request_id")?.to_owned(),
-        principal: word("principal")?.to_owned(),
+        request_id: word("request_id")?.into(),
+        principal: word("principal")?.into(),
         reason: reason(word("reason")?),
         cost: row.get("nanodollars").and_then(Value::as_i64).map(Money::from_nanos),
     })

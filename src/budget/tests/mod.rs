@@ -73,10 +73,10 @@ fn principal(name: &str) -> Principal {
 
 pub(super) fn item(request_id: &str) -> Item {
     Item {
-        request_id: request_id.to_owned(),
+        request_id: request_id.to_owned().into(),
         operation: Operation::ConverseStream,
         model: Some(model()),
-        profile: Some("alice-sonnet".to_owned()),
+        profile: Some("alice-sonnet".to_owned().into()),
     }
 }
 

@@ -36,13 +36,13 @@ fn booking(id: ReservationId, amount: u64) -> Booking {
     };
     let lines = vec![line("wide", 10 * LIMIT), line("narrow", LIMIT)];
     let (principal, group) = ("alice".to_owned(), String::new());
-    Booking { id, principal, group, item: item("r"), held_cost: None, lines }
+    Booking { id, principal: principal.into(), group: group.into(), item: item("r"), held_cost: None, lines }
 }
 
 fn settlement(id: ReservationId, charge: Charge) -> Settlement {
     let settled = Settled::Counted(Outcome::Complete);
     let (principal, group, usage) = ("alice".to_owned(), String::new(), TokenUsage::default());
-    Settlement { id, charge, entry: Some(Entry { principal, group, item: item("r"), settled, usage, cost: None }) }
+    Settlement { id, charge, entry: Some(Entry { principal: principal.into(), group: group.into(), item: item("r"), settled, usage, cost: None }) }
 }
 
 /// Spent and held of a budget, both lines of a call at one instant.

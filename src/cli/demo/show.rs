@@ -1,6 +1,7 @@
 //! What the demo prints around its calls.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use comfy_table::{ContentArrangement, Table, presets};
 
@@ -55,7 +56,7 @@ pub(super) fn table(outcomes: &[Outcome], bill: &Bill, out: &mut dyn Write) -> i
     writeln!(out, "{table}")?;
     writeln!(out, "\nThe bill, from Bedrock's own counts at the prices of the profile's source:\n")?;
     let mut table = plain(["who", "profile", "calls", "input", "output", "cost"]);
-    let mut rows: Vec<(String, String, u64, u64, u64, Money)> = Vec::new();
+    let mut rows: Vec<(Arc<str>, Arc<str>, u64, u64, u64, Money)> = Vec::new();
     for row in &bill.rows {
         let (who, profile) = (row.heading.principal.clone(), row.heading.profile.clone().unwrap_or_default());
         let numbers = (row.calls, row.usage.input, row.usage.output, row.cost);
@@ -70,7 +71,7 @@ pub(super) fn table(outcomes: &[Outcome], bill: &Bill, out: &mut dyn Write) -> i
         }
     }
     for (who, profile, calls, input, output, cost) in rows {
-        table.add_row([who, profile, calls.to_string(), input.to_string(), output.to_string(), cost.to_string()]);
+        table.add_row([who.to_string(), profile.to_string(), calls.to_string(), input.to_string(), output.to_string(), cost.to_string()]);
     }
     table.add_row(["", "total", &bill.calls().to_string(), "", "", &bill.cost().to_string()]);
     writeln!(out, "{table}")

@@ -10,7 +10,7 @@ fn spend(principal: &str) -> SpendLabels {
     SpendLabels {
         principal: (&Principal::new(principal, Vec::new(), Tags::default())).into(),
         model: ModelLabel::of_profile(&"us.amazon.nova-lite-v1:0".parse().unwrap()),
-        profile: ProfileLabel::configured("alice-nova"),
+        profile: ProfileLabel::configured(&"alice-nova".into()),
     }
 }
 

@@ -24,7 +24,7 @@ fn resolved(metrics: &Arc<Metrics>) -> Record {
     record.asks(Operation::ConverseStream, Some("nova"));
     record.is_from(&Principal::new("alice", vec!["eng".to_owned()], Tags::default()));
     record.goes_through(
-        ProfileLabel::configured("alice-nova"),
+        ProfileLabel::configured(&"alice-nova".into()),
         ModelLabel::of_profile(&"us.amazon.nova-lite-v1:0".parse().unwrap()),
     );
     record

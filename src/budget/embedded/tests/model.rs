@@ -50,7 +50,7 @@ async fn play(steps: Vec<Step>) -> Result<(), TestCaseError> {
             Step::Reserve { who, amount } => {
                 let call = booking(["alice", "bob", "carol"][who], amount);
                 let today = day(&place);
-                let own = |name: &str, on: u64| name == call.principal && on == today;
+                let own = |name: &str, on: u64| *name == *call.principal && on == today;
                 let used: u64 = spent.iter().filter(|(name, on, _)| own(name, *on)).map(|(.., nanos)| nanos).sum();
                 let held: u64 =
                     running.iter().filter(|(other, on, _)| own(&other.principal, *on)).map(|(.., held)| held).sum();
@@ -65,7 +65,7 @@ async fn play(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 let (call, on, held) = running.swap_remove(which.index(running.len()));
                 let nanos = held * percent / 100;
                 store.settle(settlement(&call, nanos));
-                spent.push((call.principal, on, nanos));
+                spent.push((call.principal.to_string(), on, nanos));
             }
             Step::Release { which } if !running.is_empty() => {
                 let (call, ..) = running.swap_remove(which.index(running.len()));
@@ -77,13 +77,13 @@ async fn play(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 store.bill().await.unwrap();
                 place = place.killed();
                 store = place.open().0;
-                spent.extend(running.drain(..).map(|(call, on, held)| (call.principal, on, held)));
+                spent.extend(running.drain(..).map(|(call, on, held)| (call.principal.to_string(), on, held)));
             }
             Step::Restart => {
                 store.close().await;
                 drop(store);
                 store = place.open().0;
-                spent.extend(running.drain(..).map(|(call, on, held)| (call.principal, on, held)));
+                spent.extend(running.drain(..).map(|(call, on, held)| (call.principal.to_string(), on, held)));
             }
             Step::Wait { hours } => place.clock.advance(Duration::from_hours(hours)),
         }
@@ -96,7 +96,7 @@ async fn play(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 spent.iter().filter(|(name, on, _)| name == who && *on == today).map(|(.., nanos)| nanos).sum();
             let held: u64 = running
                 .iter()
-                .filter(|(call, on, _)| call.principal == who && *on == today)
+                .filter(|(call, on, _)| *call.principal == *who && *on == today)
                 .map(|(.., held)| held)
                 .sum();
             let states = store.counters().await.unwrap();

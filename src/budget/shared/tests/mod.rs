@@ -99,7 +99,7 @@ async fn gateways_share_counts_and_the_bill() {
     let bill = other.bill().await.unwrap();
     assert_eq!((bill.calls(), bill.cost().nanos(), bill.rows[0].usage.output), (1, 70, 2));
     let usage = other.usage(place.clock.now()).await.unwrap();
-    assert_eq!((usage.len(), usage[0].group.as_str()), (1, "eng"));
+    assert_eq!((usage.len(), usage[0].group.as_ref()), (1, "eng"));
     let apart = place.gateway_with(&SharedOptions { namespace: "other".to_owned(), ..place.options() }).await;
     assert_eq!(usd(&apart, "alice").await, (0, 0));
 }
@@ -175,7 +175,7 @@ async fn the_calls_of_a_gateway_that_is_silent_for_its_lease_are_settled_at_thei
     assert_eq!(usd(&living, "alice").await, (370, 0));
     let bill = third.bill().await.unwrap();
     assert_eq!((bill.calls(), bill.cost().nanos()), (2, 370));
-    let listed: Vec<_> = bill.at_reservation.iter().map(|call| (call.request_id.as_str(), call.reason)).collect();
+    let listed: Vec<_> = bill.at_reservation.iter().map(|call| (call.request_id.as_ref(), call.reason)).collect();
     assert_eq!(listed, [("alice-300", ReservedReason::Crashed)]);
     // It had only been cut off: what it settles now has been settled.
     dying.settle(settlement(&running, 200));

@@ -55,7 +55,7 @@ struct Model {
 impl Model {
     fn of(&self, who: &str, day: u64) -> (u64, u64) {
         let spent = self.spent.iter().filter(|(name, on, _)| name == who && *on == day).map(|(.., nanos)| nanos).sum();
-        let held = self.running.iter().filter(|call| call.call.principal == who && call.day == day);
+        let held = self.running.iter().filter(|call| *call.call.principal == *who && call.day == day);
         (spent, held.map(|call| call.held).sum())
     }
 }
@@ -81,7 +81,7 @@ async fn play(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 let Running { call, at, day, held } = model.running.swap_remove(which.index(model.running.len()));
                 let nanos = held * percent / 100;
                 gateways[at].settle(settlement(&call, nanos));
-                model.spent.push((call.principal, day, nanos));
+                model.spent.push((call.principal.to_string(), day, nanos));
             }
             Step::Release { which } if !model.running.is_empty() => {
                 let Running { call, at, .. } = model.running.swap_remove(which.index(model.running.len()));
@@ -101,7 +101,7 @@ async fn play(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 let (dead, left) = std::mem::take(&mut model.running).into_iter().partition(|call| call.at == gateway);
                 model.running = left;
                 let dead: Vec<Running> = dead;
-                model.spent.extend(dead.into_iter().map(|call| (call.call.principal, call.day, call.held)));
+                model.spent.extend(dead.into_iter().map(|call| (call.call.principal.to_string(), call.day, call.held)));
             }
             Step::RestartServer => {
                 for gateway in &gateways {
