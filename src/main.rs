@@ -6,6 +6,9 @@ use std::time::SystemTime;
 use clap::{CommandFactory, Parser, Subcommand};
 use tollgate::cli::{self, ExitCode, Streams};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A streaming reverse proxy in front of Amazon Bedrock: your own inference profile, the guardrail owed, budget left, or no
 /// call.
 #[derive(Debug, Parser)]

@@ -1,12 +1,11 @@
 //! What an operator changes while gateways run: a limit for one subject, a raise that ends by itself, a count that begins
 //! anew. Every change says who made it and why, and none is ever deleted: they are the history.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::store::{CounterId, Unit};
-use crate::types::Subject;
+use crate::types::{QuickMap, Subject};
 
 /// A change as it is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,12 +76,12 @@ pub struct Adjustment {
 
 /// The changes of limits, by budget and subject, in the order in which they were made.
 #[derive(Clone, Debug, Default)]
-pub struct Adjustments(HashMap<(Arc<str>, Subject), Vec<Effect>>);
+pub struct Adjustments(QuickMap<(Arc<str>, Subject), Vec<Effect>>);
 
 impl Adjustments {
     /// Those among changes, in their order, that are about limits.
     pub fn new<'a>(changes: impl IntoIterator<Item = &'a Change>) -> Self {
-        let mut effects: HashMap<_, Vec<_>> = HashMap::new();
+        let mut effects: QuickMap<_, Vec<_>> = QuickMap::default();
         for change in changes.into_iter().filter(|change| change.effect != Effect::Reset) {
             effects.entry((Arc::clone(&change.budget), change.subject.clone())).or_default().push(change.effect);
         }

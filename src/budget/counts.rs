@@ -4,7 +4,6 @@
 //! bounded: a slice that no longer counts and in which nothing is held is dropped, at the latest at the next sweep; ids are
 //! held while their calls run.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::time::{Duration, SystemTime};
 
@@ -12,13 +11,13 @@ use super::store::{
     Booking, Charge, CounterId, CounterState, Enforcement, Line, ReservationId, ReserveError, Shortfall, StoreError,
 };
 use super::window::{Schedule, Span};
-use crate::types::Subject;
+use crate::types::{QuickMap, Subject};
 
 /// Counts by counter and slice, and the calls that run.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    slices: HashMap<CounterId, Vec<Slice>>,
-    held: HashMap<ReservationId, Held>,
+    slices: QuickMap<CounterId, Vec<Slice>>,
+    held: QuickMap<ReservationId, Held>,
     reservations_since_sweep: u32,
 }
 

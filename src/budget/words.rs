@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::adjustment::Effect;
-use super::bill::{Heading, Outcome, ReservedReason, Settled};
+use super::bill::{Entry, Heading, Item, Outcome, ReservedReason, Settled};
 use super::store::{CounterId, Unit};
 use crate::bedrock::Operation;
 use crate::types::{ModelId, Subject};
@@ -60,14 +60,25 @@ fn settled(basis: &str, outcome: &str) -> Settled {
 
 /// A heading as words: principal, model, profile, operation, basis, outcome. What it does not have is empty.
 pub(super) fn heading(heading: &Heading) -> [&str; 6] {
-    [
-        &heading.principal,
-        heading.model.as_ref().map_or("", ModelId::as_str),
-        heading.profile.as_deref().unwrap_or(""),
-        heading.operation.name(),
-        basis(heading.settled),
-        heading.settled.as_str(),
-    ]
+    let Heading { principal, model, profile, operation, settled } = heading;
+    six(principal, model.as_ref(), profile.as_deref(), *operation, *settled)
+}
+
+/// The words of [`heading`] of the row that an entry is added to.
+pub(super) fn of_entry(entry: &Entry) -> [&str; 6] {
+    let Entry { principal, item: Item { operation, model, profile, .. }, settled, .. } = entry;
+    six(principal, model.as_ref(), profile.as_deref(), *operation, *settled)
+}
+
+fn six<'a>(
+    principal: &'a str,
+    model: Option<&'a ModelId>,
+    profile: Option<&'a str>,
+    operation: Operation,
+    settled: Settled,
+) -> [&'a str; 6] {
+    let model = model.map_or("", ModelId::as_str);
+    [principal, model, profile.unwrap_or(""), operation.name(), basis(settled), settled.as_str()]
 }
 
 /// The heading of the words of [`heading`].

@@ -162,7 +162,7 @@ impl Sum {
 
     /// Dollars without their sign, as a spreadsheet adds them up.
     fn dollars(&self) -> String {
-        self.cost.to_string().replace('$', "")
+        self.cost.plain().to_string()
     }
 }
 

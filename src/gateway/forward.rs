@@ -59,7 +59,7 @@ impl Gateway {
         if !head.headers.contains_key(&REQUEST_ID) {
             head.headers.insert(REQUEST_ID, request_id(&exchange.record));
         }
-        if let Some(value) = remaining.and_then(|amount| HeaderValue::from_str(&dollars(amount)).ok()) {
+        if let Some(value) = remaining.and_then(|amount| HeaderValue::from_str(&amount.plain().to_string()).ok()) {
             head.headers.insert(TOLLGATE_BUDGET_REMAINING, value);
         }
         let metered = MeteredBody::new(body, exchange, self.drains.clone());
@@ -157,7 +157,3 @@ fn text(headers: &HeaderMap, name: &http::HeaderName) -> Option<String> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
-/// An amount as a header's value: `12.345678`.
-fn dollars(amount: Money) -> String {
-    amount.to_string().replace('$', "")
-}

@@ -4,7 +4,7 @@
 //! none, and only there: it must not hold up at one gate those who lack nothing but that one. When its turn comes it looks
 //! at all gates again, and goes to the queue of another if that is what is missing then.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use super::gate::{Charge, Gate, Shortage};
 use super::refusal::Limited;
 use super::rule::{RateLimit, Rates, RuleError};
 use crate::identity::Principal;
-use crate::types::{ModelId, Subject};
+use crate::types::{ModelId, QuickMap, Subject};
 
 /// How many calls may wait at one limit of one subject; further ones are refused at once.
 pub const MOST_WAITING: usize = 1_000;
@@ -45,7 +45,7 @@ pub(super) struct State {
 
 #[derive(Debug, Default)]
 struct Gates {
-    by_key: HashMap<Key, Gate>,
+    by_key: QuickMap<Key, Gate>,
     /// At how many gates those that are idle are dropped.
     sweep_at: usize,
 }

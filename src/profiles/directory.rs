@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use super::rule::{Found, Match, Rule};
 use super::{Grant, Profile, Reach, Unsourced};
 use crate::identity::Principal;
-use crate::types::{Owners, ProfileArn};
+use crate::types::{Owners, ProfileArn, QuickMap};
 
 pub use error::DirectoryError;
 pub use names::Fit;
@@ -28,8 +28,8 @@ pub(super) use names::{Granted, Names};
 /// The profiles that there are, by owner and by name.
 #[derive(Debug, Default)]
 pub struct Directory {
-    principals: HashMap<String, Names>,
-    groups: HashMap<String, Names>,
+    principals: QuickMap<String, Names>,
+    groups: QuickMap<String, Names>,
     everyone: Names,
     /// What was found, by the rules that say whose it is, in their order.
     found: Vec<ByRule>,
@@ -40,7 +40,7 @@ pub struct Directory {
 #[derive(Debug)]
 struct ByRule {
     rule: Rule,
-    names: HashMap<Box<str>, Names>,
+    names: QuickMap<Box<str>, Names>,
 }
 
 /// As whom a principal owns profiles.
@@ -225,7 +225,7 @@ impl Directory {
 
 impl ByRule {
     fn of(rule: &Rule) -> Self {
-        Self { rule: rule.clone(), names: HashMap::new() }
+        Self { rule: rule.clone(), names: QuickMap::default() }
     }
 
     fn candidate<'d>(&'d self, at: usize, value: Option<&'d str>) -> (Owner<'d>, Option<&'d Names>) {

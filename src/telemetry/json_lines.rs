@@ -2,7 +2,7 @@
 //! once. The line of a request is the dearest thing that is done for most of them.
 
 use std::cell::RefCell;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io::Write as _;
 
 use tracing::field::{Field, Visit};
@@ -45,7 +45,7 @@ where
             drop(write!(line, "{{\"timestamp\":\"{now:.6}\",\"level\":\"{}\"", metadata.level()));
             let mut fields = Fields(line);
             event.record(&mut fields);
-            fields.put("target", metadata.target());
+            fields.text("target", metadata.target());
             line.extend_from_slice(b"}\n");
             writer.write_str(std::str::from_utf8(line).map_err(|_| fmt::Error)?)
         })
@@ -56,36 +56,100 @@ where
 struct Fields<'a>(&'a mut Vec<u8>);
 
 impl Fields<'_> {
-    fn put<T: serde::Serialize + ?Sized>(&mut self, name: &str, value: &T) {
-        self.0.push(b',');
-        drop(serde_json::to_writer(&mut *self.0, name));
-        self.0.push(b':');
-        drop(serde_json::to_writer(&mut *self.0, value));
+    /// Names are those of the code, and need no escapes.
+    fn name(&mut self, name: &str) {
+        self.0.extend_from_slice(b",\"");
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(b"\":");
+    }
+
+    fn text(&mut self, name: &str, value: &str) {
+        self.name(name);
+        self.0.push(b'"');
+        Escaped(self.0).put(value);
+        self.0.push(b'"');
+    }
+
+    fn number(&mut self, name: &str, value: impl serde::Serialize) {
+        self.name(name);
+        drop(serde_json::to_writer(&mut *self.0, &value));
     }
 }
 
 impl Visit for Fields<'_> {
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field.name(), &value);
+        self.number(field.name(), value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field.name(), &value);
+        self.number(field.name(), value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field.name(), &value);
+        self.number(field.name(), value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field.name(), &value);
+        self.number(field.name(), value);
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field.name(), value);
+        self.text(field.name(), value);
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put(field.name(), &format!("{value:?}"));
+        self.name(field.name());
+        self.0.push(b'"');
+        let _ = write!(Escaped(self.0), "{value:?}");
+        self.0.push(b'"');
+    }
+}
+
+/// Writes the inside of a JSON string.
+struct Escaped<'a>(&'a mut Vec<u8>);
+
+impl Escaped<'_> {
+    fn put(&mut self, text: &str) {
+        // Without a way out of the loop it takes many bytes at a time.
+        let special = text.bytes().fold(false, |found, byte| found | (byte < b' ') | (byte == b'"') | (byte == b'\\'));
+        if !special {
+            self.0.extend_from_slice(text.as_bytes());
+            return;
+        }
+        let before = self.0.len();
+        // Writing to memory does not fail, and puts quotes around it.
+        drop(serde_json::to_writer(&mut *self.0, text));
+        self.0.pop();
+        if before < self.0.len() {
+            self.0.remove(before);
+        }
+    }
+}
+
+impl fmt::Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.put(text);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! What stands in a string.
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_is_the_string_that_was_written(parts in proptest::collection::vec("(?s)[ -~]{0,9}|.{0,9}|[\\x00-\"\\\\]{0,4}", 0..4)) {
+            let mut line = b"\"".to_vec();
+            for part in &parts {
+                Escaped(&mut line).write_str(part).unwrap();
+            }
+            line.push(b'"');
+            prop_assert_eq!(serde_json::from_slice::<String>(&line).unwrap(), parts.concat());
+        }
     }
 }

@@ -222,7 +222,7 @@ impl Record {
             tokens_cache_read = usage.map(|usage| usage.cache_read),
             tokens_cache_write_5m = usage.map(|usage| usage.cache_write_5m),
             tokens_cache_write_1h = usage.map(|usage| usage.cache_write_1h),
-            cost_usd = cost.map(|amount| amount.to_string().replace('$', "")),
+            cost_usd = cost.map(|amount| tracing::field::display(amount.plain())),
             settled,
             bytes_in = self.traffic.bytes_in,
             bytes_out = self.traffic.bytes_out,

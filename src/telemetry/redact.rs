@@ -12,9 +12,6 @@
 //! secrets, and stay, because an operator needs them to find whose key it was.
 
 use std::borrow::Cow;
-use std::sync::LazyLock;
-
-use memchr::memmem::Finder;
 
 /// The text with everything that looks like a credential replaced by `[redacted]`; a known prefix stays in front of it, so
 /// that a reader sees what kind of thing was there.
@@ -37,9 +34,15 @@ pub fn redact(text: &str) -> Cow<'_, str> {
 /// `limit_bytes` (a text that was cut ends in `…`).
 pub fn excerpt(text: &str, limit_bytes: usize) -> String {
     let considered = whole_words(text, limit_bytes.saturating_add(MARGIN_BYTES));
-    let one_line = redact(considered).replace(|character: char| character.is_control(), " ");
+    let clean = redact(considered);
+    let one_line = if clean.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        clean
+    } else {
+        clean.replace(char::is_control, " ").into()
+    };
     let kept = cut(&one_line, limit_bytes);
-    if kept.len() < one_line.len() || considered.len() < text.len() { format!("{kept}…") } else { one_line }
+    let whole = kept.len() == one_line.len() && considered.len() == text.len();
+    if whole { one_line.into_owned() } else { format!("{kept}…") }
 }
 
 const REDACTED: &str = "[redacted]";
@@ -57,9 +60,10 @@ const PREFIXES: [(&str, usize); 7] = [
     ("sk-ant-", 1),
 ];
 
-/// [`PREFIXES`], ready to be looked for: every text from outside that is logged is looked through.
-static FINDERS: LazyLock<[(Finder<'static>, usize); 7]> =
-    LazyLock::new(|| PREFIXES.map(|(prefix, least)| (Finder::new(prefix), least)));
+/// Whether one of [`PREFIXES`] begins with a byte.
+const fn begins_prefix(byte: u8) -> bool {
+    matches!(byte, b't' | b'A' | b'b' | b'e' | b's')
+}
 
 /// No credential of [`PREFIXES`] is shorter.
 const SHORTEST: usize = 8;
@@ -106,22 +110,21 @@ fn secrets(text: &str) -> Vec<(usize, usize)> {
 
 /// The next run of characters of which credentials and their names consist.
 fn next_word(text: &str, from: usize) -> Option<(usize, usize)> {
-    let rest = text.get(from..)?;
-    let start = from + rest.find(is_word)?;
-    let word = text.get(start..)?;
-    Some((start, word.find(|character| !is_word(character)).map_or(text.len(), |length| start + length)))
+    let mut bytes = text.as_bytes().get(from..)?.iter();
+    let start = from + bytes.position(|byte| is_word(*byte))?;
+    Some((start, bytes.position(|byte| !is_word(*byte)).map_or(text.len(), |further| start + 1 + further)))
 }
 
-const fn is_word(character: char) -> bool {
-    matches!(character, 'A'..='Z' | 'a'..='z' | '0'..='9' | '+' | '/' | '-' | '_' | '.' | '~')
+const fn is_word(byte: u8) -> bool {
+    matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/' | b'-' | b'_' | b'.' | b'~')
 }
 
 /// Where the value ends that follows a secret's name: `name=value`, `name: value`, `"name":"value"`, `Bearer value`.
 fn after_name(text: &str, word: &str, end: usize) -> Option<(usize, usize)> {
-    let is_scheme = SCHEMES.iter().any(|scheme| word.eq_ignore_ascii_case(scheme));
     if !NAMES.iter().any(|name| word.eq_ignore_ascii_case(name)) {
         return None;
     }
+    let is_scheme = SCHEMES.iter().any(|scheme| word.eq_ignore_ascii_case(scheme));
     let rest = text.get(end..)?;
     let gap = rest.find(|character: char| !matches!(character, ' ' | '\t' | '=' | ':' | '"' | '\'' | '\\'))?;
     let assigned = rest.get(..gap)?.contains(['=', ':']);
@@ -147,29 +150,38 @@ fn shape(word: &str) -> Option<usize> {
     if word.len() < SHORTEST {
         return None;
     }
-    let by_prefix = FINDERS.iter().filter_map(|(finder, least)| {
-        finder
-            .find_iter(word.as_bytes())
-            .filter(|&at| word.get(..at).is_some_and(|before| !before.ends_with(|c: char| c.is_ascii_alphanumeric())))
-            .map(|at| at + finder.needle().len())
-            .find(|&secret| word.len() - secret >= *least)
-    });
-    by_prefix.min().or_else(|| looks_random(word).then_some(0))
+    let mut behind_letter = false;
+    for (at, byte) in word.bytes().enumerate() {
+        if !std::mem::replace(&mut behind_letter, byte.is_ascii_alphanumeric()) && begins_prefix(byte) {
+            let beginning = word.get(at..)?;
+            let behind = |(prefix, least): &(&str, usize)| {
+                beginning.strip_prefix(prefix).filter(|secret| secret.len() >= *least).map(|secret| word.len() - secret.len())
+            };
+            let secret = PREFIXES.iter().find_map(behind);
+            if secret.is_some() {
+                return secret;
+            }
+        }
+    }
+    looks_random(word).then_some(0)
 }
 
 /// A secret access key has 40 characters of base64; session tokens have hundreds. A hash in hexadecimal has no capitals.
 fn looks_random(word: &str) -> bool {
+    if word.len() != 40 && word.len() < 80 {
+        return false;
+    }
     let base64 = word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/');
     let mixed = word.bytes().any(|byte| byte.is_ascii_uppercase())
         && word.bytes().any(|byte| byte.is_ascii_lowercase())
         && word.bytes().any(|byte| byte.is_ascii_digit());
-    base64 && mixed && (word.len() == 40 || word.len() >= 80)
+    base64 && mixed
 }
 
 /// The beginning of a text without the word that its end falls into: a credential that is cut in half has lost its shape.
 fn whole_words(text: &str, limit_bytes: usize) -> &str {
     let beginning = cut(text, limit_bytes);
-    if beginning.len() == text.len() { text } else { beginning.trim_end_matches(is_word) }
+    if beginning.len() == text.len() { text } else { beginning.trim_end_matches(|last: char| u8::try_from(last).is_ok_and(is_word)) }
 }
 
 fn cut(text: &str, limit_bytes: usize) -> &str {

@@ -54,14 +54,38 @@ impl std::iter::Sum for Money {
     }
 }
 
+impl Money {
+    /// Without the sign of its currency.
+    pub const fn plain(self) -> PlainMoney {
+        PlainMoney(self)
+    }
+
+    fn write(self, f: &mut fmt::Formatter<'_>, currency: &str) -> fmt::Result {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let amount = self.0.unsigned_abs();
+        let (mut fraction, mut decimals) = (amount % NANOS_PER_DOLLAR, 9);
+        while decimals > 2 && fraction.is_multiple_of(10) {
+            fraction /= 10;
+            decimals -= 1;
+        }
+        write!(f, "{sign}{currency}{}.{fraction:0decimals$}", amount / NANOS_PER_DOLLAR)
+    }
+}
+
 impl fmt::Display for Money {
     /// Dollars with as many decimals as are needed, at least two: `$1.50`, `$0.000123`, `-$0.01`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = if self.0 < 0 { "-" } else { "" };
-        let whole = self.0.unsigned_abs();
-        let fraction = format!("{:09}", whole % NANOS_PER_DOLLAR);
-        let kept = fraction.trim_end_matches('0').len().max(2);
-        write!(f, "{sign}${}.{}", whole / NANOS_PER_DOLLAR, fraction.get(..kept).unwrap_or(&fraction))
+        self.write(f, "$")
+    }
+}
+
+/// [`Money`] without the sign of its currency, for those who calculate with it: `1.50`, `-0.01`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlainMoney(Money);
+
+impl fmt::Display for PlainMoney {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.write(f, "")
     }
 }
 

@@ -4,7 +4,6 @@
 //! was dropped half-way is closed. A request that a kept connection gives back unwritten (Bedrock had closed it meanwhile)
 //! is sent on a fresh one; a request of which a single byte was written is never sent again.
 
-use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,6 +23,7 @@ use super::endpoint::Endpoint;
 use super::error::{Phase, UpstreamError};
 use super::line::{Line, SendError};
 use crate::http1::ResponseHead;
+use crate::types::QuickMap;
 
 /// Bounds in time and number.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +57,7 @@ pub struct Pool {
     connector: Connector,
     limits: Limits,
     permits: Arc<Semaphore>,
-    idle: Mutex<HashMap<Arc<Endpoint>, Vec<Idle>>>,
+    idle: Mutex<QuickMap<Arc<Endpoint>, Vec<Idle>>>,
     /// Rung when a connection has come back: an idle one keeps its permit, so a call that waits for a permit would not see it.
     returned: Notify,
     opened: AtomicU64,
@@ -217,7 +217,7 @@ impl Pool {
         UpstreamError::Overloaded(self.limits.max_connections)
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, HashMap<Arc<Endpoint>, Vec<Idle>>> {
+    fn idle(&self) -> std::sync::MutexGuard<'_, QuickMap<Arc<Endpoint>, Vec<Idle>>> {
         // The map is whole between any two of its operations, so a panic elsewhere does not spoil it.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,7 +1,7 @@
 //! What the store knows: the counts, what of them the file does not know yet, and the journal. All under one lock, which is held for
 //! moments: by whoever reserves or settles, and by the owner while it takes what is to be written.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -12,6 +12,7 @@ use crate::budget::store::{
     Booking, Charge, CounterId, CounterState, ReservationId, ReserveError, Settlement, StoreError,
 };
 use crate::budget::window::Span;
+use crate::types::{QuickMap, QuickSet};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -31,12 +32,12 @@ pub(super) struct Book {
 /// What has changed since the last transaction.
 #[derive(Debug, Default)]
 pub(super) struct Unwritten {
-    pub(super) made: HashMap<ReservationId, SystemTime>,
+    pub(super) made: QuickMap<ReservationId, SystemTime>,
     pub(super) ended: Vec<ReservationId>,
-    pub(super) changed: HashSet<(CounterId, Span)>,
+    pub(super) changed: QuickSet<(CounterId, Span)>,
     pub(super) usage: BTreeMap<(SystemTime, Arc<str>, Heading), BillRow>,
     pub(super) listed: Vec<(SystemTime, ReservedCall)>,
-    pub(super) done: HashSet<u64>,
+    pub(super) done: QuickSet<u64>,
     /// How many settlements are among it.
     pub(super) settled: u64,
 }

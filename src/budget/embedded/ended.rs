@@ -6,10 +6,11 @@ use std::time::SystemTime;
 
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::rows::{self, StoredReservation};
 use crate::budget::bill::{BillRow, Entry, ReservedCall, Settled, UsageRow, hour_of};
-use crate::budget::store::{Charge, Settlement, Spend};
+use crate::budget::store::{Charge, ReservationId, Settlement, Spend};
 use crate::budget::words::{self, instant, millis, signed, unsigned};
 use crate::types::{Money, TokenUsage};
 
@@ -17,9 +18,10 @@ use crate::types::{Money, TokenUsage};
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Ended<'a> {
     /// The id of its reservation.
-    reservation: Cow<'a, str>,
+    reservation: u128,
     at_ms: i64,
     charge: Charged,
+    #[serde(borrow)]
     entry: Option<Billed<'a>>,
 }
 
@@ -33,8 +35,11 @@ enum Charged {
 /// What it adds to the bill.
 #[derive(Debug, Serialize, Deserialize)]
 struct Billed<'a> {
+    #[serde(borrow)]
     heading: [Cow<'a, str>; 6],
+    #[serde(borrow)]
     group: Cow<'a, str>,
+    #[serde(borrow)]
     request_id: Cow<'a, str>,
     /// Input, output, read from the cache, written to it for five minutes, for an hour.
     usage: [i64; 5],
@@ -54,12 +59,12 @@ impl<'a> Ended<'a> {
             },
         };
         let entry = entry.as_ref().map(Billed::of);
-        Self { reservation: rows::id(*id).into(), at_ms: millis(at), charge, entry }
+        Self { reservation: id.uuid().as_u128(), at_ms: millis(at), charge, entry }
     }
 
     /// Whose end it is; the reservation that stood in the file for it is taken from there.
     pub(super) fn reservation(&self, connection: &Connection) -> rusqlite::Result<Option<StoredReservation>> {
-        rows::take_reservation(connection, &self.reservation)
+        rows::take_reservation(connection, ReservationId::from_uuid(Uuid::from_u128(self.reservation)))
     }
 
     /// What the lines of its reservation become.
@@ -95,10 +100,9 @@ impl<'a> Ended<'a> {
 
 impl<'a> Billed<'a> {
     fn of(entry: &'a Entry) -> Self {
-        let heading = entry.heading();
         let usage = entry.usage;
         Self {
-            heading: words::heading(&heading).map(|word| word.to_owned().into()),
+            heading: words::of_entry(entry).map(Cow::from),
             group: entry.group.as_ref().into(),
             request_id: entry.item.request_id.as_ref().into(),
             usage: [usage.input, usage.output, usage.cache_read, usage.cache_write_5m, usage.cache_write_1h]

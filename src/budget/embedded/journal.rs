@@ -1,17 +1,21 @@
-//! What has been granted and settled since the last transaction, in a file of its own beside the store's: a line for a grant, written before
-//! its call is let go and without waiting for a transaction, and a line for a settlement, written with the next grant. So whatever a
+//! What has been granted and settled since the last transaction, in a file of its own beside the store's: a record for a grant, written before
+//! its call is let go and without waiting for a transaction, and a record for a settlement, written with the next grant. So whatever a
 //! grant rests on is written before it.
 //!
 //! Journals are numbered. A transaction takes up what a journal holds and notes its number; then that journal is deleted and the next
-//! one goes on. A start takes up the journals that no transaction has noted: calls without an end ran when the gateway ended. A line that says
-//! nothing was not written to its end, and its call not let go. A settlement may stand there twice; the first is the one that counts.
+//! one goes on. A start takes up the journals that no transaction has noted: calls without an end ran when the gateway ended. A settlement may
+//! stand there twice; the first is the one that counts.
+//!
+//! A journal begins with [`MAGIC`]. A record is its length and its CRC-32, four bytes each with the lowest first, and then a [`Line`] as postcard writes
+//! it. What is no record ends the journal: it was not written to its end, and its call not let go; the next one is written in its place.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::ended::Ended;
 use super::rows::Reserved;
@@ -24,59 +28,71 @@ pub(super) struct Journal {
     store: PathBuf,
     number: u64,
     file: File,
+    /// Where the next record goes.
+    end: u64,
     /// What has still to be written.
     pending: Vec<u8>,
-    /// Whether anything has been written.
-    begun: bool,
-    /// Whether the last line may lack its end.
-    torn: bool,
+}
+
+/// A record of a journal.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Line<'a> {
+    #[serde(borrow)]
+    Reserved(Reserved<'a>),
+    #[serde(borrow)]
+    Ended(Ended<'a>),
 }
 
 impl Journal {
     /// Begins a journal of this number.
     pub(super) fn begin(store: &Path, number: u64) -> io::Result<Self> {
-        let file = File::options().create(true).write(true).truncate(true).open(name(store, number))?;
-        Ok(Self { store: store.to_owned(), number, file, pending: Vec::new(), begun: false, torn: false })
+        let mut file = File::options().create(true).write(true).truncate(true).open(name(store, number))?;
+        file.write_all(MAGIC)?;
+        Ok(Self { store: store.to_owned(), number, file, end: MAGIC.len() as u64, pending: Vec::new() })
     }
 
     /// Writes down a call that is held.
     pub(super) fn put(&mut self, held: &Held, made: SystemTime) -> io::Result<()> {
         let before = self.pending.len();
-        Reserved::of(held, made).write(&mut self.pending)?;
-        self.pending.push(b'\n');
-        // A call that is not let go leaves no line behind.
-        self.write().inspect_err(|_| self.pending.truncate(before))
+        let written = self.add(&Line::Reserved(Reserved::of(held, made))).and_then(|()| self.write());
+        // A call that is not let go leaves no record behind.
+        written.inspect_err(|_| self.pending.truncate(before))
     }
 
     /// Notes a settlement, to be written with what comes next.
     pub(super) fn end(&mut self, settlement: &Settlement, at: SystemTime) {
         // While nothing can be written, nothing is granted that could rest on it, and memory must not grow.
-        if self.pending.len() >= MOST_PENDING {
-            return;
+        if self.pending.len() < MOST_PENDING {
+            // Writing to memory does not fail.
+            drop(self.add(&Line::Ended(Ended::of(settlement, at))));
         }
-        // Writing to memory does not fail.
-        drop(serde_json::to_writer(&mut self.pending, &Ended::of(settlement, at)));
-        self.pending.push(b'\n');
+    }
+
+    fn add(&mut self, line: &Line<'_>) -> io::Result<()> {
+        let start = self.pending.len();
+        self.pending.extend_from_slice(&[0; FRAME]);
+        postcard::serialize_with_flavor(line, Behind(&mut self.pending)).map_err(io::Error::other)?;
+        if let Some((frame, record)) = self.pending.get_mut(start..).and_then(|all| all.split_first_chunk_mut::<FRAME>()) {
+            *frame = framed(record);
+        }
+        Ok(())
     }
 
     fn write(&mut self) -> io::Result<()> {
-        if self.torn {
-            self.file.write_all(b"\n")?;
-        }
-        (self.torn, self.begun) = (true, true);
-        self.file.write_all(&self.pending)?;
-        self.torn = false;
+        self.file.write_all_at(&self.pending, self.end)?;
+        self.end += self.pending.len() as u64;
         self.pending.clear();
         Ok(())
     }
 
     /// Goes on in the next journal where something stands in this one. The number up to which journals are complete.
     pub(super) fn turn(&mut self) -> io::Result<u64> {
-        if self.begun || !self.pending.is_empty() {
+        if self.end > MAGIC.len() as u64 || !self.pending.is_empty() {
             let next = Self::begin(&self.store, self.number + 1)?;
             // Grants of the next journal may rest on it, if the transaction fails.
             self.write()?;
-            *self = next;
+            let written = std::mem::replace(self, next);
+            self.pending = written.pending;
         }
         Ok(self.number - 1)
     }
@@ -90,30 +106,92 @@ impl Journal {
     }
 }
 
+/// What a journal begins with; the number is that of its form.
+const MAGIC: &[u8] = b"tollgate journal 1\n";
+
+/// The length and the checksum before a record.
+const FRAME: usize = 8;
+
 /// What waits to be written is a tenth of a second's settlements, unless the disk is full.
 const MOST_PENDING: usize = 1 << 20;
 
-/// A line of a journal.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-pub(super) enum Line {
-    Reserved(Reserved<'static>),
-    Ended(Ended<'static>),
+/// Writes behind what stands there.
+struct Behind<'a>(&'a mut Vec<u8>);
+
+impl postcard::ser_flavors::Flavor for Behind<'_> {
+    type Output = ();
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
 }
 
-/// What journals hold that come after number `noted`, and the highest number there is.
-pub(super) fn read(store: &Path, noted: u64) -> io::Result<(Vec<Line>, u64)> {
+fn framed(record: &[u8]) -> [u8; FRAME] {
+    let mut frame = [0; FRAME];
+    let (length, checksum) = frame.split_at_mut(4);
+    length.copy_from_slice(&u32::try_from(record.len()).unwrap_or(u32::MAX).to_le_bytes());
+    checksum.copy_from_slice(&crc32fast::hash(record).to_le_bytes());
+    frame
+}
+
+/// The records of a journal.
+struct Records<'a>(&'a [u8]);
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Line<'a>;
+
+    fn next(&mut self) -> Option<Line<'a>> {
+        let (frame, rest) = self.0.split_first_chunk::<FRAME>()?;
+        let length = frame.first_chunk().map(|length| u32::from_le_bytes(*length))?;
+        let record = rest.get(..usize::try_from(length).ok()?)?;
+        if framed(record) != *frame {
+            return None;
+        }
+        let line = postcard::from_bytes(record).ok()?;
+        self.0 = rest.get(record.len()..)?;
+        Some(line)
+    }
+}
+
+/// Shows `take` what journals hold that come after number `noted`, and tells the highest number there is.
+pub(super) fn read<E: From<io::Error>>(
+    store: &Path,
+    noted: u64,
+    mut take: impl FnMut(Line<'_>) -> Result<(), E>,
+) -> Result<u64, E> {
     let mut journals = numbered(store)?;
     journals.sort_unstable();
-    let (mut found, mut highest) = (Vec::new(), noted);
+    let mut highest = noted;
     for (number, path) in journals {
         highest = highest.max(number);
-        if number > noted {
-            let text = fs::read(path)?;
-            found.extend(text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()));
+        if number <= noted {
+            continue;
+        }
+        let bytes = fs::read(&path)?;
+        // One that was only just made has not even that.
+        if MAGIC.starts_with(&bytes) {
+            continue;
+        }
+        let mut records = Records(bytes.strip_prefix(MAGIC).ok_or_else(|| {
+            let text = "was written by another Tollgate: start and stop that one once, so that it takes up what stands there";
+            io::Error::new(io::ErrorKind::InvalidData, format!("{} {text}", path.display()))
+        })?);
+        records.by_ref().try_for_each(&mut take)?;
+        if !records.0.is_empty() {
+            tracing::warn!(path = %path.display(), bytes = records.0.len(), "the end of a journal is no record: it was not written as a whole");
         }
     }
-    Ok((found, highest))
+    Ok(highest)
 }
 
 /// Deletes the journals up to a number.
@@ -146,7 +224,7 @@ fn name(store: &Path, number: u64) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    //! Numbers, torn lines, and journals of others.
+    //! Numbers, torn records, and journals of others.
 
     use tempfile::TempDir;
 
@@ -154,11 +232,17 @@ mod tests {
     use crate::budget::counts::Counts;
     use crate::budget::tests::calls::{booking, settlement};
 
-    fn cost(line: &Line) -> i64 {
-        match line {
-            Line::Reserved(reserved) => reserved.held_nanodollars.unwrap(),
-            Line::Ended(ended) => panic!("{ended:?}"),
-        }
+    /// What is held in the calls of the journals, and the highest number.
+    fn costs(store: &Path, noted: u64) -> io::Result<(Vec<i64>, u64)> {
+        let mut costs = Vec::new();
+        let highest = read(store, noted, |line| {
+            match line {
+                Line::Reserved(reserved) => costs.push(reserved.held_nanodollars.unwrap()),
+                Line::Ended(ended) => panic!("{ended:?}"),
+            }
+            Ok::<(), io::Error>(())
+        })?;
+        Ok((costs, highest))
     }
 
     fn held(nanos: u64) -> Held {
@@ -179,15 +263,14 @@ mod tests {
         journal.put(&held(30), SystemTime::UNIX_EPOCH).unwrap();
         fs::write(folder.path().join("tollgate.db-journal-x"), "{}").unwrap();
         fs::write(folder.path().join("other.db-journal-9"), "{}").unwrap();
-        let costs = |noted| {
-            let (found, highest) = read(&store, noted).unwrap();
-            (found.iter().map(cost).collect::<Vec<_>>(), highest)
-        };
-        assert_eq!(costs(6), (vec![10, 20, 30], 8));
-        assert_eq!(costs(7), (vec![20, 30], 8));
-        assert_eq!(costs(9), (vec![], 9));
+        // One that was made, and no more.
+        fs::write(folder.path().join("tollgate.db-journal-9"), &MAGIC[..5]).unwrap();
+        let costs = |noted| costs(&store, noted).unwrap();
+        assert_eq!(costs(6), (vec![10, 20, 30], 9));
+        assert_eq!(costs(7), (vec![20, 30], 9));
+        assert_eq!(costs(10), (vec![], 10));
         delete(&store, 7);
-        assert_eq!(costs(0), (vec![20, 30], 8));
+        assert_eq!(costs(0), (vec![20, 30], 9));
     }
 
     #[test]
@@ -204,16 +287,38 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_was_not_written_to_its_end_is_none_and_spoils_no_other() {
+    fn a_record_that_was_not_written_to_its_end_is_none_and_spoils_no_other() {
         let folder = TempDir::new().unwrap();
         let store = folder.path().join("tollgate.db");
         let mut journal = Journal::begin(&store, 1).unwrap();
         journal.put(&held(10), SystemTime::UNIX_EPOCH).unwrap();
-        journal.file.write_all(b"{\"id\":\"half").unwrap();
-        journal.torn = true;
+        let first = usize::try_from(journal.end).unwrap();
+        journal.file.write_all_at(&[7; 300], journal.end).unwrap();
         journal.put(&held(20), SystemTime::UNIX_EPOCH).unwrap();
-        journal.file.write_all(b"{\"id\":\"half").unwrap();
-        let (found, _) = read(&store, 0).unwrap();
-        assert_eq!(found.iter().map(cost).collect::<Vec<_>>(), [10, 20]);
+        let whole = fs::read(name(&store, 1)).unwrap();
+        let all = usize::try_from(journal.end).unwrap();
+        assert!(whole.len() > all, "something is left of what was torn");
+        assert_eq!(costs(&store, 0).unwrap().0, [10, 20]);
+        for end in MAGIC.len()..all {
+            fs::write(name(&store, 1), &whole[..end]).unwrap();
+            let expected = usize::from(end >= first);
+            assert_eq!(costs(&store, 0).unwrap().0.len(), expected, "cut after {end} of {all} bytes");
+        }
+        for at in first..all {
+            let mut spoilt = whole.clone();
+            spoilt[at] ^= 1;
+            fs::write(name(&store, 1), spoilt).unwrap();
+            assert_eq!(costs(&store, 0).unwrap().0, [10], "byte {at} is another");
+        }
+    }
+
+    #[test]
+    fn a_journal_of_another_form_is_not_passed_over() {
+        let folder = TempDir::new().unwrap();
+        let store = folder.path().join("tollgate.db");
+        fs::write(name(&store, 1), b"{\"id\":\"x\"}\n").unwrap();
+        let error = costs(&store, 0).unwrap_err().to_string();
+        assert!(error.contains("written by another Tollgate: start and stop that one once"), "{error}");
+        assert_eq!(costs(&store, 1).unwrap(), (vec![], 1));
     }
 }

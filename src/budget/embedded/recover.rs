@@ -22,26 +22,23 @@ pub struct Recovered {
     pub cost: Money,
 }
 
+/// Why a store cannot be taken up.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failed {
+    #[error("{0}")]
+    File(#[from] rusqlite::Error),
+    #[error("its journals: {0}")]
+    Journal(#[from] std::io::Error),
+}
+
 /// Reads the counts and settles every reservation in the file at what it holds.
 /// What journals hold that the file does not know is among it. The last number is that of the last journal.
 pub(super) fn recover(
     connection: &mut Connection,
     store: &Path,
     now: SystemTime,
-) -> Result<(Counts, Recovered, u64), String> {
-    let noted = rows::noted_journal(connection).map_err(|error| error.to_string())?;
-    let (journaled, last) = journal::read(store, noted).map_err(|error| format!("its journals: {error}"))?;
-    let (counts, recovered) = settle(connection, &journaled, last, now).map_err(|error| error.to_string())?;
-    journal::delete(store, last);
-    Ok((counts, recovered, last))
-}
-
-fn settle(
-    connection: &mut Connection,
-    journaled: &[Line],
-    last: u64,
-    now: SystemTime,
-) -> rusqlite::Result<(Counts, Recovered)> {
+) -> Result<(Counts, Recovered, u64), Failed> {
+    let noted = rows::noted_journal(connection)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut counts = Counts::default();
     for written in rows::counts(&transaction)? {
@@ -58,7 +55,7 @@ fn settle(
             counts.restore(Written { counter, slice, leaves, amount });
         }
     };
-    for line in journaled {
+    let last = journal::read(store, noted, |line| {
         match line {
             Line::Reserved(reserved) => reserved.put(&transaction)?,
             Line::Ended(ended) => {
@@ -68,7 +65,8 @@ fn settle(
                 }
             }
         }
-    }
+        Ok::<(), Failed>(())
+    })?;
     rows::note_journal(&transaction, last)?;
     for reservation in rows::reservations(&transaction)? {
         charge(&reservation, Charge::AsHeld);
@@ -91,5 +89,6 @@ fn settle(
     }
     transaction.execute("DELETE FROM reservations", [])?;
     transaction.commit()?;
-    Ok((counts, recovered))
+    journal::delete(store, last);
+    Ok((counts, recovered, last))
 }

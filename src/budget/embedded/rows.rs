@@ -1,13 +1,13 @@
 //! Rows of the file: what stands in them, written and read.
 
 use std::borrow::Cow;
-use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::budget::bill::{BillRow, Item, ReservedCall, UsageRow};
 use crate::budget::counts::{Held, HeldLine, Written};
@@ -66,25 +66,37 @@ pub(super) fn counts(connection: &Connection) -> rusqlite::Result<Vec<Written>> 
 /// A reservation as its row and the journal tell it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Reserved<'a> {
-    id: Cow<'a, str>,
+    id: u128,
     made_ms: i64,
+    #[serde(borrow)]
     request_id: Cow<'a, str>,
+    #[serde(borrow)]
     principal: Cow<'a, str>,
+    #[serde(borrow)]
     principal_group: Cow<'a, str>,
+    #[serde(borrow)]
     operation: Cow<'a, str>,
+    #[serde(borrow)]
     model: Option<Cow<'a, str>>,
+    #[serde(borrow)]
     profile: Option<Cow<'a, str>>,
     pub(super) held_nanodollars: Option<i64>,
+    #[serde(borrow)]
     lines: Vec<ReservedLine<'a>>,
 }
 
 /// What is held in one slice.
 #[derive(Debug, Serialize, Deserialize)]
 struct ReservedLine<'a> {
+    #[serde(borrow)]
     budget: Cow<'a, str>,
+    #[serde(borrow)]
     subject_kind: Cow<'a, str>,
+    #[serde(borrow)]
     subject: Cow<'a, str>,
+    #[serde(borrow)]
     model: Cow<'a, str>,
+    #[serde(borrow)]
     unit: Cow<'a, str>,
     starts_ms: i64,
     ends_ms: i64,
@@ -107,7 +119,7 @@ impl<'a> Reserved<'a> {
             amount: signed(line.amount),
         };
         Self {
-            id: self::id(*id).into(),
+            id: id.uuid().as_u128(),
             made_ms: millis(made),
             request_id: item.request_id.as_ref().into(),
             principal: principal.as_ref().into(),
@@ -120,18 +132,13 @@ impl<'a> Reserved<'a> {
         }
     }
 
-    /// Writes it as JSON, on one line.
-    pub(super) fn write(&self, out: &mut Vec<u8>) -> io::Result<()> {
-        Ok(serde_json::to_writer(out, self)?)
-    }
-
     /// Puts it in the file.
     pub(super) fn put(&self, connection: &Connection) -> rusqlite::Result<()> {
         let lines = serde_json::to_string(&self.lines).unwrap_or_default();
         connection
             .prepare_cached("INSERT OR REPLACE INTO reservations VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?
             .execute(params![
-                self.id,
+                Uuid::from_u128(self.id).to_string(),
                 self.made_ms,
                 self.request_id,
                 self.principal,
@@ -158,7 +165,7 @@ pub(super) fn note_journal(connection: &Connection, number: u64) -> rusqlite::Re
 }
 
 /// An id as the file writes it.
-pub(super) fn id(id: ReservationId) -> String {
+fn id(id: ReservationId) -> String {
     id.uuid().to_string()
 }
 
@@ -168,10 +175,10 @@ pub(super) fn delete_reservation(connection: &Connection, own: ReservationId) ->
 }
 
 /// Takes a reservation from the file, if it is there.
-pub(super) fn take_reservation(connection: &Connection, id: &str) -> rusqlite::Result<Option<StoredReservation>> {
+pub(super) fn take_reservation(connection: &Connection, own: ReservationId) -> rusqlite::Result<Option<StoredReservation>> {
     let taken = "DELETE FROM reservations WHERE id = ?1
          RETURNING made_ms, request_id, principal, principal_group, operation, model, profile, held_nanodollars, lines";
-    connection.prepare_cached(taken)?.query_row([id], reservation).optional()
+    connection.prepare_cached(taken)?.query_row([id(own)], reservation).optional()
 }
 
 fn lines(text: &str) -> Vec<StoredLine> {

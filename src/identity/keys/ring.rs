@@ -5,7 +5,6 @@
 //! look that could be had. A file that is taken away takes all keys with it. A revocation that was seen once stays, even where a store
 //! forgets it: a server that failed over may have lost what it had acknowledged.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::SystemTime;
@@ -13,6 +12,8 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use tokio::sync::Mutex;
+
+use crate::types::QuickMap;
 
 use super::key::{KeyId, PresentedKey};
 use super::record::{KeyHash, KeyRecord, Proof};
@@ -94,7 +95,7 @@ impl KeyRing {
 
     /// A ring of keys that are in no store.
     pub fn holding(records: impl IntoIterator<Item = KeyRecord>) -> Self {
-        Self { keys: ArcSwap::from_pointee(by_id(records, &HashMap::new())), store: None, broken: Mutex::new(None) }
+        Self { keys: ArcSwap::from_pointee(by_id(records, &Keys::default())), store: None, broken: Mutex::new(None) }
     }
 
     /// Where its keys are kept.
@@ -233,7 +234,7 @@ fn timestamp(now: SystemTime) -> Timestamp {
     Timestamp::try_from(now).unwrap_or(Timestamp::MAX)
 }
 
-type Keys = HashMap<KeyId, Arc<HeldKey>>;
+type Keys = QuickMap<KeyId, Arc<HeldKey>>;
 
 /// What is known of a key's use stays known.
 fn by_id(records: impl IntoIterator<Item = KeyRecord>, before: &Keys) -> Keys {

@@ -3,12 +3,11 @@
 //! Most owners have a handful, and looking through a handful is as fast as a map and takes a tenth of its memory; those who have
 //! more get maps when the directory is finished.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::DirectoryError;
 use crate::profiles::{Profile, Unsourced};
-use crate::types::{ModelId, ModelName};
+use crate::types::{ModelId, ModelName, QuickMap};
 
 /// The profiles of one owner. What came first counts.
 #[derive(Debug, Default)]
@@ -41,9 +40,9 @@ pub enum Fit {
 
 #[derive(Debug, Default)]
 struct Maps {
-    exact: HashMap<String, usize>,
-    by_source: HashMap<ModelId, usize>,
-    by_base_model: HashMap<ModelId, usize>,
+    exact: QuickMap<String, usize>,
+    by_source: QuickMap<ModelId, usize>,
+    by_base_model: QuickMap<ModelId, usize>,
 }
 
 impl Granted {

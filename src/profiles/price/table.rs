@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use serde::Deserialize;
 
-use crate::types::{Geography, ModelId, Region};
+use crate::types::{Geography, ModelId, QuickMap, Region};
 
 use super::guardrail::GuardrailPrice;
 use super::model::ModelPrice;
@@ -25,9 +25,9 @@ use super::row::{PriceError, PriceRow};
 /// "Anywhere" leaves out GovCloud, and GovCloud looks nowhere else: its prices are a fifth higher and never guessed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PriceTable {
-    overrides: HashMap<ModelId, Arc<ModelPrice>>,
-    models: HashMap<ModelId, Arc<ModelPrice>>,
-    regions: HashMap<Region, HashMap<ModelId, Arc<ModelPrice>>>,
+    overrides: QuickMap<ModelId, Arc<ModelPrice>>,
+    models: QuickMap<ModelId, Arc<ModelPrice>>,
+    regions: QuickMap<Region, QuickMap<ModelId, Arc<ModelPrice>>>,
     guardrail: GuardrailPrice,
     taken: String,
 }
@@ -50,7 +50,7 @@ impl PriceTable {
             Ok((named, read_rows(rows)?))
         });
         Ok(Self {
-            overrides: HashMap::new(),
+            overrides: QuickMap::default(),
             models: read_rows(written.models)?,
             regions: regions.collect::<Result<_, PriceError>>()?,
             guardrail: GuardrailPrice::read(written.guardrail)?,
@@ -166,7 +166,7 @@ fn dearest<'a>(rows: impl Iterator<Item = &'a Arc<ModelPrice>>) -> Option<Arc<Mo
     rows.cloned().reduce(|one, other| if one == other { one } else { Arc::new(one.dearer(&other)) })
 }
 
-fn read_rows(rows: HashMap<String, PriceRow>) -> Result<HashMap<ModelId, Arc<ModelPrice>>, PriceError> {
+fn read_rows(rows: HashMap<String, PriceRow>) -> Result<QuickMap<ModelId, Arc<ModelPrice>>, PriceError> {
     rows.into_iter()
         .map(|(id, row)| {
             let price = ModelPrice::try_from(&row)

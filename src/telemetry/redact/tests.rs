@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{excerpt, redact};
+use super::{PREFIXES, begins_prefix, excerpt, redact};
 
 #[test]
 fn credentials_are_taken_out_and_the_words_around_them_stay() {
@@ -92,4 +92,9 @@ proptest! {
         let once = redact(&text).into_owned();
         prop_assert_eq!(redact(&once).into_owned(), once.clone());
     }
+}
+
+#[test]
+fn every_prefix_is_looked_for_where_it_begins() {
+    assert!(PREFIXES.iter().all(|(prefix, _)| begins_prefix(prefix.as_bytes()[0])));
 }
