@@ -4,8 +4,6 @@
 //! request line is `%253A` here, and a raw `:` is `%3A`. Nothing is decoded or normalised; paths that would have to be are
 //! refused before they come here.
 
-use sha2::{Digest, Sha256};
-
 /// The parts of a request that are signed.
 #[derive(Clone, Copy, Debug)]
 pub struct CanonicalRequest<'a> {
@@ -59,7 +57,7 @@ impl CanonicalRequest<'_> {
 
     /// The SHA-256 of [`Self::text`] in hexadecimal: the last line of the string to sign.
     pub fn sha256(&self, signed_headers: &str) -> String {
-        hex::encode(Sha256::digest(self.text(signed_headers)))
+        super::sha256_hex(self.text(signed_headers))
     }
 }
 
@@ -78,15 +76,20 @@ pub fn encoded(text: &str) -> String {
 fn push_encoded(text: &mut String, raw: &str, kept: &[u8]) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let digit = |nibble: u8| HEX.get(usize::from(nibble)).map_or('0', |byte| char::from(*byte));
-    for byte in raw.bytes() {
-        if byte.is_ascii_alphanumeric() || kept.contains(&byte) {
-            text.push(char::from(byte));
-        } else {
+    let mut rest = raw;
+    while let Some(at) = rest.bytes().position(|byte| !byte.is_ascii_alphanumeric() && !kept.contains(&byte)) {
+        let (plain, other) = rest.split_at_checked(at).unwrap_or((rest, ""));
+        text.push_str(plain);
+        let mut characters = other.chars();
+        let mut bytes = [0; 4];
+        for byte in characters.next().map(|first| first.encode_utf8(&mut bytes)).unwrap_or_default().bytes() {
             text.push('%');
             text.push(digit(byte >> 4));
             text.push(digit(byte & 0x0f));
         }
+        rest = characters.as_str();
     }
+    text.push_str(rest);
 }
 
 /// Appends a header's value without its outer spaces and with runs of inner spaces as one.

@@ -1,7 +1,6 @@
 //! A body with its hash. Two signatures are over the body of a caller who signs, theirs and the one for Bedrock; it is hashed once.
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 
 /// A body and its SHA-256.
 #[derive(Clone, Debug)]
@@ -13,7 +12,7 @@ pub struct Payload {
 impl Payload {
     /// Hashes a body.
     pub fn of(body: Bytes) -> Self {
-        let sha256 = hex::encode(Sha256::digest(&body));
+        let sha256 = super::sha256_hex(&body);
         Self { body, sha256 }
     }
 
@@ -36,6 +35,8 @@ impl Payload {
 #[cfg(test)]
 mod tests {
     //! What counts as the same body.
+
+    use sha2::{Digest, Sha256};
 
     use super::*;
 

@@ -7,10 +7,14 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
+use aws_sigv4::sign::v4::generate_signing_key;
+use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 
+use sha2::Sha256;
+
 use super::canonical::CanonicalRequest;
+use super::{HASH_DIGITS, push_hex};
 use crate::types::{Region, Secret};
 
 /// The key pair of an AWS principal.
@@ -61,15 +65,14 @@ impl Signer {
         let seconds = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let moment = Timestamp::from_second(i64::try_from(seconds).unwrap_or(0)).unwrap_or(Timestamp::UNIX_EPOCH);
         let date = moment.to_zoned(jiff::tz::TimeZone::UTC).datetime();
-        format!(
-            "{:04}{:02}{:02}T{:02}{:02}{:02}Z",
-            date.year(),
-            date.month(),
-            date.day(),
-            date.hour(),
-            date.minute(),
-            date.second()
-        )
+        let mut text = String::with_capacity("20261121T231900Z".len());
+        let time = [date.hour(), date.minute(), date.second()];
+        let [century, year] = [date.year() / 100, date.year() % 100].map(|two| i8::try_from(two).unwrap_or(0));
+        [century, year, date.month(), date.day()].iter().for_each(|number| push_two(&mut text, *number));
+        text.push('T');
+        time.iter().for_each(|number| push_two(&mut text, *number));
+        text.push('Z');
+        text
     }
 
     /// Signs a canonical request whose headers hold `x-amz-date` with the value `amz_date`, made by [`Signer::amz_date`]
@@ -84,16 +87,20 @@ impl Signer {
     ) -> Signature {
         let day = amz_date.get(..8).unwrap_or_default();
         let signed_headers = request.signed_headers();
-        let scope = format!("{day}/{region}/{}/aws4_request", self.service);
-        let string_to_sign = format!("{ALGORITHM}\n{amz_date}\n{scope}\n{}", request.sha256(&signed_headers));
-        let key = self.key(credentials, day, now, region);
-        let signature = calculate_signature(key.key.as_ref().as_ref(), string_to_sign.as_bytes());
-        let id = &credentials.access_key_id;
-        Signature {
-            authorization: format!(
-                "{ALGORITHM} Credential={id}/{scope}, SignedHeaders={signed_headers}, Signature={signature}"
-            ),
+        let scope = [day, "/", region.as_str(), "/", self.service, "/aws4_request"].concat();
+        let mut mac = self.key(credentials, day, now, region).mac.clone();
+        let hash = request.sha256(&signed_headers);
+        for part in [ALGORITHM, "\n", amz_date, "\n", &scope, "\n", &hash] {
+            mac.update(part.as_bytes());
         }
+        let id = credentials.access_key_id.as_str();
+        let parts =
+            [ALGORITHM, " Credential=", id, "/", &scope, ", SignedHeaders=", &signed_headers, ", Signature="];
+        let length = parts.iter().map(|part| part.len()).sum::<usize>();
+        let mut authorization = String::with_capacity(length + HASH_DIGITS);
+        authorization.extend(parts);
+        push_hex(&mut authorization, &mac.finalize().into_bytes().into());
+        Signature { authorization }
     }
 
     fn key(&self, credentials: &AwsCredentials, day: &str, now: SystemTime, region: &Region) -> Arc<SigningKey> {
@@ -106,7 +113,7 @@ impl Signer {
             access_key_id: credentials.access_key_id.clone(),
             day: day.to_owned(),
             region: region.clone(),
-            key: Box::new(generate_signing_key(secret, now, region.as_str(), self.service)),
+            mac: keyed(generate_signing_key(secret, now, region.as_str(), self.service).as_ref()),
         });
         self.keys.rcu(|keys| {
             let kept = keys.iter().filter(|kept| kept.day == key.day).take(MAX_KEYS - 1);
@@ -120,7 +127,23 @@ struct SigningKey {
     access_key_id: String,
     day: String,
     region: Region,
-    key: Box<dyn AsRef<[u8]> + Send + Sync>,
+    /// What the key alone decides of each signature.
+    mac: Hmac<Sha256>,
+}
+
+/// Appends a number in two digits.
+fn push_two(text: &mut String, number: i8) {
+    for digit in [number / 10, number % 10] {
+        text.push(char::from(b'0'.saturating_add_signed(digit)));
+    }
+}
+
+/// HMAC under a key of 32 bytes.
+fn keyed(key: &[u8]) -> Hmac<Sha256> {
+    // A shorter key than the hash's block is filled up with zeros (RFC 2104).
+    let mut block = [0; 64];
+    block.iter_mut().zip(key).for_each(|(place, byte)| *place = *byte);
+    Hmac::new(&block.into())
 }
 
 impl SigningKey {
@@ -175,7 +198,7 @@ mod tests {
         let mut headers = vec![("host", "bedrock-runtime.us-east-1.amazonaws.com"), ("x-amz-date", &amz_date)];
         headers.extend_from_slice(extra);
         headers.sort_unstable();
-        let hash = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(body));
+        let hash = hex::encode(<Sha256 as sha2::Digest>::digest(body));
         let request = CanonicalRequest { method: "POST", path, query: "", headers: &headers, payload_sha256: &hash };
         let credentials = AwsCredentials {
             access_key_id: "AKIDEXAMPLE".to_owned(),
