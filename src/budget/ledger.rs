@@ -231,6 +231,7 @@ impl Ledger {
                 continue;
             }
             let hold = estimate.hold(rule.reserve);
+            let subjects = rule.subjects(principal.shared_name(), principal.groups());
             for unit in Unit::ALL {
                 let Some(limit) = rule.limits.of(unit) else { continue };
                 let amount = match (hold.of(unit), estimate.unpriced(), rule.enforcement) {
@@ -243,8 +244,9 @@ impl Ledger {
                     (None, None, Enforcement::Hard) => u64::MAX,
                 };
                 let amount = rule.caps.of(unit).map_or(amount, |cap| amount.min(cap));
-                for subject in rule.subjects(principal.shared_name(), principal.groups()) {
-                    let counter = CounterId { budget: Arc::clone(budget), subject, model: rule.part(model), unit };
+                for subject in &subjects {
+                    let (budget, subject) = (Arc::clone(budget), subject.clone());
+                    let counter = CounterId { budget, subject, model: rule.part(model), unit };
                     let limit = adjustments.as_ref().map_or(limit, |changed| changed.limit(&counter, limit, now));
                     let (schedule, enforcement) = (rule.schedule(), rule.enforcement);
                     lines.push(Line { counter, schedule, limit, amount, enforcement });

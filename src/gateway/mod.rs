@@ -111,7 +111,7 @@ impl Gateway {
         B: HttpBody<Data = Bytes> + Unpin,
     {
         let (head, mut body) = request.into_parts();
-        let request_id = Uuid::new_v4().to_string();
+        let request_id: Arc<str> = Arc::from(&*Uuid::new_v4().hyphenated().encode_lower(&mut Uuid::encode_buffer()));
         let mut record = Record::begin(Arc::clone(&self.metrics), request_id, client(&head));
         match self.way(&head, origin, &mut body, &mut record).await {
             Ok(Passage::Signed(begun)) => {

@@ -5,7 +5,7 @@
 //! them, and everything else is a word of an enum (an unknown word is `other`).
 
 use std::fmt::{self, Write as _};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
 
@@ -79,7 +79,8 @@ configured_name! {
 impl PrincipalLabel {
     /// Nobody has been authenticated.
     pub fn unknown() -> Self {
-        Self(Arc::from("(unknown)"))
+        static UNKNOWN: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from("(unknown)"));
+        Self(Arc::clone(&UNKNOWN))
     }
 }
 
@@ -98,7 +99,8 @@ configured_name! {
 impl ProfileLabel {
     /// No profile was chosen, or the operation takes none.
     pub fn none() -> Self {
-        Self(Arc::from("(none)"))
+        static NONE: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from("(none)"));
+        Self(Arc::clone(&NONE))
     }
 
     /// A profile's name. It must come from the directory of profiles, which configuration bounds, and what AWS has where profiles
@@ -116,7 +118,8 @@ configured_name! {
 impl ModelLabel {
     /// A name that leads to no profile. Callers choose those names, so all of them share one series.
     pub fn other() -> Self {
-        Self(Arc::from("other"))
+        static OTHER: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from("other"));
+        Self(Arc::clone(&OTHER))
     }
 
     /// The source model of a profile. It must come from the directory of profiles, which names no more models than it has profiles.
