@@ -22,7 +22,7 @@ pub const TOLLGATE_REASON: HeaderName = HeaderName::from_static("x-tollgate-reas
 pub const TOLLGATE_BUDGET_REMAINING: HeaderName = HeaderName::from_static("x-tollgate-budget-remaining");
 
 /// The headers that go upstream as the caller sent them. The guardrail headers are not among them: their stage writes them.
-pub const FORWARDED: [HeaderName; 8] = [
+pub static FORWARDED: [HeaderName; 8] = [
     header::CONTENT_TYPE,
     header::ACCEPT,
     header::USER_AGENT,
@@ -34,7 +34,7 @@ pub const FORWARDED: [HeaderName; 8] = [
 ];
 
 /// Of the forwarded headers, those whose second value would be a second meaning: they may occur once.
-pub const SINGLE: [HeaderName; 5] = [
+pub static SINGLE: [HeaderName; 5] = [
     header::CONTENT_TYPE,
     SERVICE_TIER,
     HeaderName::from_static("x-amzn-bedrock-accept"),

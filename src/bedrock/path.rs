@@ -154,13 +154,15 @@ fn decode_escapes(raw: &str) -> Result<String, PathError> {
 }
 
 fn push_label(path: &mut String, label: &str) {
-    for character in label.chars() {
-        match character {
-            ':' => path.push_str("%3A"),
-            '/' => path.push_str("%2F"),
-            plain => path.push(plain),
-        }
+    let mut rest = label;
+    while let Some((plain, special)) =
+        rest.bytes().position(|byte| matches!(byte, b':' | b'/')).map(|at| rest.split_at(at))
+    {
+        path.push_str(plain);
+        path.push_str(if special.starts_with(':') { "%3A" } else { "%2F" });
+        rest = special.get(1..).unwrap_or_default();
     }
+    path.push_str(rest);
 }
 
 #[cfg(test)]

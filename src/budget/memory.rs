@@ -201,7 +201,14 @@ mod tests {
 
     fn reserve(store: &MemoryStore, id: ReservationId, line: Line) -> Result<Vec<CounterState>, ReserveError> {
         let (principal, group) = ("alice".to_owned(), String::new());
-        let booking = Booking { id, principal: principal.into(), group: group.into(), item: item("r-1"), held_cost: None, lines: vec![line] };
+        let booking = Booking {
+            id,
+            principal: principal.into(),
+            group: group.into(),
+            item: item("r-1"),
+            held_cost: None,
+            lines: vec![line],
+        };
         store.0.reserve(booking)
     }
 

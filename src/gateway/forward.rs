@@ -156,4 +156,3 @@ fn fault_name(status: StatusCode, headers: &HeaderMap) -> Option<FaultName> {
 fn text(headers: &HeaderMap, name: &http::HeaderName) -> Option<String> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
-

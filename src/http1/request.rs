@@ -33,6 +33,9 @@ pub struct RequestHead {
 impl Request {
     /// Looks at a buffer, and takes an ordinary head from it.
     pub fn take(buffer: &mut BytesMut) -> Self {
+        if buffer.is_empty() {
+            return Self::Partial;
+        }
         let mut room = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; MOST_HEADERS];
         let mut request = httparse::Request::new(&mut []);
         let (end, plain) = match request.parse_with_uninit_headers(buffer, &mut room) {

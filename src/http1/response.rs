@@ -34,6 +34,9 @@ pub struct ResponseHead {
 /// come before it are passed over.
 pub fn response(buffer: &mut BytesMut) -> Result<Option<ResponseHead>, Malformed> {
     loop {
+        if buffer.is_empty() {
+            return Ok(None);
+        }
         let mut room = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; MOST_HEADERS];
         let mut response = httparse::Response::new(&mut []);
         let parsed =

@@ -94,8 +94,7 @@ impl Signer {
             mac.update(part.as_bytes());
         }
         let id = credentials.access_key_id.as_str();
-        let parts =
-            [ALGORITHM, " Credential=", id, "/", &scope, ", SignedHeaders=", &signed_headers, ", Signature="];
+        let parts = [ALGORITHM, " Credential=", id, "/", &scope, ", SignedHeaders=", &signed_headers, ", Signature="];
         let length = parts.iter().map(|part| part.len()).sum::<usize>();
         let mut authorization = String::with_capacity(length + HASH_DIGITS);
         authorization.extend(parts);

@@ -155,7 +155,10 @@ fn shape(word: &str) -> Option<usize> {
         if !std::mem::replace(&mut behind_letter, byte.is_ascii_alphanumeric()) && begins_prefix(byte) {
             let beginning = word.get(at..)?;
             let behind = |(prefix, least): &(&str, usize)| {
-                beginning.strip_prefix(prefix).filter(|secret| secret.len() >= *least).map(|secret| word.len() - secret.len())
+                beginning
+                    .strip_prefix(prefix)
+                    .filter(|secret| secret.len() >= *least)
+                    .map(|secret| word.len() - secret.len())
             };
             let secret = PREFIXES.iter().find_map(behind);
             if secret.is_some() {
@@ -181,7 +184,11 @@ fn looks_random(word: &str) -> bool {
 /// The beginning of a text without the word that its end falls into: a credential that is cut in half has lost its shape.
 fn whole_words(text: &str, limit_bytes: usize) -> &str {
     let beginning = cut(text, limit_bytes);
-    if beginning.len() == text.len() { text } else { beginning.trim_end_matches(|last: char| u8::try_from(last).is_ok_and(is_word)) }
+    if beginning.len() == text.len() {
+        text
+    } else {
+        beginning.trim_end_matches(|last: char| u8::try_from(last).is_ok_and(is_word))
+    }
 }
 
 fn cut(text: &str, limit_bytes: usize) -> &str {

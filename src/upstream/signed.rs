@@ -120,8 +120,8 @@ impl RequestSigner {
         let headers = request.headers_mut();
         headers.reserve(16);
         headers.insert(HOST, host);
-        for name in &FORWARDED {
-            for value in sent.get_all(name) {
+        for (name, value) in sent {
+            if FORWARDED.contains(name) {
                 headers.append(name, value.clone());
             }
         }

@@ -4,8 +4,8 @@
 //! what they leave out (for how long cache writes are kept) or takes their place where they are absent. The body is
 //! scanned as it passes, never kept, so its length does not matter.
 
-use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName};
 
 use super::counts::{Counts, Tokens, parse_count};
 use super::facts::{Facts, Mark, Unreadable};
@@ -122,21 +122,21 @@ fn is_plain_json(headers: &HeaderMap) -> bool {
 
 fn header_counts(headers: &HeaderMap) -> Result<Counts, Unreadable> {
     let mut counts = Counts::default();
-    for (name, kind) in COUNT_HEADERS {
+    for (name, kind) in &COUNT_HEADERS {
         let mut values = headers.get_all(name).iter();
         if let Some(first) = values.next() {
             if values.any(|other| other != first) {
                 return Err(Unreadable);
             }
-            counts.note(kind, parse_count(first.as_bytes().trim_ascii()).ok_or(Unreadable)?);
+            counts.note(*kind, parse_count(first.as_bytes().trim_ascii()).ok_or(Unreadable)?);
         }
     }
     Ok(counts)
 }
 
-const COUNT_HEADERS: [(&str, Tokens); 4] = [
-    ("x-amzn-bedrock-input-token-count", Tokens::Input),
-    ("x-amzn-bedrock-output-token-count", Tokens::Output),
-    ("x-amzn-bedrock-cache-read-input-token-count", Tokens::CacheRead),
-    ("x-amzn-bedrock-cache-write-input-token-count", Tokens::CacheWrite),
+static COUNT_HEADERS: [(HeaderName, Tokens); 4] = [
+    (HeaderName::from_static("x-amzn-bedrock-input-token-count"), Tokens::Input),
+    (HeaderName::from_static("x-amzn-bedrock-output-token-count"), Tokens::Output),
+    (HeaderName::from_static("x-amzn-bedrock-cache-read-input-token-count"), Tokens::CacheRead),
+    (HeaderName::from_static("x-amzn-bedrock-cache-write-input-token-count"), Tokens::CacheWrite),
 ];

@@ -72,7 +72,9 @@ impl Journal {
         let start = self.pending.len();
         self.pending.extend_from_slice(&[0; FRAME]);
         postcard::serialize_with_flavor(line, Behind(&mut self.pending)).map_err(io::Error::other)?;
-        if let Some((frame, record)) = self.pending.get_mut(start..).and_then(|all| all.split_first_chunk_mut::<FRAME>()) {
+        if let Some((frame, record)) =
+            self.pending.get_mut(start..).and_then(|all| all.split_first_chunk_mut::<FRAME>())
+        {
             *frame = framed(record);
         }
         Ok(())
@@ -183,7 +185,8 @@ pub(super) fn read<E: From<io::Error>>(
             continue;
         }
         let mut records = Records(bytes.strip_prefix(MAGIC).ok_or_else(|| {
-            let text = "was written by another Tollgate: start and stop that one once, so that it takes up what stands there";
+            let text =
+                "was written by another Tollgate: start and stop that one once, so that it takes up what stands there";
             io::Error::new(io::ErrorKind::InvalidData, format!("{} {text}", path.display()))
         })?);
         records.by_ref().try_for_each(&mut take)?;

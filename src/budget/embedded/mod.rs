@@ -120,7 +120,8 @@ impl EmbeddedStore {
         let failed = |why: String| OpenError::File { path: path.clone(), why };
         let lock = lock(path)?;
         let mut connection = schema::open(path, options.durability)?;
-        let (counts, recovered, last) = recover::recover(&mut connection, path, clock.now()).map_err(|error| failed(error.to_string()))?;
+        let (counts, recovered, last) =
+            recover::recover(&mut connection, path, clock.now()).map_err(|error| failed(error.to_string()))?;
         let journal = match options.durability {
             Durability::Process => {
                 Some(Journal::begin(path, last + 1).map_err(|error| failed(format!("its journal: {error}")))?)

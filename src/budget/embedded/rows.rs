@@ -175,7 +175,10 @@ pub(super) fn delete_reservation(connection: &Connection, own: ReservationId) ->
 }
 
 /// Takes a reservation from the file, if it is there.
-pub(super) fn take_reservation(connection: &Connection, own: ReservationId) -> rusqlite::Result<Option<StoredReservation>> {
+pub(super) fn take_reservation(
+    connection: &Connection,
+    own: ReservationId,
+) -> rusqlite::Result<Option<StoredReservation>> {
     let taken = "DELETE FROM reservations WHERE id = ?1
          RETURNING made_ms, request_id, principal, principal_group, operation, model, profile, held_nanodollars, lines";
     connection.prepare_cached(taken)?.query_row([id(own)], reservation).optional()

@@ -129,7 +129,14 @@ fn a_settlement_that_arrives_twice_counts_once() {
     let schedule = budget("daily", Window::Day, "1").schedule();
     let line = Line { counter, schedule, limit: 100, amount: 60, enforcement: Enforcement::Hard };
     let (principal, group) = ("alice".to_owned(), "eng".to_owned());
-    let booking = Booking { id, principal: principal.into(), group: group.into(), item: item("r-1"), held_cost: None, lines: vec![line] };
+    let booking = Booking {
+        id,
+        principal: principal.into(),
+        group: group.into(),
+        item: item("r-1"),
+        held_cost: None,
+        lines: vec![line],
+    };
     for _ in 0..2 {
         let counts = now(world.store.reserve(booking.clone())).unwrap();
         assert_eq!((counts[0].spent, counts[0].reserved), (0, 60));

@@ -42,7 +42,18 @@ fn booking(id: ReservationId, amount: u64) -> Booking {
 fn settlement(id: ReservationId, charge: Charge) -> Settlement {
     let settled = Settled::Counted(Outcome::Complete);
     let (principal, group, usage) = ("alice".to_owned(), String::new(), TokenUsage::default());
-    Settlement { id, charge, entry: Some(Entry { principal: principal.into(), group: group.into(), item: item("r"), settled, usage, cost: None }) }
+    Settlement {
+        id,
+        charge,
+        entry: Some(Entry {
+            principal: principal.into(),
+            group: group.into(),
+            item: item("r"),
+            settled,
+            usage,
+            cost: None,
+        }),
+    }
 }
 
 /// Spent and held of a budget, both lines of a call at one instant.

@@ -71,7 +71,14 @@ pub(super) fn table(outcomes: &[Outcome], bill: &Bill, out: &mut dyn Write) -> i
         }
     }
     for (who, profile, calls, input, output, cost) in rows {
-        table.add_row([who.to_string(), profile.to_string(), calls.to_string(), input.to_string(), output.to_string(), cost.to_string()]);
+        table.add_row([
+            who.to_string(),
+            profile.to_string(),
+            calls.to_string(),
+            input.to_string(),
+            output.to_string(),
+            cost.to_string(),
+        ]);
     }
     table.add_row(["", "total", &bill.calls().to_string(), "", "", &bill.cost().to_string()]);
     writeln!(out, "{table}")
