@@ -121,6 +121,10 @@ const fn is_word(byte: u8) -> bool {
 
 /// Where the value ends that follows a secret's name: `name=value`, `name: value`, `"name":"value"`, `Bearer value`.
 fn after_name(text: &str, word: &str, end: usize) -> Option<(usize, usize)> {
+    // Most words are followed by what no name of a secret is followed by.
+    if !matches!(text.as_bytes().get(end), Some(b' ' | b'\t' | b'=' | b':' | b'"' | b'\'' | b'\\')) {
+        return None;
+    }
     if !NAMES.iter().any(|name| word.eq_ignore_ascii_case(name)) {
         return None;
     }
