@@ -3,7 +3,10 @@
 //! Counters of a request are added once, at its end, by [`Record`](super::Record); nothing here is touched per chunk of a
 //! stream. What another floor counts (budgets, connections) is asked for at scrape time, see [`Sources`].
 
+mod series;
+
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -23,6 +26,8 @@ use super::reason::{RefusalReason, Unmetered};
 use super::sources::Sources;
 use crate::budget::ReservedReason;
 use crate::types::{Money, TokenUsage};
+use series::AllSeries;
+pub(super) use series::Series;
 
 /// Every family, and the registry that writes them out.
 pub struct Metrics {
@@ -45,6 +50,7 @@ pub struct Metrics {
     thresholds: Family<Vec<(&'static str, String)>, Counter>,
     webhook: Family<[(&'static str, &'static str); 1], Counter>,
     reloads: Family<ReloadLabels, Counter>,
+    series: AllSeries,
 }
 
 impl Metrics {
@@ -73,6 +79,7 @@ impl Metrics {
             thresholds: Family::default(),
             webhook: Family::default(),
             reloads: Family::default(),
+            series: AllSeries::default(),
         };
         metrics.register_requests();
         metrics.register_state(sources);
@@ -132,9 +139,19 @@ impl Metrics {
         self.reloads.get_or_create(&ReloadLabels { what, result }).inc();
     }
 
-    pub(super) fn request(&self, labels: &RequestLabels, duration: Duration, first_byte: Option<Duration>) {
-        let RequestLabels { operation, outcome, .. } = *labels;
-        self.requests.get_or_create(labels).inc();
+    /// What one principal, model and profile are counted in.
+    pub(super) fn series(&self, spend: &SpendLabels) -> Arc<Series> {
+        self.series.of(spend)
+    }
+
+    pub(super) fn request(
+        &self,
+        series: &Series,
+        (operation, outcome): (OperationLabel, Outcome),
+        duration: Duration,
+        first_byte: Option<Duration>,
+    ) {
+        series.request(&self.requests, operation, outcome);
         self.duration.get_or_create(&DurationLabels { operation, outcome }).observe(duration.as_secs_f64());
         if let Some(first_byte) = first_byte {
             self.first_byte.get_or_create(&OperationLabels { operation }).observe(first_byte.as_secs_f64());
@@ -149,23 +166,12 @@ impl Metrics {
         self.rate_limit_wait.observe(wait.as_secs_f64());
     }
 
-    pub(super) fn used(&self, spend: &SpendLabels, usage: &TokenUsage) {
-        for (kind, count) in [
-            (TokenKind::Input, usage.input),
-            (TokenKind::Output, usage.output),
-            (TokenKind::CacheRead, usage.cache_read),
-            (TokenKind::CacheWrite5m, usage.cache_write_5m),
-            (TokenKind::CacheWrite1h, usage.cache_write_1h),
-        ] {
-            if count > 0 {
-                self.tokens.get_or_create(&TokenLabels { spend: spend.clone(), kind }).inc_by(count);
-            }
-        }
+    pub(super) fn used(&self, series: &Series, usage: &TokenUsage) {
+        series.used(&self.tokens, usage);
     }
 
-    pub(super) fn spent(&self, spend: &SpendLabels, cost: Money) {
-        // A counter must not fall, and no settlement is negative.
-        self.cost.get_or_create(spend).inc_by(cost.max(Money::ZERO).as_dollars_f64());
+    pub(super) fn spent(&self, series: &Series, cost: Money) {
+        series.spent(&self.cost, cost);
     }
 
     pub(super) fn settled_at_reservation(&self, reason: ReservedReason) {

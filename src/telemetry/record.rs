@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::conclusion::{Conclusion, Guardrail, Settlement};
 use super::labels::{ModelLabel, OperationLabel, PrincipalLabel, ProfileLabel};
-use super::metrics::{Metrics, RequestLabels, SpendLabels};
+use super::metrics::{Metrics, SpendLabels};
 use super::reason::RefusalReason;
 use super::redact::excerpt;
 use crate::bedrock::Operation;
@@ -142,13 +142,8 @@ impl Record {
     fn count(&self, conclusion: &Conclusion, elapsed: Duration) {
         let metrics = &self.metrics;
         let first_byte = self.traffic.first_byte.filter(|_| matches!(conclusion, Conclusion::Forwarded(_)));
-        let labels = RequestLabels {
-            principal: self.spend.principal.clone(),
-            operation: self.operation,
-            model: self.spend.model.clone(),
-            outcome: conclusion.outcome(),
-        };
-        metrics.request(&labels, elapsed, first_byte);
+        let series = metrics.series(&self.spend);
+        metrics.request(&series, (self.operation, conclusion.outcome()), elapsed, first_byte);
         if !self.waited.is_zero() {
             metrics.waited(self.waited);
         }
@@ -160,7 +155,7 @@ impl Record {
         }
         if let Conclusion::Forwarded(call) = conclusion {
             if let Some(usage) = &call.usage {
-                metrics.used(&self.spend, usage);
+                metrics.used(&series, usage);
             }
             for kind in call.unmetered().into_iter().flatten() {
                 metrics.unmetered(kind);
@@ -171,9 +166,9 @@ impl Record {
         }
         match self.settlement(conclusion) {
             Settlement::Free => {}
-            Settlement::Metered(amount) => metrics.spent(&self.spend, amount),
+            Settlement::Metered(amount) => metrics.spent(&series, amount),
             Settlement::AtReservation(amount, reason) => {
-                metrics.spent(&self.spend, amount);
+                metrics.spent(&series, amount);
                 metrics.settled_at_reservation(reason);
             }
         }

@@ -41,10 +41,11 @@ fn tokens_and_money_stand_under_principal_model_and_profile() {
     let metrics = Metrics::new(Sources::default());
     let usage = TokenUsage { input: 10, output: 20, cache_write_1h: 5, ..TokenUsage::default() };
     for _ in 0..2 {
-        metrics.used(&spend("alice"), &usage);
-        metrics.spent(&spend("alice"), "0.25".parse().unwrap());
+        let series = metrics.series(&spend("alice"));
+        metrics.used(&series, &usage);
+        metrics.spent(&series, "0.25".parse().unwrap());
     }
-    metrics.spent(&spend("alice"), Money::from_nanos(-1));
+    metrics.spent(&metrics.series(&spend("alice")), Money::from_nanos(-1));
     let text = metrics.encode();
     let labels = "principal=\"alice\",model=\"us.amazon.nova-lite-v1:0\",profile=\"alice-nova\"";
     for line in [
@@ -61,7 +62,7 @@ fn tokens_and_money_stand_under_principal_model_and_profile() {
 #[test]
 fn a_name_from_configuration_cannot_break_out_of_its_label() {
     let metrics = Metrics::new(Sources::default());
-    metrics.spent(&spend("a\"} 1\ntollgate_fake 2"), Money::ZERO);
+    metrics.spent(&metrics.series(&spend("a\"} 1\ntollgate_fake 2")), Money::ZERO);
     assert!(metrics.encode().contains(r#"principal="a\"} 1\ntollgate_fake 2""#));
 }
 
@@ -81,8 +82,8 @@ fn a_gauge_is_held_for_as_long_as_its_guard_lives() {
 
 #[test]
 fn budgets_and_connections_are_asked_for_at_every_scrape() {
-    let asked = std::sync::Arc::new(AtomicU64::new(0));
-    let upstream = std::sync::Arc::clone(&asked);
+    let asked = Arc::new(AtomicU64::new(0));
+    let upstream = Arc::clone(&asked);
     let metrics = Metrics::new(Sources {
         directory: Box::new(|| {
             vec![DirectoryReading {
