@@ -26,6 +26,8 @@ impl Gateway {
         let Begun { operation, signed, fresh, mut admitted, reservation, tariff } = *begun;
         admitted.sent();
         let signing = signed.signing().clone();
+        // Whoever else is ready goes as far as this first: what is written then is written together, and whoever reads it wakes up once.
+        tokio::task::yield_now().await;
         let sent = match fresh {
             Some(profile) => self.send_through_fresh(signed, &profile).await,
             None => signed.send(&self.pool).await,
