@@ -290,7 +290,7 @@ pub(super) fn latency(guarded: &Guarded, sent: &HeaderMap) -> Latency {
 
 /// The most images that an ApplyGuardrail body can hold: none, or AWS's limit for one call.
 pub(super) fn images(guarded: &Guarded) -> u64 {
-    most_images(guarded.body())
+    guarded.body().iter().map(|segment| most_images(segment)).max().unwrap_or(0)
 }
 
 /// A name may be written with escapes (`"im\u0061ge"`), so a body that has any counts as one with images.

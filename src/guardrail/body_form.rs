@@ -5,11 +5,12 @@ use super::header_form::{refuse_suspect, refuse_tag_suffix, see_to_mode};
 use super::rule::{Mode, OwedGuardrail, Part, Said, Selective};
 use crate::bedrock::json::Splicer;
 use crate::bedrock::request::{Config, ConfigFields, Field, GuardContent, GuardFields};
+use crate::types::Segments;
 use bytes::Bytes;
 
 /// Puts the guardrail that is owed into the body. Only identifier and version are written: synchronous evaluation is
 /// Bedrock's default, and the trace is the client's choice.
-pub(super) fn guard(owed: &OwedGuardrail, body: &Bytes, fields: &GuardFields) -> Result<Bytes, GuardrailError> {
+pub(super) fn guard(owed: &OwedGuardrail, body: &Bytes, fields: &GuardFields) -> Result<Segments, GuardrailError> {
     refuse_suspect(fields)?;
     if fields.guard_content == GuardContent::Present && owed.rule().selective == Selective::Refuse {
         return Err(GuardrailError::Selective(Means::GuardContent));

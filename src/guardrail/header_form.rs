@@ -7,6 +7,7 @@ use super::error::{GuardrailError, Means};
 use super::rule::{Asynchronous, OwedGuardrail, Part, Selective};
 use crate::bedrock::json::{Span, Splicer};
 use crate::bedrock::request::{Config, Field, GuardFields, Suspect};
+use crate::types::Segments;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
@@ -27,7 +28,7 @@ pub(super) fn guard(
     headers: &HeaderMap,
     body: &Bytes,
     fields: &GuardFields,
-) -> Result<(Bytes, Headers), GuardrailError> {
+) -> Result<(Segments, Headers), GuardrailError> {
     owed.judge(Part::Identifier, single(headers, &IDENTIFIER, IDENTIFIER_TEXT)?.map(|(text, _)| text))?;
     owed.judge(Part::Version, single(headers, &VERSION, VERSION_TEXT)?.map(|(text, _)| text))?;
     let mut splicer = Splicer::new();

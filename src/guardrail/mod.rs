@@ -29,7 +29,7 @@ use crate::bedrock::{Forwarded, Operation, RequestFacts};
 use crate::identity::Principal;
 use crate::policy::Permitted;
 use crate::profiles::Target;
-use crate::types::Owners;
+use crate::types::{Owners, Segments};
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, header};
@@ -98,7 +98,7 @@ impl Guardrails {
 #[derive(Debug)]
 struct Edits {
     /// The body to send: the client's own bytes, apart from what was spliced in.
-    body: Bytes,
+    body: Segments,
     /// Headers to set; each replaces every value of its name. No other guardrail header may go upstream.
     headers: Vec<(HeaderName, HeaderValue)>,
     /// What was read of the client's body on the way.
@@ -127,7 +127,7 @@ impl Guarded {
     }
 
     /// The body to send: the client's own bytes, apart from what was spliced in.
-    pub const fn body(&self) -> &Bytes {
+    pub const fn body(&self) -> &Segments {
         &self.edits.body
     }
 
@@ -161,13 +161,13 @@ fn guard(
         (Forwarded::Invoke | Forwarded::InvokeStream, Some(owed)) => {
             header_form::guard(owed, headers, body, facts.guard_fields()?)?
         }
-        (Forwarded::Invoke | Forwarded::InvokeStream, None) => (body.clone(), header_form::pass_on(headers)?),
+        (Forwarded::Invoke | Forwarded::InvokeStream, None) => (body.clone().into(), header_form::pass_on(headers)?),
         (Forwarded::Converse | Forwarded::ConverseStream, Some(owed)) => {
             (body_form::guard(owed, body, facts.guard_fields()?)?, Vec::new())
         }
         // The last two generate nothing; ApplyGuardrail names its guardrail in the path (`may_apply`).
         (Forwarded::Converse | Forwarded::ConverseStream, None)
-        | (Forwarded::CountTokens | Forwarded::ApplyGuardrail, _) => (body.clone(), Vec::new()),
+        | (Forwarded::CountTokens | Forwarded::ApplyGuardrail, _) => (body.clone().into(), Vec::new()),
     };
     Ok(Edits { body, headers, facts })
 }

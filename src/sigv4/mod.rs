@@ -17,8 +17,12 @@ use sha2::{Digest, Sha256};
 
 /// The SHA-256 of bytes in hexadecimal.
 fn sha256_hex(bytes: impl AsRef<[u8]>) -> String {
+    hexadecimal(&Sha256::digest(bytes).into())
+}
+
+fn hexadecimal(hash: &[u8; HASH_DIGITS / 2]) -> String {
     let mut text = String::with_capacity(HASH_DIGITS);
-    push_hex(&mut text, &Sha256::digest(bytes).into());
+    push_hex(&mut text, hash);
     text
 }
 

@@ -1,6 +1,9 @@
 //! A body with its hash. Two signatures are over the body of a caller who signs, theirs and the one for Bedrock; it is hashed once.
 
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use crate::types::Segments;
 
 /// A body and its SHA-256.
 #[derive(Clone, Debug)]
@@ -14,6 +17,13 @@ impl Payload {
     pub fn of(body: Bytes) -> Self {
         let sha256 = super::sha256_hex(&body);
         Self { body, sha256 }
+    }
+
+    /// The SHA-256 of a body in segments, in hexadecimal.
+    pub fn sha256_of(body: &Segments) -> String {
+        let mut hash = Sha256::new();
+        body.iter().for_each(|segment| hash.update(segment));
+        super::hexadecimal(&hash.finalize().into())
     }
 
     /// The body.
@@ -35,8 +45,6 @@ impl Payload {
 #[cfg(test)]
 mod tests {
     //! What counts as the same body.
-
-    use sha2::{Digest, Sha256};
 
     use super::*;
 

@@ -13,6 +13,7 @@ mod principal_tags;
 mod quick_map;
 mod regions;
 mod secret;
+mod segments;
 mod sharing;
 mod usage;
 
@@ -26,5 +27,6 @@ pub use principal_tags::{Tags, is_tag_key, is_tag_value};
 pub use quick_map::{QuickMap, QuickSet};
 pub use regions::{RegionPattern, RegionPatternError};
 pub use secret::Secret;
+pub use segments::Segments;
 pub use sharing::{Models, Per, Subject};
 pub use usage::{GuardrailUnits, ServiceTier, TokenUsage};

@@ -19,7 +19,7 @@ use super::pool::Pool;
 use super::sessions::{Sessions, Signing};
 use crate::profiles::control::{Asked, ControlPlane, Question, Reply, Service};
 use crate::sigv4::Signer;
-use crate::types::Clock;
+use crate::types::{Clock, Segments};
 
 /// Where questions go.
 #[derive(Clone, Debug)]
@@ -104,7 +104,8 @@ impl Parts {
         let endpoint = self.endpoints.of(&question);
         let signing = self.sessions.own(&question.place.account).await.map_err(|error| error.to_string())?;
         let request = self.signed(question, &endpoint, &signing)?;
-        let response = self.pool.send(&endpoint, request).await.map_err(|error| error.to_string())?;
+        let response =
+            self.pool.send(&endpoint, request.map(Segments::from)).await.map_err(|error| error.to_string())?;
         let status = response.status().as_u16();
         let error = response.headers().get("x-amzn-errortype").and_then(|value| value.to_str().ok()).map(str::to_owned);
         let body = Limited::new(response.into_body(), LARGEST).collect().await.map_err(|error| error.to_string())?;

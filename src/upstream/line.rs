@@ -17,6 +17,7 @@ use tokio_util::io::{poll_read_buf, poll_write_buf};
 
 use super::connector::Connection;
 use crate::http1::{ResponseHead, response};
+use crate::types::Segments;
 
 /// See the module.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ pub(super) struct Line {
     /// How much room the next read has.
     room: usize,
     /// What is left to write of the request.
-    unsent: Chain<Bytes, Bytes>,
+    unsent: Chain<Bytes, Segments>,
     /// Whether a byte of the request has been written.
     begun: bool,
     writing: Writing,
@@ -66,7 +67,7 @@ impl Line {
     }
 
     /// Sends a request and waits for the response's head.
-    pub(super) async fn send(&mut self, request: &Request<Bytes>) -> Result<ResponseHead, SendError> {
+    pub(super) async fn send(&mut self, request: &Request<Segments>) -> Result<ResponseHead, SendError> {
         self.unsent = head(request).chain(request.body().clone());
         (self.writing, self.begun) = (Writing::Open, false);
         poll_fn(|cx| {
@@ -147,12 +148,12 @@ impl Line {
     }
 }
 
-fn nothing() -> Chain<Bytes, Bytes> {
-    Bytes::new().chain(Bytes::new())
+fn nothing() -> Chain<Bytes, Segments> {
+    Bytes::new().chain(Segments::default())
 }
 
 /// The head of a request as it stands on the wire.
-fn head(request: &Request<Bytes>) -> Bytes {
+fn head(request: &Request<Segments>) -> Bytes {
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
     let headers = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>();
     let mut head = Vec::with_capacity(target.len() + headers + 64);

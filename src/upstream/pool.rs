@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Request, Response};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::unconstrained;
@@ -23,7 +22,7 @@ use super::endpoint::Endpoint;
 use super::error::{Phase, UpstreamError};
 use super::line::{Line, SendError};
 use crate::http1::ResponseHead;
-use crate::types::QuickMap;
+use crate::types::{QuickMap, Segments};
 
 /// Bounds in time and number.
 #[derive(Clone, Copy, Debug)]
@@ -128,7 +127,7 @@ impl Pool {
     pub(super) async fn send(
         self: &Arc<Self>,
         endpoint: &Arc<Endpoint>,
-        request: Request<Bytes>,
+        request: Request<Segments>,
     ) -> Result<Response<UpstreamBody>, UpstreamError> {
         loop {
             let (mut lease, origin) = self.lease(endpoint).await?;

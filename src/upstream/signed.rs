@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response};
 
@@ -22,14 +21,14 @@ use crate::budget::Reservation;
 use crate::guardrail::Guarded;
 use crate::profiles::Target;
 use crate::sigv4::{CanonicalRequest, Payload, Signer};
-use crate::types::{Clock, Region};
+use crate::types::{Clock, Region, Segments};
 
 /// A request that may be sent: guarded, paid for and signed. Only [`RequestSigner::sign`] makes one.
 #[derive(Clone, Debug)]
 pub struct Signed {
     endpoint: Arc<Endpoint>,
     signing: Signing,
-    request: Request<Bytes>,
+    request: Request<Segments>,
 }
 
 impl Signed {
@@ -128,9 +127,9 @@ impl RequestSigner {
         for (name, value) in guarded.headers() {
             headers.insert(name, value.clone());
         }
-        match hashed.filter(|payload| payload.is(guarded.body())) {
+        match hashed.filter(|payload| guarded.body().as_one().is_some_and(|body| payload.is(body))) {
             Some(payload) => self.sign_head(headers, &path, payload.sha256(), &region, &signing)?,
-            None => self.sign_head(headers, &path, Payload::of(guarded.body().clone()).sha256(), &region, &signing)?,
+            None => self.sign_head(headers, &path, &Payload::sha256_of(guarded.body()), &region, &signing)?,
         }
         Ok(Signed { endpoint, signing, request })
     }

@@ -1,6 +1,7 @@
-//! Edits a document by byte spans in one allocation. What no edit names is copied as it is.
+//! Edits a document by byte spans. What no edit names stays where it is.
 
 use super::{Followed, Opening, Span};
+use crate::types::Segments;
 use bytes::Bytes;
 
 /// Edits to one document, in any order.
@@ -34,22 +35,21 @@ impl Splicer {
         self.replace(Span { start: opening.at, end: opening.at }, text);
     }
 
-    /// The edited document. Without edits it is the same bytes, shared.
-    pub fn apply(mut self, document: &Bytes) -> Result<Bytes, Overlap> {
+    /// The edited document: the same bytes, shared, with the edits in between.
+    pub fn apply(mut self, document: &Bytes) -> Result<Segments, Overlap> {
         if self.edits.is_empty() {
-            return Ok(document.clone());
+            return Ok(document.clone().into());
         }
         self.edits.sort_by_key(|(span, _)| span.start);
-        let added: usize = self.edits.iter().map(|(_, text)| text.len()).sum();
-        let mut edited = Vec::with_capacity(document.len() + added);
-        let mut copied = 0;
-        for (span, text) in &self.edits {
+        let mut edited = Vec::with_capacity(2 * self.edits.len() + 1);
+        let mut kept = 0;
+        for (span, text) in self.edits {
             // `get` is `None` for a span that starts before the end of the one before it.
-            edited.extend_from_slice(document.get(copied..span.start).ok_or(Overlap)?);
-            edited.extend_from_slice(text.as_bytes());
-            copied = span.end.max(span.start);
+            let before = document.get(kept..span.start).ok_or(Overlap)?;
+            edited.extend([document.slice_ref(before), text.into()]);
+            kept = span.end.max(span.start);
         }
-        edited.extend_from_slice(document.get(copied..).ok_or(Overlap)?);
-        Ok(edited.into())
+        edited.push(document.slice_ref(document.get(kept..).ok_or(Overlap)?));
+        Ok(edited.into_iter().collect())
     }
 }

@@ -7,7 +7,7 @@ fn converse(owed: &OwedGuardrail, body: &str) -> Result<String, GuardrailError> 
     let edits =
         guard(Operation::ConverseStream, Some(owed), &HeaderMap::new(), &Bytes::copy_from_slice(body.as_bytes()))?;
     assert!(edits.headers.is_empty());
-    Ok(String::from_utf8(edits.body.to_vec()).unwrap())
+    Ok(String::from_utf8(edits.body.together().to_vec()).unwrap())
 }
 
 fn with_config(config: &str) -> String {
@@ -159,7 +159,7 @@ fn where_none_is_owed_nothing_of_the_body_is_changed_or_judged() {
     ] {
         let body = Bytes::copy_from_slice(body.as_bytes());
         let edits = guard(Operation::Converse, None, &HeaderMap::new(), &body).unwrap();
-        assert_eq!((edits.body.as_ptr(), edits.body.len()), (body.as_ptr(), body.len()));
+        assert_eq!((edits.body.together().as_ptr(), edits.body.len()), (body.as_ptr(), body.len()));
     }
 }
 
@@ -246,4 +246,15 @@ proptest! {
             prop_assert!(config["streamProcessingMode"].is_null() || config["streamProcessingMode"] == "sync");
         }
     }
+}
+
+/// A prompt may have 25 MB: what stands there already is not held twice.
+#[test]
+fn what_is_spliced_in_copies_nothing_of_the_body() {
+    let body = Bytes::copy_from_slice(with_config(r#"{"guardrailIdentifier":null,"trace":"enabled"}"#).as_bytes());
+    let edits = guard(Operation::Converse, Some(&owed(|_| {})), &HeaderMap::new(), &body).unwrap();
+    let within = |segment: &&Bytes| body.as_ptr_range().contains(&segment.as_ptr());
+    let kept: usize = edits.body.iter().filter(within).map(Bytes::len).sum();
+    assert_eq!((kept, edits.body.as_one()), (body.len() - "null".len(), None));
+    assert_eq!(json(&edits.body.together())["guardrailConfig"]["guardrailIdentifier"], "abc123");
 }

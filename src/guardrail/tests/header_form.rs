@@ -50,7 +50,7 @@ fn whatever_names_the_owed_guardrail_leaves_with_exactly_it() {
             let edits = code(invoke(Some(owed), sent, BODY));
             assert_eq!(edits.as_ref().map(|_| ()).map_err(|code| *code), expected, "{sent:?} {:?}", owed.rule().mode);
             if let Ok(edits) = edits {
-                assert_eq!((set(&edits), &edits.body[..]), (AS_OWED.to_vec(), BODY.as_bytes()), "{sent:?}");
+                assert_eq!((set(&edits), &edits.body.together()[..]), (AS_OWED.to_vec(), BODY.as_bytes()), "{sent:?}");
             }
         }
     }
@@ -130,10 +130,14 @@ fn options_that_would_let_a_prompt_past_are_refused_or_taken_back() {
         let edits = code(invoke(Some(&strict), &[], &body(config)));
         assert_eq!(edits.as_ref().err().copied(), refused, "{config}");
         if let Ok(edits) = edits {
-            assert_eq!(edits.body, body(config), "{config}");
+            assert_eq!(edits.body.together(), body(config), "{config}");
         }
         let edits = code(invoke(Some(&lenient), &[], &body(config)));
-        assert_eq!(edits.map(|edits| edits.body), forced.map(|config| Bytes::from(body(config))), "{config}");
+        assert_eq!(
+            edits.map(|edits| edits.body.together()),
+            forced.map(|config| Bytes::from(body(config))),
+            "{config}"
+        );
     }
 }
 
@@ -151,7 +155,7 @@ fn a_body_that_is_no_plain_json_object_is_refused_where_a_guardrail_is_owed_and_
     ] {
         let error = invoke(Some(&owed(|_| {})), &[], body).unwrap_err();
         assert_eq!(word(&error), refusal, "{body}");
-        assert_eq!(invoke(None, &[], body).unwrap().body, body);
+        assert_eq!(invoke(None, &[], body).unwrap().body.together(), body);
     }
 }
 
@@ -160,7 +164,7 @@ fn where_none_is_owed_the_clients_own_is_passed_on_but_not_twice() {
     let own = [(ID, "theirs"), (VERSION, "DRAFT")];
     let tagged = r#"{"amazon-bedrock-guardrailConfig":{"tagSuffix":"x"}}"#;
     let edits = invoke(None, &own, tagged).unwrap();
-    assert_eq!((set(&edits), &edits.body[..]), (own.to_vec(), tagged.as_bytes()));
+    assert_eq!((set(&edits), &edits.body.together()[..]), (own.to_vec(), tagged.as_bytes()));
     assert_eq!(code(invoke(None, &[(ID, "a"), (ID, "b")], BODY)).err(), Some("guardrail_header"));
     assert_eq!(set(&invoke(None, &[], BODY).unwrap()), []);
 }

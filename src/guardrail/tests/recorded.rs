@@ -46,7 +46,7 @@ fn recorded_converse_bodies_leave_with_the_guardrail_and_are_otherwise_the_same(
         }
         let mut expected = original;
         expected["guardrailConfig"] = serde_json::json!({"guardrailIdentifier": "abc123", "guardrailVersion": "3"});
-        let spliced = answer.unwrap().body;
+        let spliced = answer.unwrap().body.together();
         assert_eq!(json(&spliced), expected);
         assert!(spliced.ends_with(&body[1..]));
     }
@@ -58,7 +58,7 @@ fn recorded_invoke_bodies_are_not_touched() {
         if operation.is_invoke() {
             let edits =
                 guard(operation, Some(&owed(|rule| rule.selective = Selective::Allow)), &HeaderMap::new(), &body);
-            assert_eq!(edits.unwrap().body.as_ptr(), body.as_ptr());
+            assert_eq!(edits.unwrap().body.together().as_ptr(), body.as_ptr());
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use bytes::Bytes;
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -46,7 +47,7 @@ fn pool(max_connections: usize, connect_timeout: Duration) -> Arc<Pool> {
 }
 
 async fn call(pool: &Arc<Pool>, endpoint: &Arc<Endpoint>) -> Result<Bytes, UpstreamError> {
-    let request = Request::get("/").header("host", endpoint.authority()).body(Bytes::new()).unwrap();
+    let request = Request::get("/").header("host", endpoint.authority()).body(Segments::default()).unwrap();
     let response = pool.send(endpoint, request).await?;
     Ok(response.into_body().collect().await?.to_bytes())
 }
@@ -136,7 +137,7 @@ async fn a_connection_whose_request_was_answered_half_written_is_not_used_again(
         });
         let pool = pool(2, Duration::from_mins(1));
         for opened in 1..3 {
-            let request = Request::post("/").body(Bytes::from(vec![b'a'; 32 << 20])).unwrap();
+            let request = Request::post("/").body(Bytes::from(vec![b'a'; 32 << 20]).into()).unwrap();
             if let Ok(response) = pool.send(&endpoint, request).await {
                 assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "ok");
             }

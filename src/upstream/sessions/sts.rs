@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::role::SessionRequest;
 use crate::sigv4::{AwsCredentials, Signer, encoded};
-use crate::types::{Clock, Region, Secret};
+use crate::types::{Clock, Region, Secret, Segments};
 use crate::upstream::credentials::{Credentials, Loaded};
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::plain::Plain;
@@ -93,7 +93,11 @@ impl Sts {
         let request = plain
             .signed(&self.endpoint, &self.signer, &own.credentials, &self.region, self.clock.now())
             .map_err(unavailable)?;
-        let response = self.pool.send(&self.endpoint, request).await.map_err(|error| unavailable(error.to_string()))?;
+        let response = self
+            .pool
+            .send(&self.endpoint, request.map(Segments::from))
+            .await
+            .map_err(|error| unavailable(error.to_string()))?;
         let status = response.status().as_u16();
         let body = Limited::new(response.into_body(), LARGEST).collect().await;
         let body = body.map_err(|error| unavailable(error.to_string()))?.to_bytes();
