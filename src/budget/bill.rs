@@ -325,7 +325,8 @@ impl Book {
     pub(super) fn usage(&self, since: SystemTime) -> Vec<UsageRow> {
         let first = hour_of(since);
         let rows = self.rows.iter().filter(|((hour, ..), _)| *hour >= first);
-        rows.map(|((hour, group, _), row)| UsageRow { hour: *hour, group: group.clone(), row: row.clone() }).collect()
+        rows.map(|((hour, group, _), row)| UsageRow { hour: *hour, group: Arc::clone(group), row: row.clone() })
+            .collect()
     }
 }
 

@@ -66,11 +66,14 @@ impl Signer {
         let moment = Timestamp::from_second(i64::try_from(seconds).unwrap_or(0)).unwrap_or(Timestamp::UNIX_EPOCH);
         let date = moment.to_zoned(jiff::tz::TimeZone::UTC).datetime();
         let mut text = String::with_capacity("20261121T231900Z".len());
-        let time = [date.hour(), date.minute(), date.second()];
         let [century, year] = [date.year() / 100, date.year() % 100].map(|two| i8::try_from(two).unwrap_or(0));
-        [century, year, date.month(), date.day()].iter().for_each(|number| push_two(&mut text, *number));
+        for number in [century, year, date.month(), date.day()] {
+            push_two(&mut text, number);
+        }
         text.push('T');
-        time.iter().for_each(|number| push_two(&mut text, *number));
+        for number in [date.hour(), date.minute(), date.second()] {
+            push_two(&mut text, number);
+        }
         text.push('Z');
         text
     }

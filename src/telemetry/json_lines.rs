@@ -11,6 +11,8 @@ use tracing_subscriber::fmt::format::{Format, Json, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::bedrock::json::is_plain;
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct JsonLines {
@@ -110,9 +112,7 @@ struct Escaped<'a>(&'a mut Vec<u8>);
 
 impl Escaped<'_> {
     fn put(&mut self, text: &str) {
-        // Without a way out of the loop it takes many bytes at a time.
-        let special = text.bytes().fold(false, |found, byte| found | (byte < b' ') | (byte == b'"') | (byte == b'\\'));
-        if !special {
+        if is_plain(text.as_bytes()) {
             self.0.extend_from_slice(text.as_bytes());
             return;
         }

@@ -15,7 +15,7 @@ mod splice;
 mod text;
 
 pub use members::Member;
-pub use reader::{Kind, MAX_DEPTH, MAX_MEMBERS, Reader};
+pub use reader::{Kind, MAX_DEPTH, MAX_MEMBERS, Reader, is_plain};
 pub use splice::{Overlap, Splicer};
 pub use text::Text;
 

@@ -278,11 +278,9 @@ impl<'a> Reader<'a> {
 /// request is the inside of strings.
 fn plain_bytes(bytes: &[u8]) -> usize {
     let mut rest = bytes;
-    // Without a way out of the inner loop the compiler looks at sixteen bytes at a time, or more.
-    while let Some((chunk, tail)) = rest.split_first_chunk::<64>() {
-        if chunk.iter().fold(false, |stop, byte| stop | (*byte == b'"') | (*byte == b'\\') | (*byte < 0x20)) {
-            break;
-        }
+    while let Some((chunk, tail)) = rest.split_first_chunk::<64>()
+        && is_plain(chunk)
+    {
         rest = tail;
     }
     while let Some((chunk, tail)) = rest.split_first_chunk::<8>() {
@@ -294,6 +292,13 @@ fn plain_bytes(bytes: &[u8]) -> usize {
     }
     let plain = rest.iter().take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..0x20)).count();
     bytes.len() - rest.len() + plain
+}
+
+/// Whether bytes can stand in a string as they are: no quote, no backslash, no control character.
+pub fn is_plain(bytes: &[u8]) -> bool {
+    let ends = |byte: u8| u8::from(byte == b'"') | u8::from(byte == b'\\') | u8::from(byte < 0x20);
+    // Without a way out of the loop the compiler looks at sixteen bytes at a time, or more.
+    bytes.iter().fold(0, |found, byte| found | ends(*byte)) == 0
 }
 
 /// The high bit of each byte that ends a run of plain ones. Borrows may set a bit too many above a true one, never

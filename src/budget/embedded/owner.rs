@@ -266,7 +266,7 @@ impl Owner {
             rows::delete_reservation(&transaction, *id)?;
         }
         for ((hour, group, _), row) in &unwritten.usage {
-            rows::add_usage(&transaction, &UsageRow { hour: *hour, group: group.clone(), row: row.clone() })?;
+            rows::add_usage(&transaction, &UsageRow { hour: *hour, group: Arc::clone(group), row: row.clone() })?;
         }
         for (at, call) in &unwritten.listed {
             rows::list(&transaction, call, *at)?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use rusqlite::{Connection, TransactionBehavior};
@@ -77,7 +78,7 @@ pub(super) fn recover(
         row.add(&entry);
         recovered.calls += 1;
         recovered.cost = recovered.cost + entry.cost.unwrap_or_default();
-        rows::add_usage(&transaction, &UsageRow { hour: hour_of(made), group: entry.group.clone(), row })?;
+        rows::add_usage(&transaction, &UsageRow { hour: hour_of(made), group: Arc::clone(&entry.group), row })?;
         if let Some(call) = entry.reserved_call() {
             rows::list(&transaction, &call, now)?;
         }

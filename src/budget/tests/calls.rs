@@ -25,8 +25,8 @@ pub(in crate::budget) fn booking(who: &str, amount: u64) -> Booking {
 pub(in crate::budget) fn settlement(booking: &Booking, nanos: u64) -> Settlement {
     let spend = Spend { input_tokens: 1, output_tokens: 2, nanodollars: Some(nanos) };
     let entry = Entry {
-        principal: booking.principal.clone(),
-        group: booking.group.clone(),
+        principal: Arc::clone(&booking.principal),
+        group: Arc::clone(&booking.group),
         item: booking.item.clone(),
         settled: Settled::Counted(Outcome::Complete),
         usage: TokenUsage { input: 1, output: 2, ..TokenUsage::default() },

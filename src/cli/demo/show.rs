@@ -1,7 +1,6 @@
 //! What the demo prints around its calls.
 
 use std::io::{self, Write};
-use std::sync::Arc;
 
 use comfy_table::{ContentArrangement, Table, presets};
 
@@ -56,9 +55,9 @@ pub(super) fn table(outcomes: &[Outcome], bill: &Bill, out: &mut dyn Write) -> i
     writeln!(out, "{table}")?;
     writeln!(out, "\nThe bill, from Bedrock's own counts at the prices of the profile's source:\n")?;
     let mut table = plain(["who", "profile", "calls", "input", "output", "cost"]);
-    let mut rows: Vec<(Arc<str>, Arc<str>, u64, u64, u64, Money)> = Vec::new();
+    let mut rows: Vec<(&str, &str, u64, u64, u64, Money)> = Vec::new();
     for row in &bill.rows {
-        let (who, profile) = (row.heading.principal.clone(), row.heading.profile.clone().unwrap_or_default());
+        let (who, profile) = (&*row.heading.principal, row.heading.profile.as_deref().unwrap_or_default());
         let numbers = (row.calls, row.usage.input, row.usage.output, row.cost);
         match rows.iter_mut().find(|known| known.0 == who && known.1 == profile) {
             Some(known) => {
@@ -72,8 +71,8 @@ pub(super) fn table(outcomes: &[Outcome], bill: &Bill, out: &mut dyn Write) -> i
     }
     for (who, profile, calls, input, output, cost) in rows {
         table.add_row([
-            who.to_string(),
-            profile.to_string(),
+            who.to_owned(),
+            profile.to_owned(),
             calls.to_string(),
             input.to_string(),
             output.to_string(),
