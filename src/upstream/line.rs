@@ -27,6 +27,8 @@ pub(super) struct Line {
     pub(super) buffer: BytesMut,
     /// How much room the next read has.
     room: usize,
+    /// How many reads in a row would have had room enough with [`SMALL`].
+    small_reads: u8,
     /// What is left to write of the request.
     unsent: Chain<Bytes, Segments>,
     /// Whether a byte of the request has been written.
@@ -60,6 +62,7 @@ impl Line {
             io: connection,
             buffer: BytesMut::new(),
             room: SMALL,
+            small_reads: 0,
             unsent: nothing(),
             begun: false,
             writing: Writing::Done,
@@ -124,20 +127,30 @@ impl Line {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.small_reads == MANY && self.buffer.is_empty() {
+            self.shrink();
+        }
         self.buffer.reserve(self.room);
         let room = self.buffer.capacity() - self.buffer.len();
         let read = ready!(poll_read_buf(Pin::new(&mut self.io), cx, &mut self.buffer))?;
         if read == room {
-            self.room = (self.room * 4).min(LARGE);
+            self.room = LARGE;
         }
+        self.small_reads =
+            if read < SMALL && self.room > SMALL { self.small_reads.saturating_add(1).min(MANY) } else { 0 };
         Poll::Ready(Ok(read))
+    }
+
+    /// Lets go of the large buffer, which is empty.
+    fn shrink(&mut self) {
+        (self.buffer, self.room, self.small_reads) = (BytesMut::new(), SMALL, 0);
     }
 
     /// Makes it ready for another call, if it can take one: the whole request was written and nothing more than the answer came.
     pub(super) fn rest(&mut self) -> bool {
         let fit = self.writing == Writing::Done && self.buffer.is_empty();
         if self.room > SMALL {
-            (self.buffer, self.room) = (BytesMut::new(), SMALL);
+            self.shrink();
         }
         fit
     }
@@ -176,8 +189,48 @@ fn head(request: &Request<Segments>) -> Bytes {
     head.into()
 }
 
-/// The room of a read. A stream of a model's words fits; what fills it gets more.
+/// The room of a read. A stream of a model's words fits; what fills it gets [`LARGE`].
 const SMALL: usize = 4 * 1_024;
 
-/// The most room of a read.
+/// The room of a read of a stream that comes faster than it is read.
 const LARGE: usize = 64 * 1_024;
+
+/// After so many small reads in a row a stream is slow again.
+const MANY: u8 = 32;
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    use super::super::connector::Connector;
+    use super::super::endpoint::Endpoint;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stream_that_comes_fast_gets_a_large_buffer_and_gives_it_back_when_it_is_slow_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Endpoint::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let connection = Connector::new(None).unwrap().connect(&endpoint).await.unwrap();
+        let (mut line, (mut bedrock, _)) = (Line::new(connection), listener.accept().await.unwrap());
+        let mut pass = async |bytes: usize| {
+            bedrock.write_all(&vec![b'a'; bytes]).await.unwrap();
+            let mut left = bytes;
+            while left > 0 {
+                left -= poll_fn(|cx| line.poll_read(cx)).await.unwrap();
+                line.buffer.clear();
+            }
+            (line.room, line.buffer.capacity() >= LARGE)
+        };
+        assert_eq!(pass(100).await, (SMALL, false));
+        assert_eq!(pass(3 * SMALL).await, (LARGE, true));
+        for _ in 1..MANY {
+            assert_eq!(pass(100).await, (LARGE, true));
+        }
+        assert_eq!(pass(SMALL).await, (LARGE, true), "one that is not small begins the count anew");
+        for _ in 0..MANY {
+            assert_eq!(pass(100).await, (LARGE, true));
+        }
+        assert_eq!(pass(100).await, (SMALL, false));
+    }
+}
