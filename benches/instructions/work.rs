@@ -46,6 +46,7 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 const PIECES: usize = 1_000;
 /// How many times pieces are counted, a part of them at a time.
 const BATCHES: usize = 5;
+const CALLS: usize = 100;
 const HEAD: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\nTransfer-Encoding: chunked\r\n\r\n";
 const CONVERSE: &str = r#"{"messages":[{"role":"user","content":[{"text":"hi"}]}],"inferenceConfig":{"maxTokens":64}}"#;
@@ -54,6 +55,7 @@ fn main() {
     let Some(name) = std::env::args().nth(1) else { return };
     match name.as_str() {
         "pieces_passed_on" => pieces(),
+        "call_2_kb" => calls(),
         "chunks_metered" => chunks(),
         "request_head" => request_head(),
         "answer_head" => answer_head(),
@@ -348,5 +350,76 @@ fn pieces() {
         pass(PIECES / BATCHES, &|work| work());
         allocations.get()
     });
+    println!("allocations {}", batches.min().unwrap() * BATCHES);
+}
+
+/// Answers calls of so many bytes, one after another, with an answer of a model's.
+fn whole_answers(request_bytes: usize) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut tcp, _) = listener.accept().unwrap();
+        tcp.set_nodelay(true).unwrap();
+        let body = format!(
+            r#"{{"content":[{{"type":"text","text":"{}"}}],"usage":{{"input_tokens":500,"output_tokens":200}}}}"#,
+            "a".repeat(900)
+        );
+        let counts = "x-amzn-bedrock-input-token-count: 500\r\nx-amzn-bedrock-output-token-count: 200\r\n";
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\nDate: Tue, 25 Feb 2025 08:56:15 GMT\r\nContent-Type: application/json\r\n\
+             x-amzn-RequestId: 9a2c1f5e-3d41-4e33-a1f2-000000000000\r\n{counts}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let mut request = vec![0; 64 * 1_024];
+        let mut read = 0;
+        loop {
+            match tcp.read(&mut request[read..]) {
+                Ok(0) | Err(_) => return,
+                Ok(bytes) => read += bytes,
+            }
+            let head = request[..read].windows(4).position(|end| end == b"\r\n\r\n");
+            if head.is_some_and(|head| read == head + 4 + request_bytes) {
+                read = 0;
+                tcp.write_all(answer.as_bytes()).unwrap();
+            }
+        }
+    });
+    address
+}
+
+/// The whole way of a call with a body of 2 KB, but for reading its head: from there to the last byte of the answer.
+fn calls() {
+    let body = format!(
+        r#"{{"anthropic_version":"bedrock-2023-05-31","max_tokens":512,"messages":[{{"role":"user","content":"{}"}}]}}"#,
+        "a".repeat(1_900)
+    );
+    let body = Bytes::from(body);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (gateway, key) = runtime.block_on(gateway(whole_answers(body.len())));
+    let authorization = format!("Bearer {}", key.expose());
+    let origin = Origin::from(Source::Local);
+    let mut call = || {
+        let request = Request::post("/model/sonnet/invoke").header("authorization", &authorization);
+        let request = request.header("content-type", "application/json").body(Full::from(body.clone())).unwrap();
+        let sent = runtime.block_on(async {
+            let answer = Arc::clone(&gateway).handle(request, &origin).await;
+            assert_eq!(answer.status(), StatusCode::OK);
+            let Body::Metered(body) = answer.into_body() else { panic!("no answer of Bedrock's") };
+            let (mut caller, mut head) = (Caller(0), Bytes::new());
+            poll_fn(|cx| body.poll_pass(cx, &mut head, &mut caller)).await.unwrap();
+            caller.0
+        });
+        assert!(sent > 900);
+    };
+    let mut batch = |calls: usize, how: &dyn Fn(&mut dyn FnMut())| {
+        let region = Region::new(ALLOCATOR);
+        (0..calls).for_each(|_| how(&mut call));
+        let change = region.change();
+        change.allocations + change.reallocations
+    };
+    batch(64, &|call| call());
+    batch(CALLS, &|call| counted(call));
+    // As with pieces: the quietest batch is the calls alone.
+    let batches = (0..BATCHES).map(|_| batch(CALLS / BATCHES, &|call| call()));
     println!("allocations {}", batches.min().unwrap() * BATCHES);
 }
