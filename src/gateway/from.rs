@@ -290,14 +290,17 @@ pub(super) fn latency(guarded: &Guarded, sent: &HeaderMap) -> Latency {
 
 /// The most images that an ApplyGuardrail body can hold: none, or AWS's limit for one call.
 pub(super) fn images(guarded: &Guarded) -> u64 {
-    guarded.body().iter().map(|segment| most_images(segment)).max().unwrap_or(0)
+    // In segments a name could be cut; nothing is spliced into what this is for.
+    guarded.body().as_one().map_or(MOST_IMAGES, |body| most_images(body))
 }
+
+/// AWS's limit of images in one ApplyGuardrail call.
+const MOST_IMAGES: u64 = 20;
 
 /// A name may be written with escapes (`"im\u0061ge"`), so a body that has any counts as one with images.
 fn most_images(body: &[u8]) -> u64 {
-    const LIMIT: u64 = 20;
     let may_hold_one = [&b"\"image\""[..], b"\\u"].into_iter().any(|sign| memmem::find(body, sign).is_some());
-    if may_hold_one { LIMIT } else { 0 }
+    if may_hold_one { MOST_IMAGES } else { 0 }
 }
 
 fn u64_of(count: usize) -> u64 {

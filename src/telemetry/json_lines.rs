@@ -40,7 +40,7 @@ where
         if !super::tracing_setup::is_own(metadata) {
             return self.others.format_event(context, writer, event);
         }
-        LINE.with_borrow_mut(|line| {
+        let mut put = |line: &mut Vec<u8>| {
             line.clear();
             let now = jiff::Timestamp::now();
             // Writing to memory does not fail.
@@ -50,6 +50,11 @@ where
             fields.text("target", metadata.target());
             line.extend_from_slice(b"}\n");
             writer.write_str(std::str::from_utf8(line).map_err(|_| fmt::Error)?)
+        };
+        // What is formatted for one line could log another.
+        LINE.with(|own| match own.try_borrow_mut() {
+            Ok(mut line) => put(&mut line),
+            Err(_) => put(&mut Vec::new()),
         })
     }
 }

@@ -170,7 +170,7 @@ impl RequestSigner {
             let request = CanonicalRequest { method: "POST", path, query: "", headers: &covered, payload_sha256 };
             signer.sign(&request, &amz_date, now, credentials, region).authorization
         };
-        let mut value = HeaderValue::try_from(authorization)
+        let mut value = HeaderValue::from_str(&authorization)
             .map_err(|_| UpstreamError::Credentials("the access key id is not a header value".to_owned()))?;
         value.set_sensitive(true);
         headers.insert(AUTHORIZATION, value);

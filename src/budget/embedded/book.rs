@@ -2,6 +2,7 @@
 //! moments: by whoever reserves or settles, and by the owner while it takes what is to be written.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -100,17 +101,16 @@ impl Book {
         true
     }
 
-    /// Takes what is to be written.
-    pub(super) fn take(&mut self) -> Taken {
+    /// Takes what is to be written. Without a next journal nothing is taken: what stands in this one would count again.
+    pub(super) fn take(&mut self) -> io::Result<Taken> {
+        let journals = self.journal.as_mut().map(Journal::turn).transpose()?;
         let unwritten = std::mem::take(&mut self.unwritten);
         self.told = false;
         self.writing = unwritten.settled;
         let held = unwritten.made.iter().filter_map(|(id, made)| Some((self.counts.held(*id)?.clone(), *made)));
         let spent = unwritten.changed.iter().filter_map(|(counter, slice)| self.counts.spent(counter, *slice));
         let (held, spent) = (held.collect(), spent.collect());
-        // Without a next journal this one goes on, and is not noted yet.
-        let journals = self.journal.as_mut().and_then(|journal| journal.turn().ok());
-        Taken { unwritten, held, spent, journals }
+        Ok(Taken { unwritten, held, spent, journals })
     }
 
     /// Puts back what could not be written.
@@ -128,6 +128,8 @@ impl Unwritten {
             && self.usage.is_empty()
             && self.listed.is_empty()
             && self.done.is_empty()
+            // A call that is given back leaves nothing but its end, which a journal has still to be told of.
+            && self.settled == 0
     }
 
     /// A reservation is no more. What was charged changes its counts.

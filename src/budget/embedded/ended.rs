@@ -14,7 +14,7 @@ use crate::budget::store::{Charge, ReservationId, Settlement, Spend};
 use crate::budget::words::{self, instant, millis, signed, unsigned};
 use crate::types::{Money, TokenUsage};
 
-/// A settlement.
+/// A settlement. The order of fields and variants, here and below, is that of the journal's records.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Ended<'a> {
     /// The id of its reservation.

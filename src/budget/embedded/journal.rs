@@ -3,11 +3,13 @@
 //! grant rests on is written before it.
 //!
 //! Journals are numbered. A transaction takes up what a journal holds and notes its number; then that journal is deleted and the next
-//! one goes on. A start takes up the journals that no transaction has noted: calls without an end ran when the gateway ended. A settlement may
-//! stand there twice; the first is the one that counts.
+//! one goes on. A start takes up the journals that no transaction has noted: calls without an end ran when the gateway ended. The end of
+//! a call whose reservation is nowhere says nothing any more.
 //!
 //! A journal begins with [`MAGIC`]. A record is its length and its CRC-32, four bytes each with the lowest first, and then a [`Line`] as postcard writes
-//! it. What is no record ends the journal: it was not written to its end, and its call not let go; the next one is written in its place.
+//! it: fields and variants in the order of their declaration. Whoever changes that order counts the number in [`MAGIC`] up. What has not the
+//! length or the sum that stand before it ends the journal: it was not written to its end, and its call not let go; the next one
+//! is written in its place.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -71,7 +73,11 @@ impl Journal {
     fn add(&mut self, line: &Line<'_>) -> io::Result<()> {
         let start = self.pending.len();
         self.pending.extend_from_slice(&[0; FRAME]);
-        postcard::serialize_with_flavor(line, Behind(&mut self.pending)).map_err(io::Error::other)?;
+        if let Err(error) = postcard::serialize_with_flavor(line, Behind(&mut self.pending)) {
+            // Half a record would hide those behind it.
+            self.pending.truncate(start);
+            return Err(io::Error::other(error));
+        }
         if let Some((frame, record)) =
             self.pending.get_mut(start..).and_then(|all| all.split_first_chunk_mut::<FRAME>())
         {
@@ -90,11 +96,11 @@ impl Journal {
     /// Goes on in the next journal where something stands in this one. The number up to which journals are complete.
     pub(super) fn turn(&mut self) -> io::Result<u64> {
         if self.end > MAGIC.len() as u64 || !self.pending.is_empty() {
-            let next = Self::begin(&self.store, self.number + 1)?;
-            // Grants of the next journal may rest on it, if the transaction fails.
-            self.write()?;
-            let written = std::mem::replace(self, next);
-            self.pending = written.pending;
+            let mut next = Self::begin(&self.store, self.number + 1)?;
+            // Grants of the next journal may rest on it, if the transaction fails. What cannot be written here goes along, and stands there before them.
+            let _ = self.write();
+            next.pending = std::mem::take(&mut self.pending);
+            *self = next;
         }
         Ok(self.number - 1)
     }
@@ -146,22 +152,23 @@ fn framed(record: &[u8]) -> [u8; FRAME] {
     frame
 }
 
-/// The records of a journal.
+/// The records of a journal. One that was written as a whole and says nothing is an error: it was not written by this Tollgate.
 struct Records<'a>(&'a [u8]);
 
 impl<'a> Iterator for Records<'a> {
-    type Item = Line<'a>;
+    type Item = Result<Line<'a>, postcard::Error>;
 
-    fn next(&mut self) -> Option<Line<'a>> {
+    fn next(&mut self) -> Option<Self::Item> {
         let (frame, rest) = self.0.split_first_chunk::<FRAME>()?;
         let length = frame.first_chunk().map(|length| u32::from_le_bytes(*length))?;
-        let record = rest.get(..usize::try_from(length).ok()?)?;
-        if framed(record) != *frame {
+        let (record, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+        if record.is_empty() || framed(record) != *frame {
             return None;
         }
-        let line = postcard::from_bytes(record).ok()?;
-        self.0 = rest.get(record.len()..)?;
-        Some(line)
+        self.0 = rest;
+        Some(postcard::take_from_bytes(record).and_then(|(line, more)| {
+            if more.is_empty() { Ok(line) } else { Err(postcard::Error::DeserializeBadEncoding) }
+        }))
     }
 }
 
@@ -184,12 +191,20 @@ pub(super) fn read<E: From<io::Error>>(
         if MAGIC.starts_with(&bytes) {
             continue;
         }
-        let mut records = Records(bytes.strip_prefix(MAGIC).ok_or_else(|| {
-            let text =
-                "was written by another Tollgate: start and stop that one once, so that it takes up what stands there";
+        // A loss of power can leave a file its length and none of its bytes.
+        if bytes.iter().take(MAGIC.len()).all(|byte| *byte == 0) {
+            tracing::warn!(path = %path.display(), bytes = bytes.len(), "a journal is empty: what stood there was lost with the power");
+            continue;
+        }
+        let foreign = || {
+            let text = "was written by another Tollgate: start and stop that one once, so that it takes up what stands there, \
+                or move the file away, and the calls in it are on no bill";
             io::Error::new(io::ErrorKind::InvalidData, format!("{} {text}", path.display()))
-        })?);
-        records.by_ref().try_for_each(&mut take)?;
+        };
+        let mut records = Records(bytes.strip_prefix(MAGIC).ok_or_else(foreign)?);
+        for line in records.by_ref() {
+            take(line.map_err(|_| foreign())?)?;
+        }
         if !records.0.is_empty() {
             tracing::warn!(path = %path.display(), bytes = records.0.len(), "the end of a journal is no record: it was not written as a whole");
         }
@@ -233,6 +248,7 @@ mod tests {
 
     use super::*;
     use crate::budget::counts::Counts;
+    use crate::budget::store::{Charge, ReservationId};
     use crate::budget::tests::calls::{booking, settlement};
 
     /// What is held in the calls of the journals, and the highest number.
@@ -319,9 +335,54 @@ mod tests {
     fn a_journal_of_another_form_is_not_passed_over() {
         let folder = TempDir::new().unwrap();
         let store = folder.path().join("tollgate.db");
-        fs::write(name(&store, 1), b"{\"id\":\"x\"}\n").unwrap();
-        let error = costs(&store, 0).unwrap_err().to_string();
-        assert!(error.contains("written by another Tollgate: start and stop that one once"), "{error}");
-        assert_eq!(costs(&store, 1).unwrap(), (vec![], 1));
+        let mut unknown = MAGIC.to_vec();
+        for record in [&b"\x07"[..], b"\x01\0"] {
+            unknown.extend([&framed(record)[..], record].concat());
+        }
+        let mut longer = Journal::begin(&store, 9).unwrap();
+        longer.put(&held(10), SystemTime::UNIX_EPOCH).unwrap();
+        let mut longer = fs::read(name(&store, 9)).unwrap();
+        fs::remove_file(name(&store, 9)).unwrap();
+        longer.push(0);
+        let record = longer[MAGIC.len() + FRAME..].to_vec();
+        longer[MAGIC.len()..MAGIC.len() + FRAME].copy_from_slice(&framed(&record));
+        for bytes in [b"{\"id\":\"x\"}\n".to_vec(), unknown, longer] {
+            fs::write(name(&store, 1), bytes).unwrap();
+            let error = costs(&store, 0).unwrap_err().to_string();
+            assert!(error.contains("written by another Tollgate: start and stop that one once"), "{error}");
+            assert_eq!(costs(&store, 1).unwrap(), (vec![], 1));
+        }
+        fs::write(name(&store, 1), vec![0; 4_096]).unwrap();
+        assert_eq!(costs(&store, 0).unwrap(), (vec![], 1), "a loss of power can leave that");
+    }
+
+    /// Journals outlive the Tollgate that wrote them: where this fails, [`MAGIC`] has to count on.
+    #[test]
+    fn the_form_of_records_stays() {
+        let folder = TempDir::new().unwrap();
+        let store = folder.path().join("tollgate.db");
+        let mut journal = Journal::begin(&store, 1).unwrap();
+        let mut held = held(10);
+        held.booking.id = ReservationId::from_uuid(uuid::Uuid::from_u128(300));
+        let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1);
+        let spent = settlement(&held.booking, 7);
+        for charge in [spent.charge, Charge::AsHeld, Charge::Nothing] {
+            journal.end(
+                &Settlement { charge, entry: spent.entry.clone().filter(|_| charge == spent.charge), ..spent },
+                at,
+            );
+        }
+        journal.put(&held, at).unwrap();
+        let bytes = fs::read(name(&store, 1)).unwrap();
+        let expected = [
+            "68000000b917c8ef01ac02d00f02010e02040105616c6963651575732e6578616d706c652e6d6f64656c2d76313a300c616c6963652d736f6e6e6574",
+            "0e436f6e766572736553747265616d07636f756e74656408636f6d706c65746503656e6708616c6963652d31300204000000010e",
+            "07000000da99161b01ac02d00f0100",
+            "070000009ba80d0201ac02d00f0000",
+            "9c000000d99282b300ac02d00f08616c6963652d313005616c69636503656e670e436f6e766572736553747265616d011575732e6578616d706c652e",
+            "6d6f64656c2d76313a30010c616c6963652d736f6e6e6574011402056461696c79097072696e636970616c05616c69636500037573640080f0b25280",
+            "f0b25214056461696c79097072696e636970616c05616c6963650006746f6b656e730080f0b25280f0b2520a",
+        ];
+        assert_eq!(hex::encode(&bytes[MAGIC.len()..]), expected.concat());
     }
 }

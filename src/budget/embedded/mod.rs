@@ -1,7 +1,7 @@
 //! Counts in a SQLite file of this machine: exact for one gateway, and there again after its end, however it ended.
 //!
 //! The counts are in memory, under a lock that is held for moments. What is granted is written into a journal before it is answered: a
-//! line in a file, no transaction. One thread owns the SQLite file: several times a second it takes what has changed, writes all of it in one
+//! record in a file, no transaction. One thread owns the SQLite file: several times a second it takes what has changed, writes all of it in one
 //! transaction, and the journal begins anew. With [`Durability::Power`] there is no journal, and a grant waits for the transaction that has it.
 //! A settlement is not waited for; until it is in the file, the reservation is, there or in the journal, and a gateway that is killed in between
 //! settles it at the reservation when it starts again.

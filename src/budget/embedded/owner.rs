@@ -229,7 +229,13 @@ impl Owner {
             book.told = false;
             return Ok(());
         }
-        let taken = book.take();
+        let taken = match book.take() {
+            Ok(taken) => taken,
+            Err(error) => {
+                (book.failing, book.told) = (true, false);
+                return Err(StoreError(format!("its next journal cannot be begun: {error}")));
+            }
+        };
         drop(book);
         let written = self.transaction(&taken, now, forgetful);
         let mut book = lock(&self.shared.book);

@@ -63,7 +63,7 @@ pub(super) fn counts(connection: &Connection) -> rusqlite::Result<Vec<Written>> 
     rows.filter_map(Result::transpose).collect()
 }
 
-/// A reservation as its row and the journal tell it.
+/// A reservation as its row and the journal tell it. The order of the fields, here and below, is that of the journal's records.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Reserved<'a> {
     id: u128,

@@ -62,6 +62,10 @@ pub(super) const STEPS: &[&str] = &[
     CREATE TABLE journals (noted INTEGER NOT NULL) STRICT;
     INSERT INTO journals VALUES (0);
 ",
+    "
+    -- Journals hold records in place of lines of JSON: who does not know them must not take them for nothing.
+    UPDATE journals SET noted = noted;
+",
 ];
 
 /// Opens a file for its owner and brings its layout up to date.

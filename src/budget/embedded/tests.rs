@@ -1,5 +1,6 @@
 //! Crashes, files that cannot be written, second gateways, older and later layouts.
 
+mod journals;
 mod model;
 
 use std::sync::Arc;
@@ -169,19 +170,6 @@ async fn what_a_transaction_has_taken_up_is_not_settled_again_from_a_journal_tha
     let (store, recovered) = killed.open();
     assert_eq!(recovered, Recovered { calls: 1, cost: Money::from_nanos(300) });
     assert_eq!(usd(&store, "alice").await, (370, 0));
-}
-
-#[tokio::test]
-async fn where_the_journal_cannot_be_written_a_hard_budget_refuses_and_the_next_call_asks_for_a_transaction() {
-    let place = Place::new();
-    let (store, _) = place.open();
-    lock_book(&store.book).journal.as_mut().unwrap().spoil();
-    let refused = reserve(&store, &booking("alice", 100)).await;
-    assert!(matches!(&refused, Err(ReserveError::Store(error)) if error.0.contains("journal")), "{refused:?}");
-    assert_eq!(usd(&store, "alice").await, (0, 0));
-    reserve(&store, &booking("alice", 300)).await.unwrap();
-    let rows = StoreFile::open(&place.options().path).unwrap().counters().unwrap();
-    assert_eq!(dollars_of(&rows, None), (0, 300));
 }
 
 #[tokio::test]
