@@ -29,6 +29,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::Full;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use tempfile::TempDir;
 use tollgate::bedrock::Operation;
 use tollgate::bedrock::usage::UsageReader;
 use tollgate::config::assembly::{AwsIdentity, assemble};
@@ -190,8 +191,8 @@ fn usage_of_json() {
     });
 }
 
-/// A gateway with everything on, in front of this upstream.
-async fn gateway(upstream: SocketAddr) -> (Arc<Gateway>, Key) {
+/// A gateway with everything on, in front of this upstream, and the folder that it needs.
+async fn gateway(upstream: SocketAddr) -> (Arc<Gateway>, Key, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let key = Key::generate().unwrap();
     let keyfile = KeyFile::new(folder.path().join("keys.json"));
@@ -231,7 +232,7 @@ async fn gateway(upstream: SocketAddr) -> (Arc<Gateway>, Key) {
     let assembled =
         Box::pin(assemble(&settings, AwsIdentity::Fixed(credentials()), Arc::new(SystemClock))).await.unwrap();
     let bound = assembled.bind().await.unwrap();
-    (Arc::clone(bound.gateway()), key)
+    (Arc::clone(bound.gateway()), key, folder)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -243,7 +244,7 @@ enum Stage {
 /// A hundred times one stage of the way.
 fn stages(stage: Stage) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let (gateway, _) = runtime.block_on(gateway(SocketAddr::from(([127, 0, 0, 1], 9))));
+    let (gateway, _, _folder) = runtime.block_on(gateway(SocketAddr::from(([127, 0, 0, 1], 9))));
     let alice = Arc::new(Principal::new("alice", vec![], Tags::default()));
     let text = "us.anthropic.claude-sonnet-4-5-20250929-v1:0";
     let resolve = || {
@@ -307,7 +308,7 @@ impl tokio::io::AsyncWrite for Caller {
 fn pieces() {
     let ((ask, asked), (leaves, left)) = (channel(), channel());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let (gateway, key) = runtime.block_on(gateway(upstream(asked, leaves)));
+    let (gateway, key, _folder) = runtime.block_on(gateway(upstream(asked, leaves)));
     let request =
         Request::post("/model/sonnet/converse-stream").header("authorization", format!("Bearer {}", key.expose()));
     let request = request.body(Full::from(CONVERSE)).unwrap();
@@ -395,7 +396,7 @@ fn calls() {
     );
     let body = Bytes::from(body);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let (gateway, key) = runtime.block_on(gateway(whole_answers(body.len())));
+    let (gateway, key, _folder) = runtime.block_on(gateway(whole_answers(body.len())));
     let authorization = format!("Bearer {}", key.expose());
     let origin = Origin::from(Source::Local);
     let mut call = || {
