@@ -110,10 +110,10 @@ async fn call(ledger: &Ledger, principal: &Principal) {
     let price = Arc::new(ModelPrice::new(Rates::new(TokenPrice::ZERO, TokenPrice::per_million("1").unwrap())));
     let estimate = Estimate::model(facts, model(), Some(price));
     let item = Item {
-        request_id: "0b5d9f5e-6a0c-4f5c-9d59-3f4c1f2d7a11".to_owned().into(),
+        request_id: "0b5d9f5e-6a0c-4f5c-9d59-3f4c1f2d7a11".into(),
         operation: Operation::ConverseStream,
         model: Some(model()),
-        profile: Some("alice-sonnet".to_owned().into()),
+        profile: Some("alice-sonnet".into()),
     };
     let reservation = ledger.reserve(principal, item, &estimate).await.unwrap();
     let usage = TokenUsage { output: 50, ..TokenUsage::default() };

@@ -166,7 +166,7 @@ mod tests {
 
     use super::*;
     use crate::budget::counts::RESERVATIONS_PER_SWEEP;
-    use crate::budget::tests::item;
+    use crate::budget::tests::calls::booking;
     use crate::budget::{Charge, CounterId, Enforcement, Line, ReservationId, Schedule, Subject, Unit, Window};
 
     /// A clock that can be set back.
@@ -200,15 +200,7 @@ mod tests {
     }
 
     fn reserve(store: &MemoryStore, id: ReservationId, line: Line) -> Result<Vec<CounterState>, ReserveError> {
-        let (principal, group) = ("alice".to_owned(), String::new());
-        let booking = Booking {
-            id,
-            principal: principal.into(),
-            group: group.into(),
-            item: item("r-1"),
-            held_cost: None,
-            lines: vec![line],
-        };
+        let booking = Booking { id, held_cost: None, lines: vec![line], ..booking("alice", 0) };
         store.0.reserve(booking)
     }
 

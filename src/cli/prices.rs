@@ -115,8 +115,7 @@ impl InForce {
                 }
             },
         };
-        let dollars =
-            |price: Money| (price > Money::ZERO).then(|| price.to_string().trim_start_matches('$').to_owned());
+        let dollars = |price: Money| (price > Money::ZERO).then(|| price.plain().to_string());
         let overrides = settings.prices.iter().map(|own| {
             let row = PriceRow {
                 input: own.input.to_string(),

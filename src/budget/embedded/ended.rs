@@ -21,7 +21,6 @@ pub(super) struct Ended<'a> {
     reservation: u128,
     at_ms: i64,
     charge: Charged,
-    #[serde(borrow)]
     entry: Option<Billed<'a>>,
 }
 
@@ -35,11 +34,8 @@ enum Charged {
 /// What it adds to the bill.
 #[derive(Debug, Serialize, Deserialize)]
 struct Billed<'a> {
-    #[serde(borrow)]
     heading: [Cow<'a, str>; 6],
-    #[serde(borrow)]
     group: Cow<'a, str>,
-    #[serde(borrow)]
     request_id: Cow<'a, str>,
     /// Input, output, read from the cache, written to it for five minutes, for an hour.
     usage: [i64; 5],

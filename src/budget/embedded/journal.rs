@@ -39,9 +39,7 @@ pub(super) struct Journal {
 /// A record of a journal.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Line<'a> {
-    #[serde(borrow)]
     Reserved(Reserved<'a>),
-    #[serde(borrow)]
     Ended(Ended<'a>),
 }
 

@@ -154,7 +154,6 @@ impl EmbeddedStore {
         Ok((store, recovered))
     }
 
-    /// The owner's answer. It does not answer once it has ended, which is after [`Store::close`].
     /// Sees to it that the owner writes what there is, soon.
     fn tell(&self) {
         if !std::mem::replace(&mut lock_book(&self.book).told, true) {
@@ -162,6 +161,7 @@ impl EmbeddedStore {
         }
     }
 
+    /// The owner's answer. It does not answer once it has ended, which is after [`Store::close`].
     async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Work) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
         let ended = || StoreError("the store has been closed".to_owned());

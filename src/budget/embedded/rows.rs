@@ -68,35 +68,23 @@ pub(super) fn counts(connection: &Connection) -> rusqlite::Result<Vec<Written>> 
 pub(super) struct Reserved<'a> {
     id: u128,
     made_ms: i64,
-    #[serde(borrow)]
     request_id: Cow<'a, str>,
-    #[serde(borrow)]
     principal: Cow<'a, str>,
-    #[serde(borrow)]
     principal_group: Cow<'a, str>,
-    #[serde(borrow)]
     operation: Cow<'a, str>,
-    #[serde(borrow)]
     model: Option<Cow<'a, str>>,
-    #[serde(borrow)]
     profile: Option<Cow<'a, str>>,
     pub(super) held_nanodollars: Option<i64>,
-    #[serde(borrow)]
     lines: Vec<ReservedLine<'a>>,
 }
 
 /// What is held in one slice.
 #[derive(Debug, Serialize, Deserialize)]
 struct ReservedLine<'a> {
-    #[serde(borrow)]
     budget: Cow<'a, str>,
-    #[serde(borrow)]
     subject_kind: Cow<'a, str>,
-    #[serde(borrow)]
     subject: Cow<'a, str>,
-    #[serde(borrow)]
     model: Cow<'a, str>,
-    #[serde(borrow)]
     unit: Cow<'a, str>,
     starts_ms: i64,
     ends_ms: i64,

@@ -12,14 +12,7 @@ pub(in crate::budget) fn booking(who: &str, amount: u64) -> Booking {
         vec![line(who, Unit::Usd, amount, Enforcement::Hard), line(who, Unit::Tokens, amount / 2, Enforcement::Hard)];
     let held_cost = Some(Money::from_nanos(i64::try_from(amount).unwrap()));
     let (id, request_id) = (ReservationId::random(), format!("{who}-{amount}"));
-    Booking {
-        id,
-        principal: who.to_owned().into(),
-        group: "eng".to_owned().into(),
-        item: item(&request_id),
-        held_cost,
-        lines,
-    }
+    Booking { id, principal: who.into(), group: "eng".into(), item: item(&request_id), held_cost, lines }
 }
 
 pub(in crate::budget) fn settlement(booking: &Booking, nanos: u64) -> Settlement {

@@ -55,8 +55,8 @@ fn a_panic_settles_at_the_reservation() {
     assert_eq!(world.count("alice", "daily"), (nanos(10), 0));
     let bill = now(world.ledger.bill()).unwrap();
     let listed = ReservedCall {
-        request_id: "r-1".to_owned().into(),
-        principal: "alice".to_owned().into(),
+        request_id: "r-1".into(),
+        principal: "alice".into(),
         reason: ReservedReason::Dropped,
         cost: Some(money(10)),
     };
@@ -128,22 +128,14 @@ fn a_settlement_that_arrives_twice_counts_once() {
     let counter = CounterId { budget: Arc::from("daily"), subject, model: None, unit: Unit::Usd };
     let schedule = budget("daily", Window::Day, "1").schedule();
     let line = Line { counter, schedule, limit: 100, amount: 60, enforcement: Enforcement::Hard };
-    let (principal, group) = ("alice".to_owned(), "eng".to_owned());
-    let booking = Booking {
-        id,
-        principal: principal.into(),
-        group: group.into(),
-        item: item("r-1"),
-        held_cost: None,
-        lines: vec![line],
-    };
+    let booking = Booking { id, held_cost: None, lines: vec![line], ..calls::booking("alice", 0) };
     for _ in 0..2 {
         let counts = now(world.store.reserve(booking.clone())).unwrap();
         assert_eq!((counts[0].spent, counts[0].reserved), (0, 60));
     }
     let entry = Entry {
-        principal: "alice".to_owned().into(),
-        group: "eng".to_owned().into(),
+        principal: "alice".into(),
+        group: "eng".into(),
         item: item("r-1"),
         settled: Settled::Counted(Outcome::Complete),
         usage: TokenUsage::default(),

@@ -76,7 +76,7 @@ pub(super) fn item(request_id: &str) -> Item {
         request_id: request_id.to_owned().into(),
         operation: Operation::ConverseStream,
         model: Some(model()),
-        profile: Some("alice-sonnet".to_owned().into()),
+        profile: Some("alice-sonnet".into()),
     }
 }
 

@@ -14,13 +14,13 @@ fn row(principal: &str, hours_later: u64, settled: Settled, cost: i64) -> UsageR
     let heading = Heading {
         principal: principal.to_owned().into(),
         model: Some("us.example.model-v1:0".parse().unwrap()),
-        profile: Some("p".to_owned().into()),
+        profile: Some("p".into()),
         operation: Operation::Converse,
         settled,
     };
     let usage = TokenUsage { input: 1, output: 2, ..TokenUsage::default() };
     let row = BillRow { heading, calls: 1, unpriced: 0, usage, cost: Money::from_nanos(cost) };
-    UsageRow { hour: noon() + Duration::from_hours(hours_later), group: "eng".to_owned().into(), row }
+    UsageRow { hour: noon() + Duration::from_hours(hours_later), group: "eng".into(), row }
 }
 
 fn printed(by: &[By], form: Form) -> String {

@@ -1,7 +1,6 @@
 //! Where journals cannot be written, or are told of too little.
 
 use super::*;
-use crate::budget::Charge;
 
 #[tokio::test]
 async fn where_the_journal_cannot_be_written_a_hard_budget_refuses_and_the_next_call_asks_for_a_transaction() {
@@ -22,7 +21,7 @@ async fn a_call_that_was_given_back_is_settled_at_nothing_by_the_next_start_too(
     let (store, _) = place.open();
     let call = booking("alice", 300);
     reserve(&store, &call).await.unwrap();
-    store.settle(Settlement { id: call.id, charge: Charge::Nothing, entry: None });
+    store.settle(released(&call));
     store.bill().await.unwrap();
     let killed = place.killed();
     store.close().await;

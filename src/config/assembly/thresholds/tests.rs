@@ -98,7 +98,7 @@ fn people(watch: &Watch) -> Vec<Arc<crate::identity::Principal>> {
 }
 
 async fn call(watch: &Watch) {
-    let item = Item { request_id: "r-1".to_owned().into(), operation: Operation::Converse, model: None, profile: None };
+    let item = Item { request_id: "r-1".into(), operation: Operation::Converse, model: None, profile: None };
     let facts = RequestFacts { max_tokens: Some(1), attachments: Attachments::None, ..RequestFacts::default() };
     let estimate = Estimate::model(facts, "us.amazon.nova-lite-v1:0".parse().unwrap(), None);
     let reservation = watch.gateway.ledger.reserve(&people(watch)[0], item, &estimate).await.unwrap();
